@@ -1,0 +1,93 @@
+"""The nouns every agent, replay and loop share. Time runs first, batch second: `[T, B, ...]`.
+
+One tick of a vector environment is one row per stream. An episode of L actions fills L+1 rows; the last holds the
+final observation, and the action chosen there is ignored (Gymnasium's next-step autoreset emits exactly that).
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+
+class Percept(NamedTuple):
+    """What an agent perceives at one tick: what its last action led to, and what is seen now."""
+
+    obs: Tensor  # [..., *obs]
+    action: Tensor  # [..., *act] the action that led here
+    reward: Tensor  # [...] float32
+    discount: Tensor  # [...] 0 where the task ended here, else 1: bootstrap by it
+    first: Tensor  # [...] bool: an episode begins here
+    last: Tensor  # [...] bool: an episode ends here, for any reason; the action chosen here is ignored
+    mask: Tensor | None = None  # [..., *mask] bool: the discrete actions that are allowed; None where all are
+
+
+@dataclass(frozen=True)
+class Window:
+    """Consecutive rows of B streams: T+1 percepts and the T actions between them."""
+
+    percept: Percept  # [T+1, B, ...]
+    action: Tensor  # [T, B, *act]
+    extras: dict[str, Tensor]  # [T+1, B, ...] what the agent stored with its decisions
+    weight: Tensor  # [B] importance weights; ones where sampling was uniform
+
+    @property
+    def obs(self) -> Tensor:
+        return self.percept.obs
+
+    @property
+    def reward(self) -> Tensor:
+        """`[T, B]`: what each action led to."""
+        return self.percept.reward[1:]
+
+    @property
+    def discount(self) -> Tensor:
+        """`[T, B]`: 0 where the action ended the task."""
+        return self.percept.discount[1:]
+
+    @property
+    def real(self) -> Tensor:
+        """`[T, B]` float: 1 where the action was taken, 0 where the environment was resetting."""
+        return 1.0 - self.percept.last[:-1].to(torch.float32)
+
+    @property
+    def same_episode(self) -> Tensor:
+        """`[T, B]` float: 1 up to the end of the episode that the window starts in."""
+        return torch.cumprod(self.real, 0)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """An agent's answer to a percept; `extras` (log_prob, …) are stored in the row."""
+
+    action: Tensor  # [B, *act]
+    memory: Any = None
+    extras: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LearnResult:
+    metrics: dict[str, float]
+    priority: Tensor | None = None  # [B]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What every loop yields: the environment steps so far and what happened since the last report."""
+
+    step: int
+    metrics: dict[str, float]
+    learned: bool = False  # the agent was updated: a place where the run can be saved
+
+
+class Agent(Protocol):
+    """Acts on percepts `[B, ...]` and learns from windows `[T+1, B, ...]`; its state is tensors, numbers and bytes."""
+
+    def act(self, percept: Percept, memory: Any, *, explore: bool) -> Decision: ...
+
+    def learn(self, window: Window) -> LearnResult: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...

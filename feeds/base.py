@@ -1,0 +1,80 @@
+"""What every source of experience can do.
+
+A feed is *pure*: the state of all streams is a value, a NamedTuple of arrays `[B, ...]`. Stepping returns a new
+state and leaves the old one as it was, so that a run can be saved, forked, replayed to the bit or moved to a GPU.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+
+from gymnasium import spaces
+
+Array = Any  # a NumPy array or a torch tensor: the code of a feed is written for both
+
+State = TypeVar("State")
+
+
+class Step(NamedTuple):
+    """What one tick of all streams brought; every array leads with the stream axis."""
+
+    observation: Array  # [B, *obs]
+    reward: Array  # [B] float64
+    terminated: Array  # [B] bool: the task ended, no value lies beyond
+    truncated: Array  # [B] bool: only the record ended
+    info: dict[str, Array]  # each [B, ...]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A named part of a flat observation: `observation[..., start:start + prod(shape)].reshape(..., *shape)`."""
+
+    name: str
+    start: int
+    shape: tuple[int, ...]
+    features: tuple[str, ...] = ()  # names along the last axis
+
+    @property
+    def stop(self) -> int:
+        size = 1
+        for length in self.shape:
+            size *= length
+        return self.start + size
+
+
+@dataclass(frozen=True)
+class FeedSpec:
+    """What agents, environments and reports need to know of a feed."""
+
+    name: str  # "market"
+    observation_space: spaces.Space[Any]  # of one stream
+    action_space: spaces.Space[Any]  # of one stream
+    blocks: tuple[Block, ...] = ()  # how a flat observation is laid out; empty where it has no parts
+    simplex: bool = False  # the action is a point of the simplex less its last coordinate (cash)
+    clock: str = ""  # what one step means, in words
+    units: Mapping[str, str] = field(default_factory=dict)  # of reward and info entries
+    splits: tuple[str, ...] = ("train", "validation", "test")
+
+    def block(self, name: str) -> Block | None:
+        """The block of that name, None where the observation has none."""
+        return next((block for block in self.blocks if block.name == name), None)
+
+
+@runtime_checkable
+class DataFeed(Protocol[State]):
+    """Steps that whole arrays of streams take at once.
+
+    `keys` are 64-bit integers `[B]`, one for each episode that begins; all chance of an episode follows from its key
+    (see `feeds.random`). So stream i of a vector environment equals a single environment seeded alike, to the bit.
+    `step` must tolerate streams whose episode is over (their result is thrown away).
+    """
+
+    spec: FeedSpec
+
+    def reset(self, keys: Array, *, split: str) -> tuple[State, Step]: ...
+
+    def step(self, state: State, action: Array) -> tuple[State, Step]: ...
+
+    def to(self, device: str) -> "DataFeed[State]":
+        """The same feed computing on "cpu" (NumPy), "torch" (torch on the CPU) or "cuda" (torch)."""
+        ...
