@@ -1,0 +1,166 @@
+"""Checkpoints: atomic, free of pickles, checksummed, loaded strictly.
+
+A checkpoint is a folder of three files: `tensors.safetensors` holds every tensor and array, `state.json` the tree
+around them, `manifest.json` the schema, the meta data and the SHA-256 of the other two. It is written beside its
+place, flushed to the disk and renamed, so that a crash at any moment leaves the old one whole.
+"""
+
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from angle_domains.errors import CheckpointError
+
+SCHEMA = 1
+_FILES = ("tensors.safetensors", "state.json")
+_PREFIX = ".writing-"  # of folders that are not whole yet
+
+
+def save(folder: Path, state: dict[str, Any], meta: dict[str, Any]) -> Path:
+    """Writes `state` (nested dicts, lists and tuples of tensors, arrays, numbers, strings and None) as a new folder.
+
+    Raises CheckpointError where the disk refuses; what stood there before is untouched then.
+    """
+    draft = folder.parent / f"{_PREFIX}{folder.name}-{os.getpid()}"
+    try:
+        draft.mkdir(parents=True)
+        tensors: dict[str, torch.Tensor] = {}
+        tree = _encode(state, "", tensors)
+        save_file(tensors, draft / "tensors.safetensors")
+        _write_json(draft / "state.json", tree)
+        digests = {name: _sha256(draft / name) for name in _FILES}
+        _write_json(draft / "manifest.json", {"schema": SCHEMA, "sha256": digests, "meta": meta})
+        for name in (*_FILES, "manifest.json"):
+            _flush(draft / name)
+        os.replace(draft, folder)
+        _flush(folder.parent)
+    except OSError as error:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise CheckpointError(f"the checkpoint {folder} could not be written: {error}") from error
+    return folder
+
+
+def load(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The state and the meta data of a checkpoint; CheckpointError where a file is missing, damaged or too new."""
+    manifest = _read_manifest(folder)
+    for name, digest in manifest["sha256"].items():
+        if not (folder / name).is_file():
+            raise CheckpointError(f"the checkpoint {folder} has no {name}")
+        if _sha256(folder / name) != digest:
+            raise CheckpointError(f"{folder / name} is damaged: its SHA-256 is not the one in the manifest")
+    try:
+        tensors = load_file(folder / "tensors.safetensors")
+    except SafetensorError as error:
+        raise CheckpointError(f"{folder / 'tensors.safetensors'} cannot be read: {error}") from error
+    tree = json.loads((folder / "state.json").read_text())
+    return _decode(tree, tensors), manifest["meta"]
+
+
+def read_meta(folder: Path) -> dict[str, Any]:
+    """The meta data alone, without reading tensors."""
+    return _read_manifest(folder)["meta"]
+
+
+def sweep(parent: Path) -> None:
+    """Removes drafts that a killed process left behind."""
+    for draft in parent.glob(f"{_PREFIX}*"):
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / "manifest.json"
+    if not path.is_file():
+        raise CheckpointError(f"{folder} is no checkpoint: it has no manifest.json")
+    try:
+        manifest = json.loads(path.read_text())
+        schema, _, _ = manifest["schema"], manifest["sha256"], manifest["meta"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+    if schema != SCHEMA:
+        raise CheckpointError(
+            f"{folder} has schema {schema}, this version reads schema {SCHEMA}: "
+            "load it with the version of angle-domains that wrote it"
+        )
+    if set(manifest["sha256"]) != set(_FILES):
+        raise CheckpointError(f"{path} is damaged: it should list {' and '.join(_FILES)}")
+    return manifest
+
+
+def _encode(value: Any, path: str, tensors: dict[str, torch.Tensor]) -> Any:
+    """The JSON form of a tree; tensors move to `tensors` under their path and leave a reference."""
+    match value:
+        case torch.Tensor():
+            tensors[path] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
+            return {"$tensor": path}
+        case np.ndarray():
+            tensors[path] = torch.from_numpy(np.array(value, order="C"))
+            return {"$array": path}
+        case np.generic():
+            return _encode(value.item(), path, tensors)
+        case float() if not math.isfinite(value):
+            return {"$float": repr(value)}
+        case None | bool() | int() | float() | str():
+            return value
+        case dict():
+            pairs = [[key, _encode(item, f"{path}/{key}", tensors)] for key, item in value.items()]
+            plain = all(isinstance(key, str) and not key.startswith("$") for key, _ in pairs)
+            return dict(pairs) if plain else {"$pairs": pairs}
+        case list() | tuple():
+            items = [_encode(item, f"{path}/{index}", tensors) for index, item in enumerate(value)]
+            return items if isinstance(value, list) else {"$tuple": items}
+    raise TypeError(f"a checkpoint cannot hold {type(value).__name__} at {path or 'its root'}")
+
+
+def _decode(tree: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    match tree:
+        case {"$tensor": str(path)}:
+            return tensors[path]
+        case {"$array": str(path)}:
+            return tensors[path].numpy()
+        case {"$float": str(text)}:
+            return float(text)
+        case {"$tuple": list(items)}:
+            return tuple(_decode(item, tensors) for item in items)
+        case {"$pairs": list(pairs)}:
+            return {key: _decode(item, tensors) for key, item in pairs}
+        case dict():
+            return {key: _decode(item, tensors) for key, item in tree.items()}
+        case list():
+            return [_decode(item, tensors) for item in tree]
+    return tree
+
+
+def _write_json(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, allow_nan=False, indent=1))
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            yield chunk
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    for chunk in _chunks(path):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _flush(path: Path) -> None:
+    """Forces a file or folder to the disk: a rename may otherwise outrun the content."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,56 @@
+"""A trained policy, loaded from a checkpoint without its feed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium.vector.utils import create_empty_array
+
+from angle_domains import checkpoint
+from angle_domains.config import AgentConfig
+from angle_domains.runs import find_checkpoint
+from angle_domains.specs import spec_from_dict
+from angle_domains.tables import agent_spec, resolve
+from angle_domains.types import Agent, Percept
+from feeds.base import FeedSpec
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Maps observations to the actions the agent holds best."""
+
+    agent: Agent
+    config: AgentConfig
+    spec: FeedSpec
+    meta: dict[str, Any]
+
+    def predict(self, observation: np.ndarray) -> np.ndarray:
+        """Actions `[B, *act]` for observations `[B, *obs]`, without exploration; each row begins an episode."""
+        space = self.spec.observation_space
+        obs = torch.as_tensor(np.asarray(observation, dtype=space.dtype))
+        if obs.shape[1:] != space.shape:
+            raise ValueError(
+                f"observations should have shape [B, {', '.join(map(str, space.shape or ()))}], got {tuple(obs.shape)}"
+            )
+        return self.agent.act(first_percept(obs, self.spec), None, explore=False).action.cpu().numpy()
+
+
+def first_percept(obs: torch.Tensor, spec: FeedSpec) -> Percept:
+    """The percept of streams `[B]` that begin an episode with these observations."""
+    streams = len(obs)
+    blank = torch.as_tensor(create_empty_array(spec.action_space, streams, fn=np.zeros))
+    zero, no = torch.zeros(streams), torch.zeros(streams, dtype=torch.bool)
+    return Percept(obs, blank, zero, torch.ones(streams), ~no, no)
+
+
+def load_policy(path: str | Path, root: str | Path = "runs") -> Policy:
+    """The policy of a checkpoint folder or of a run (its best checkpoint); CheckpointError where there is none."""
+    folder = find_checkpoint(str(path), Path(root))
+    state, meta = checkpoint.load(folder)
+    config, spec = AgentConfig.from_dict(meta["config"]), spec_from_dict(meta["spec"])
+    entry = agent_spec(config.agent_name)
+    agent = resolve(entry.build)(config.agent, spec, streams=config.training.streams, seed=config.seed, device="cpu")
+    agent.load_state_dict(state["agent"])
+    return Policy(agent, config, spec, meta)

@@ -1,0 +1,158 @@
+"""The folder of a run: `runs/<name>/` with its configuration, checkpoints (`last`, `best`), lock and report."""
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from angle_domains import checkpoint
+from angle_domains.errors import CheckpointError, ConfigError, nearest
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def check_name(name: str) -> str:
+    """The name itself; ConfigError where it could not be a plain folder name."""
+    if not _NAME.fullmatch(name) or ".." in name:
+        raise ConfigError(
+            f"'{name}' cannot name a run: use up to 100 letters, digits, '.', '_' and '-', beginning with a letter or digit"
+        )
+    return name
+
+
+def fresh_name(root: Path, stem: str) -> str:
+    """A name that no folder has yet, from the local time."""
+    name = f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+    taken = {path.name for path in root.glob(f"{name}*")} if root.is_dir() else set()
+    return next(n for n in (name, *(f"{name}-{k}" for k in range(2, 1000))) if n not in taken)
+
+
+class RunFolder:
+    """One run on the disk. `keep` older checkpoints stay, so that a damaged newest one has a predecessor."""
+
+    def __init__(self, path: Path, *, keep: int = 2) -> None:
+        self.path, self.keep = path.absolute(), keep
+        self.name = path.name
+        self.checkpoints = self.path / "checkpoints"
+        self.config, self.report = self.path / "config.yaml", self.path / "report.html"
+        self.last, self.best = self.path / "last", self.path / "best"
+
+    def create(self, config: dict[str, Any]) -> None:
+        """Makes the folder and writes the configuration; ConfigError where the run exists."""
+        if self.config.exists():
+            raise ConfigError(
+                f"the run {self.path} exists: choose another --name, or continue it with --resume {self.name}"
+            )
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        self.config.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+
+    def read_config(self) -> dict[str, Any]:
+        if not self.config.is_file():
+            raise CheckpointError(f"{self.path} is no run: it has no config.yaml")
+        loaded = yaml.safe_load(self.config.read_text())
+        if not isinstance(loaded, dict):
+            raise CheckpointError(f"{self.config} is damaged: it should hold keys and values")
+        return loaded
+
+    def note(self, **facts: Any) -> dict[str, Any]:
+        """Adds facts (run id, times the test part was opened, …) to `run.json`, atomically; gives all of them."""
+        path = self.path / "run.json"
+        known = json.loads(path.read_text()) if path.is_file() else {}
+        if facts:
+            known |= facts
+            draft = path.with_suffix(".tmp")
+            draft.write_text(json.dumps(known, indent=1))
+            os.replace(draft, path)
+        return known
+
+    def save(self, step: int, state: dict[str, Any], meta: dict[str, Any], *, best: bool = False) -> Path:
+        """Saves a checkpoint, points `last` (and `best`) to it and drops what is no longer pointed to."""
+        folder = self.checkpoints / f"step-{step:012d}"
+        if not folder.exists():  # the same step is the same state: training is a function of it
+            checkpoint.save(folder, state, meta)
+        _point(self.last, folder)
+        if best:
+            _point(self.best, folder)
+        self._drop_old()
+        return folder
+
+    def load_last(self) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+        """State and meta of the newest whole checkpoint, and a sentence for each damaged one that was passed over."""
+        problems = []
+        for folder in sorted(self.checkpoints.glob("step-*"), reverse=True):
+            try:
+                state, meta = checkpoint.load(folder)
+            except CheckpointError as error:
+                problems.append(f"{error}; the checkpoint before it is used")
+                continue
+            return state, meta, problems
+        told = f": {problems[0]}" if problems else ""
+        raise CheckpointError(f"the run {self.path} has no whole checkpoint to resume from{told}")
+
+    def discard_after(self, step: int) -> None:
+        """Removes checkpoints beyond a step: damaged ones that training will write again."""
+        for folder in self.checkpoints.glob("step-*"):
+            if int(folder.name.removeprefix("step-")) > step:
+                shutil.rmtree(folder)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Holds the run for this process; the kernel lets go of it when the process dies."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / "lock").open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise ConfigError(f"the run {self.path} is held by process {file.read().strip()}") from None
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            checkpoint.sweep(self.checkpoints)
+            yield
+
+    def _drop_old(self) -> None:
+        pointed = {link.resolve() for link in (self.last, self.best) if link.exists()}
+        for folder in sorted(self.checkpoints.glob("step-*"))[: -self.keep]:
+            if folder.resolve() not in pointed:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def find_run(text: str, root: Path) -> RunFolder:
+    """The run of that name, path or tracking id; CheckpointError names the nearest."""
+    for path in (Path(text), root / text):
+        if (path / "config.yaml").is_file():
+            return RunFolder(path)
+    folders = [RunFolder(path.parent) for path in sorted(root.glob("*/config.yaml"))]
+    for folder in folders:
+        if text and folder.note().get("run_id") == text:
+            return folder
+    raise CheckpointError(f"no run '{text}' stands in {root.absolute()}: {nearest(text, (f.name for f in folders))}")
+
+
+def find_checkpoint(text: str, root: Path) -> Path:
+    """The checkpoint that a path or a run (its best, else its last) stands for."""
+    path = Path(text)
+    if (path / "manifest.json").is_file():
+        return path
+    run = find_run(text, root)
+    for link in (run.best, run.last):
+        if link.exists():
+            return link.resolve()
+    raise CheckpointError(f"the run {run.path} has no checkpoint yet")
+
+
+def _point(link: Path, folder: Path) -> None:
+    """Lets a symbolic link point to a folder, in one atomic step."""
+    draft = link.with_name(f".{link.name}-{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    draft.symlink_to(os.path.relpath(folder, link.parent))
+    os.replace(draft, link)

@@ -1,0 +1,89 @@
+"""The tables that join names to feeds and agents. A new one is a file and a line here, or an entry point elsewhere.
+
+Entries hold import paths and resolve them when asked, so that the command line can list names without loading torch.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from angle_domains.errors import ConfigError, nearest
+
+
+def resolve(path: str) -> Any:
+    """The object at "package.module:name"."""
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
+
+
+@dataclass(frozen=True)
+class FeedEntry:
+    """A feed and who judges policies on it."""
+
+    summary: str
+    config: str  # pydantic model of its settings
+    build: str  # config -> DataFeed
+    judge: str  # (feed, agent, *, split, ...) -> Verdict
+    play: str  # (feed, agent, *, split) -> lines of one episode, told step by step
+    report: str  # (verdict, run, path) -> path of the page
+    check: str  # (path, config) -> report of `feeds check`
+
+
+@dataclass(frozen=True)
+class AgentSpec:
+    """An agent, its settings, and the loop that brings it experience."""
+
+    summary: str
+    config: str  # pydantic model of its hyperparameters
+    build: str  # (config, spec, *, streams, seed, device) -> Agent
+    loop: str  # generator of Report
+
+
+FEEDS: dict[str, FeedEntry] = {
+    "market": FeedEntry(
+        summary="Prices of one universe as portfolio decisions, with costs and no look-ahead",
+        config="feeds.market.config:MarketConfig",
+        build="feeds.market.feed:MarketFeed",
+        judge="angle_domains.evaluation.market:judge",
+        play="angle_domains.evaluation.market:play",
+        report="angle_domains.report.market:write_report",
+        check="feeds.market.audit:check",
+    ),
+}
+
+AGENTS: dict[str, AgentSpec] = {
+    "a2c": AgentSpec(
+        summary="Advantage actor-critic, synchronous (Mnih et al. 2016)",
+        config="angle_domains.agents.a2c:A2CConfig",
+        build="angle_domains.agents.a2c:build",
+        loop="angle_domains.loops:on_policy",
+    ),
+    "ppo": AgentSpec(
+        summary="Proximal policy optimisation (Schulman et al. 2017)",
+        config="angle_domains.agents.ppo:PPOConfig",
+        build="angle_domains.agents.ppo:build",
+        loop="angle_domains.loops:on_policy",
+    ),
+}
+
+
+def feed_entry(name: str) -> FeedEntry:
+    return _find(name, FEEDS, "angle_domains.feeds", "feed")
+
+
+def agent_spec(name: str) -> AgentSpec:
+    return _find(name, AGENTS, "angle_domains.agents", "agent")
+
+
+def names(table: dict[str, Any], group: str) -> list[str]:
+    """The names of a table and of the entry points that add to it."""
+    return sorted({*table, *(point.name for point in entry_points(group=group))})
+
+
+def _find(name: str, table: dict[str, Any], group: str, kind: str) -> Any:
+    if name in table:
+        return table[name]
+    for point in entry_points(group=group, name=name):
+        return point.load()
+    raise ConfigError(f"no {kind} is called '{name}': {nearest(name, names(table, group))}")

@@ -1,0 +1,180 @@
+"""The AgentTrainer: the one place that drives a loop, logs, evaluates, saves and stops."""
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+
+from angle_domains.config import AgentConfig
+from angle_domains.errors import ConfigError, TrainingError
+from angle_domains.evaluation import Verdict
+from angle_domains.loops import LoopState, begin
+from angle_domains.replay import ReplayBuffer
+from angle_domains.runs import RunFolder
+from angle_domains.specs import spec_to_dict
+from angle_domains.tables import agent_spec, feed_entry, resolve
+from angle_domains.tracking import Tracker
+from angle_domains.training.signals import StopSignal
+from angle_domains.types import Agent, Report
+from envs.vector import FeedVectorEnv
+
+_POINTS = 1_000  # per metric and run: charts sample beyond that
+
+
+class Console(Protocol):
+    """What the trainer tells a person."""
+
+    def start(self, total: int, label: str) -> None: ...
+    def update(self, step: int, metrics: dict[str, float]) -> None: ...
+    def line(self, text: str) -> None: ...
+    def close(self) -> None: ...
+
+
+@dataclass
+class Progress:
+    """What the trainer itself must remember over a restart."""
+
+    best_score: float = -math.inf
+    best_step: int = -1
+    evaluated: int = 0  # step of the last evaluation
+    saved: int = 0
+    logged: int = 0
+    learning_seconds: float = 0.0  # over all processes, evaluation left out
+    curve: list[tuple[int, float]] = field(default_factory=list)  # step, score on validation
+
+
+class AgentTrainer:
+    """One agent on one feed with one seed. `train` runs to the end of the budget or to a stop signal."""
+
+    def __init__(
+        self, config: AgentConfig, run: RunFolder, tracker: Tracker, console: Console, feed: Any = None
+    ) -> None:
+        self.config, self.run, self.tracker, self.console = config, run, tracker, console
+        self.device = resolve_device(config.device)
+        entry = feed_entry(config.feed_name)
+        self.judge = resolve(entry.judge)
+        self.feed = resolve(entry.build)(config.feed) if feed is None else feed
+        streams = config.training.streams
+        self.envs = FeedVectorEnv(self.feed, streams, split="train", device=self.device)
+        build = resolve(agent_spec(config.agent_name).build)
+        self.agent: Agent = build(config.agent, self.feed.spec, streams=streams, seed=config.seed, device=self.device)
+        self.replay = ReplayBuffer.for_agent(self.agent, streams, config.seed, self.device)
+        self.progress = Progress()
+        self.loop_state: LoopState | None = None
+        self._since_log: dict[str, list[float]] = defaultdict(list)
+        self._clock = 0.0
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Puts back what `state` holds, to the bit."""
+        self.agent.load_state_dict(state["agent"])
+        self.envs.load_state_dict(state["envs"])
+        self.replay.load_state_dict(state["replay"])
+        self.loop_state = LoopState.from_state_dict(state["loop"])
+        self.progress = Progress(**state["progress"])
+
+    def state_dict(self) -> dict[str, Any]:
+        assert self.loop_state is not None
+        return {
+            "agent": self.agent.state_dict(),
+            "envs": self.envs.state_dict(),
+            "replay": self.replay.state_dict(),
+            "loop": self.loop_state.state_dict(),
+            "progress": vars(self.progress),
+        }
+
+    def train(self, stop: StopSignal) -> None:
+        """Trains to the budget; returns early, with a checkpoint written, where a signal came."""
+        self.console.start(self.config.training.steps, self.run.name)
+        self._clock = time.monotonic()
+        step = 0
+        for report in self._reports():
+            step = report.step
+            self._absorb(report)
+            if not report.learned:
+                continue
+            self._log_if_due(step)
+            if step - self.progress.evaluated >= self.config.training.evaluate_every:
+                self._evaluate(step)
+            elif stop.caught or step - self.progress.saved >= self.config.training.checkpoint_every:
+                self._save(step)
+            if stop.caught:
+                return
+        if step > self.progress.evaluated:
+            self._evaluate(step)
+
+    def _reports(self) -> Iterator[Report]:
+        if self.loop_state is None:
+            self.loop_state = begin(self.envs, self.config.seed)
+        loop = resolve(agent_spec(self.config.agent_name).loop)
+        return loop(self.agent, self.envs, self.replay, self.loop_state, steps=self.config.training.steps)
+
+    def _absorb(self, report: Report) -> None:
+        limit = self.config.training.loss_limit
+        for name, value in report.metrics.items():
+            if not math.isfinite(value) or (name.startswith("loss/") and abs(value) > limit):
+                raise TrainingError(
+                    f"{name} became {value:g} at step {report.step:,}: training stopped, the last checkpoint is kept"
+                )
+            self._since_log[name].append(value)
+        self.console.update(report.step, report.metrics)
+
+    def _log_if_due(self, step: int) -> None:
+        if step - self.progress.logged < self.config.training.steps / _POINTS:
+            return
+        seconds = self._lap()
+        speed = (step - self.progress.logged) / max(seconds, 1e-9)
+        means = {name: sum(values) / len(values) for name, values in self._since_log.items()}
+        self._since_log.clear()
+        self.progress.logged = step
+        self.tracker.log(means | {"time/steps_per_second": speed}, step)
+
+    def _lap(self) -> float:
+        """Seconds of learning since the last lap."""
+        now = time.monotonic()
+        seconds, self._clock = now - self._clock, now
+        self.progress.learning_seconds += seconds
+        return seconds
+
+    def _evaluate(self, step: int) -> None:
+        self._lap()
+        verdict: Verdict = self.judge(self.feed, self.agent, split="validation", seed=self.config.seed, full=False)
+        if not math.isfinite(verdict.score):
+            raise TrainingError(f"the score on validation became {verdict.score} at step {step:,}")
+        progress = self.progress
+        progress.evaluated = step
+        progress.curve.append((step, verdict.score))
+        better = verdict.score > progress.best_score
+        if better:
+            progress.best_score, progress.best_step = verdict.score, step
+        metrics = {f"validation/{name}": value for name, value in verdict.metrics.items()}
+        self.tracker.log(metrics | {"validation/score": verdict.score}, step)
+        self.console.update(step, {"validation/score": verdict.score})
+        self._save(step, best=better)
+        self._clock = time.monotonic()  # judging and saving are not learning
+
+    def _save(self, step: int, *, best: bool = False) -> None:
+        self._lap()
+        self.progress.saved = step
+        meta = {
+            "step": step,
+            "agent": self.config.agent_name,
+            "config": self.config.to_dict(),
+            "spec": spec_to_dict(self.feed.spec),
+            "score": self.progress.curve[-1][1] if best else None,
+        }
+        self.run.save(step, self.state_dict(), meta, best=best)
+
+
+def resolve_device(name: str) -> str:
+    """ "auto" is a GPU where torch sees one; ConfigError where "cuda" is asked for in vain."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            f"device cuda was asked for, but torch {torch.__version__} sees no GPU: use --device cpu or auto"
+        )
+    return name

@@ -1,0 +1,152 @@
+"""Checkpoints: what goes in comes out to the bit, damage is named, a crash leaves the old one whole."""
+
+import json
+import math
+import os
+import pickle
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from angle_domains import checkpoint
+from angle_domains.errors import CheckpointError
+
+STATE = {
+    "agent": {
+        "weight": torch.randn(3, 4),
+        "steps": 7,
+        "optimizer": {0: {"momentum": torch.zeros(2, dtype=torch.float64)}},
+    },
+    "scalars": [1.5, math.inf, -math.inf, True, None, "text", 2**127],
+    "pair": (np.arange(3, dtype=np.int64), np.array([True, False])),
+    "empty": {"tensor": torch.empty(0), "dict": {}, "list": []},
+    "bytes": torch.Generator().get_state(),
+}
+
+
+def same(a: object, b: object) -> bool:
+    if isinstance(a, torch.Tensor):
+        return isinstance(b, torch.Tensor) and a.dtype == b.dtype and torch.equal(a, b)
+    if isinstance(a, np.ndarray):
+        return isinstance(b, np.ndarray) and a.dtype == b.dtype and bool((a == b).all())
+    if isinstance(a, dict):
+        return isinstance(b, dict) and a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
+    if isinstance(a, list | tuple):
+        return type(a) is type(b) and len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
+    return type(a) is type(b) and a == b
+
+
+def test_what_goes_in_comes_out_to_the_bit(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "one", STATE, {"step": 3})
+    state, meta = checkpoint.load(tmp_path / "one")
+    assert same(STATE, state)
+    assert meta == {"step": 3} == checkpoint.read_meta(tmp_path / "one")
+
+
+def test_not_a_number_survives(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "one", {"x": math.nan}, {})
+    assert math.isnan(checkpoint.load(tmp_path / "one")[0]["x"])
+    json.loads((tmp_path / "one" / "state.json").read_text(), parse_constant=pytest.fail)  # strict JSON
+
+
+def test_tensors_that_share_memory_are_stored_apart(tmp_path: Path) -> None:
+    base = torch.arange(6.0)
+    checkpoint.save(tmp_path / "one", {"a": base[:3], "b": base.view(2, 3).T}, {})
+    state, _ = checkpoint.load(tmp_path / "one")
+    assert torch.equal(state["b"], base.view(2, 3).T)
+
+
+@pytest.mark.parametrize("name", ["tensors.safetensors", "state.json"])
+@pytest.mark.parametrize("damage", ["truncate", "flip", "remove"])
+def test_damage_is_named(tmp_path: Path, name: str, damage: str) -> None:
+    path = checkpoint.save(tmp_path / "one", STATE, {}) / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    if damage == "remove":
+        path.unlink()
+    else:
+        path.write_bytes(content[: len(content) // 2] if damage == "truncate" else content)
+    with pytest.raises(CheckpointError, match=name):
+        checkpoint.load(tmp_path / "one")
+
+
+def test_another_schema_names_both_versions(tmp_path: Path) -> None:
+    path = checkpoint.save(tmp_path / "one", STATE, {}) / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": 99}))
+    with pytest.raises(CheckpointError, match="99.*reads schema 1"):
+        checkpoint.load(tmp_path / "one")
+
+
+def test_a_foreign_folder_is_no_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"no manifest\.json"):
+        checkpoint.load(tmp_path)
+
+
+def test_objects_are_refused_and_nothing_is_left_behind(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="at /agent/odd"):
+        checkpoint.save(tmp_path / "one", {"agent": {"odd": object()}}, {})
+    checkpoint.sweep(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(CheckpointError, match="No space left"):
+        checkpoint.save(tmp_path / "one", STATE, {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_pickle_is_read_or_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        pytest.fail("a pickle was touched")
+
+    for module, names in ((pickle, ("load", "loads", "dump", "dumps")), (torch, ("load", "save"))):
+        for name in names:
+            monkeypatch.setattr(module, name, refuse)
+    checkpoint.save(tmp_path / "one", STATE, {})
+    checkpoint.load(tmp_path / "one")
+
+
+WRITER = """
+import sys, torch
+from pathlib import Path
+from angle_domains.runs import RunFolder
+run = RunFolder(Path(sys.argv[1]))
+print("ready", flush=True)
+for step in range(1, 100_000):
+    run.save(step, {"weight": torch.full((400_000,), float(step))}, {"step": step}, best=step % 3 == 0)
+"""
+
+
+def test_a_kill_at_any_moment_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
+    from angle_domains.runs import RunFolder
+
+    chance = random.Random(0)
+    for trial in range(8):
+        folder = tmp_path / str(trial)
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(folder)], stdout=subprocess.PIPE, cwd=Path.cwd())
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        while not (folder / "last").exists():
+            time.sleep(0.002)
+        time.sleep(chance.uniform(0.0, 0.15))
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+        writer.stdout.close()
+        run = RunFolder(folder)
+        state, meta, problems = run.load_last()
+        assert not problems
+        assert (state["weight"] == meta["step"]).all()
+        assert checkpoint.load(run.last.resolve())[1]["step"] <= meta["step"]
+        with run.lock():
+            assert not list(run.checkpoints.glob(".*"))

@@ -1,0 +1,96 @@
+"""Run folders: names, locks, pointers, and falling back to the checkpoint before a damaged one."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from angle_domains.errors import CheckpointError, ConfigError
+from angle_domains.runs import RunFolder, check_name, find_checkpoint, find_run, fresh_name
+
+
+def save(run: RunFolder, step: int, *, best: bool = False) -> None:
+    run.save(step, {"weight": torch.full((2,), float(step))}, {"step": step}, best=best)
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "", ".hidden", "a..b", "x\0", "é", "x" * 101, "-flag"])
+def test_names_that_are_no_folder_names_are_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="cannot name a run"):
+        check_name(name)
+
+
+def test_a_fresh_name_avoids_what_stands(tmp_path: Path) -> None:
+    first = fresh_name(tmp_path, "market-ppo")
+    (tmp_path / first).mkdir()
+    assert fresh_name(tmp_path, "market-ppo") != first
+
+
+def test_pointers_and_retention(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    for step in range(1, 7):
+        save(run, step, best=step == 2)
+    assert sorted(path.name[-1] for path in run.checkpoints.iterdir()) == ["2", "5", "6"]
+    assert run.best.resolve().name.endswith("2")
+    assert run.last.resolve().name.endswith("6")
+
+
+def test_a_damaged_newest_checkpoint_is_named_and_passed_over(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    save(run, 1)
+    save(run, 2)
+    (run.last / "tensors.safetensors").write_bytes(b"x")
+    state, meta, problems = run.load_last()
+    assert meta["step"] == 1
+    assert (state["weight"] == 1).all()
+    assert "step-000000000002" in problems[0]
+    run.discard_after(1)
+    save(run, 2)
+    assert run.load_last()[1]["step"] == 2
+
+
+def test_without_a_whole_checkpoint_the_sentence_says_so(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no whole checkpoint"):
+        RunFolder(tmp_path / "run").load_last()
+
+
+def test_runs_are_found_by_name_path_and_tracking_id(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "market-one")
+    run.create({"seed": 1})
+    run.note(run_id="abc")
+    for text in ("market-one", str(run.path), "abc"):
+        assert find_run(text, tmp_path).path == run.path
+    assert find_run("market-one", tmp_path).read_config() == {"seed": 1}
+    with pytest.raises(CheckpointError, match="did you mean 'market-one'"):
+        find_run("market-on", tmp_path)
+    with pytest.raises(CheckpointError, match="no checkpoint yet"):
+        find_checkpoint("market-one", tmp_path)
+    save(run, 1)
+    save(run, 2)
+    assert find_checkpoint("market-one", tmp_path).name.endswith("2")
+    with pytest.raises(ConfigError, match="exists.*--resume market-one"):
+        run.create({})
+
+
+def test_a_second_process_is_told_who_holds_the_run(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from angle_domains.runs import RunFolder\n"
+        "with RunFolder(Path(sys.argv[1])).lock():\n    print('held', flush=True); sys.stdin.readline()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "run")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with pytest.raises(ConfigError, match=f"held by process {holder.pid}"), RunFolder(tmp_path / "run").lock():
+            pass
+        holder.kill()
+    with RunFolder(tmp_path / "run").lock():  # the lock of a dead process is free
+        pass
+
+
+def test_notes_add_up(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    run.create({})
+    run.note(a=1)
+    assert run.note(b=2) == {"a": 1, "b": 2} == run.note()
