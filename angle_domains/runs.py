@@ -23,7 +23,8 @@ def check_name(name: str) -> str:
     """The name itself; ConfigError where it could not be a plain folder name."""
     if not _NAME.fullmatch(name) or ".." in name:
         raise ConfigError(
-            f"'{name}' cannot name a run: use up to 100 letters, digits, '.', '_' and '-', beginning with a letter or digit"
+            f"'{name}' cannot name a run: use up to 100 letters, digits, '.', '_' and '-', "
+            "beginning with a letter or digit"
         )
     return name
 
