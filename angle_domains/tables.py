@@ -28,6 +28,7 @@ class FeedEntry:
     play: str  # (feed, agent, *, split) -> lines of one episode, told step by step
     report: str  # (verdict, run, path) -> path of the page
     check: str  # (path, config) -> report of `feeds check`
+    envs: tuple[str, ...] = ()  # names that --env may give for this feed; `*` matches anything
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ FEEDS: dict[str, FeedEntry] = {
         play="angle_domains.evaluation.market:play",
         report="angle_domains.report.market:write_report",
         check="feeds.market.audit:check",
+        envs=("angle_domains/Market-v*",),
     ),
 }
 
