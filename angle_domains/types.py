@@ -84,6 +84,11 @@ class Report:
 class Agent(Protocol):
     """Acts on percepts `[B, ...]` and learns from windows `[T+1, B, ...]`; its state is tensors, numbers and bytes."""
 
+    @property
+    def rows(self) -> int:
+        """Ticks of experience that its replay keeps."""
+        ...
+
     def act(self, percept: Percept, memory: Any, *, explore: bool) -> Decision: ...
 
     def learn(self, window: Window) -> LearnResult: ...

@@ -1,0 +1,169 @@
+"""How experience reaches an agent. Each loop is a generator of Reports; who drives it logs, evaluates, saves, stops.
+
+A loop keeps what it must remember in a LoopState, so that one continued from saved states of loop, environments,
+replay and agent goes on to the bit. Steps are counted in rows, ticks times streams: the row in which a stream resets
+counts too, so that the number of updates in a budget of steps is known beforehand.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import create_empty_array
+from torch import Tensor
+
+from angle_domains.errors import ConfigError
+from angle_domains.replay import ReplayBuffer
+from angle_domains.types import Agent, Percept, Report
+
+
+class OnPolicyAgent(Agent, Protocol):
+    @property
+    def horizon(self) -> int:
+        """Actions of each stream in the windows it learns from."""
+        ...
+
+
+@dataclass
+class LoopState:
+    """Where a loop stands between two ticks."""
+
+    percept: Percept  # what the agent is to decide on next
+    memory: Any = None  # of the agent: None, a tensor, or dicts, lists and tuples of tensors
+    step: int = 0  # rows so far
+    returns: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))  # [B] of running episodes
+    lengths: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))  # [B] actions so far
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "percept": self.percept._asdict(),
+            "memory": self.memory,
+            "step": self.step,
+            "returns": self.returns,
+            "lengths": self.lengths,
+        }
+
+    @classmethod
+    def from_state_dict(cls, state: dict[str, Any]) -> "LoopState":
+        return cls(**state | {"percept": Percept(**state["percept"])})
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Episodes that ended in one tick."""
+
+    returns: list[float]
+    lengths: list[int]
+
+
+def begin(envs: VectorEnv[Any, Any, Any], seed: int) -> LoopState:
+    """Resets the environments; ConfigError unless they reset a stream in the step after its episode ended."""
+    mode = envs.metadata.get("autoreset_mode")
+    if mode != AutoresetMode.NEXT_STEP:
+        raise ConfigError(f"loops need environments with AutoresetMode.NEXT_STEP, these have {mode}")
+    obs, info = envs.reset(seed=seed)
+    streams = envs.num_envs
+    seen = torch.as_tensor(obs)
+    blank = torch.as_tensor(create_empty_array(envs.single_action_space, streams, fn=np.zeros)).to(seen.device)
+    no = torch.zeros(streams, dtype=torch.bool, device=seen.device)
+    zero = torch.zeros(streams, device=seen.device)
+    return LoopState(
+        percept=Percept(seen, blank, zero, zero + 1.0, ~no, no, _mask(info, seen)),
+        returns=torch.zeros(streams, dtype=torch.float64),
+        lengths=torch.zeros(streams, dtype=torch.int64),
+    )
+
+
+def interact(
+    agent: Agent, envs: VectorEnv[Any, Any, Any], replay: ReplayBuffer, state: LoopState
+) -> Iterator[Finished]:
+    """One tick per iteration: the agent decides, the row is stored, the environments step, `state` moves on."""
+    while True:
+        decision = agent.act(state.percept, state.memory, explore=True)
+        replay.insert(state.percept, decision)
+        before = state.percept
+        obs, reward, terminated, truncated, info = envs.step(_for_environment(decision.action, before.obs))
+        state.percept = _perceive(before, decision.action, (obs, reward, terminated, truncated, info))
+        state.memory = decision.memory
+        state.step += envs.num_envs
+        yield _count_episodes(state, torch.as_tensor(reward, dtype=torch.float64).cpu(), before.last.cpu())
+
+
+def on_policy(
+    agent: OnPolicyAgent,
+    envs: VectorEnv[Any, Any, Any],
+    replay: ReplayBuffer,
+    state: LoopState,
+    *,
+    steps: int,
+    horizon: int | None = None,
+) -> Iterator[Report]:
+    """Learns from each `horizon` ticks once, until `state.step` reaches `steps`; a window begun is completed.
+
+    The window is learned before the agent decides on the percept that ends it. One Report for each update, with the
+    mean return and length of the episodes that ended since the last one.
+    """
+    horizon = horizon or agent.horizon
+    returns: list[float] = []
+    lengths: list[int] = []
+    ticks = interact(agent, envs, replay, state)
+    while state.step < steps or replay.size:
+        finished = next(ticks)
+        returns += finished.returns
+        lengths += finished.lengths
+        if replay.size < horizon:
+            continue
+        metrics = agent.learn(replay.newest(horizon, state.percept)).metrics
+        replay.clear()
+        yield Report(state.step, metrics | _episode_metrics(returns, lengths), learned=True)
+        returns, lengths = [], []
+
+
+def _for_environment(action: Tensor, obs: Tensor) -> Any:
+    """Actions where the environment computes: environments whose observations lie on the CPU take arrays."""
+    return action.cpu().numpy() if obs.device.type == "cpu" else action.to(obs.device)
+
+
+def _perceive(before: Percept, action: Tensor, outcome: tuple[Any, Any, Any, Any, dict[str, Any]]) -> Percept:
+    obs, reward, terminated, truncated, info = outcome
+    seen, ended = torch.as_tensor(obs), torch.as_tensor(terminated)
+    return Percept(
+        obs=seen,
+        action=action.to(seen.device),
+        reward=torch.as_tensor(reward, dtype=torch.float32),
+        discount=1.0 - ended.to(torch.float32),
+        first=before.last,
+        last=ended | torch.as_tensor(truncated),
+        mask=_mask(info, seen),
+    )
+
+
+def _mask(info: dict[str, Any], obs: Tensor) -> Tensor | None:
+    """The allowed actions, where the environment names them as `action_mask`; a stream that names none allows all."""
+    if "action_mask" not in info:
+        return None
+    mask = torch.as_tensor(np.stack(list(info["action_mask"]))).to(obs.device, torch.bool)
+    named = torch.as_tensor(info.get("_action_mask", np.ones(len(mask), dtype=bool))).to(obs.device)
+    return mask | ~named.reshape(-1, *[1] * (mask.ndim - 1))
+
+
+def _count_episodes(state: LoopState, reward: Tensor, resetting: Tensor) -> Finished:
+    """Adds a tick to the running episodes and hands out those that it ended."""
+    state.returns += torch.where(resetting, 0.0, reward)
+    state.lengths += ~resetting
+    ended = state.percept.last.cpu()
+    if not ended.any():
+        return Finished([], [])
+    finished = Finished(state.returns[ended].tolist(), state.lengths[ended].tolist())
+    state.returns[ended] = 0.0
+    state.lengths[ended] = 0
+    return finished
+
+
+def _episode_metrics(returns: list[float], lengths: list[int]) -> dict[str, float]:
+    if not returns:
+        return {}
+    return {"episode/return": float(np.mean(returns)), "episode/length": float(np.mean(lengths))}

@@ -1,0 +1,8 @@
+"""Networks: torsos that read observations, heads that choose actions, and the PolicyModel made of both."""
+
+from angle_domains.networks.config import NetworkConfig
+from angle_domains.networks.heads import HeadKind
+from angle_domains.networks.policy import PolicyModel
+from angle_domains.networks.torsos import observation_size
+
+__all__ = ["HeadKind", "NetworkConfig", "PolicyModel", "observation_size"]

@@ -1,0 +1,78 @@
+"""The network of an actor-critic: a distribution of actions and a value for every observation."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Generator, Tensor, nn
+
+from angle_domains.distributions import Distribution
+from angle_domains.errors import ConfigError
+from angle_domains.networks.config import NetworkConfig
+from angle_domains.networks.heads import Head, HeadKind, make_head
+from angle_domains.networks.layers import POLICY_GAIN, VALUE_GAIN, linear
+from angle_domains.networks.torsos import TORSOS, Features, Torso
+from feeds.base import FeedSpec
+
+
+class Readout(nn.Module):
+    """Features to the parameters of a head: those of all items first, then those that belong to none."""
+
+    def __init__(self, torso: Torso, head: Head, items: int, generator: Generator) -> None:
+        super().__init__()
+        self.by_item = torso.item_size > 0
+        if not self.by_item:
+            self.whole: nn.Linear | None = linear(
+                torso.whole_size, items * head.per_item + head.whole, generator, POLICY_GAIN
+            )
+            return
+        self.item = linear(torso.item_size, head.per_item, generator, POLICY_GAIN)
+        self.whole = linear(torso.whole_size, head.whole, generator, POLICY_GAIN) if head.whole else None
+
+    def forward(self, features: Features) -> Float[Tensor, "*b p"]:
+        if not self.by_item or features.items is None:
+            assert self.whole is not None
+            return self.whole(features.whole)
+        parameters = self.item(features.items).flatten(-2)
+        if self.whole is None:
+            return parameters
+        return torch.cat([parameters, self.whole(features.whole)], -1)
+
+
+class PolicyModel(nn.Module):
+    """`forward` maps one batch of observations to a distribution, `forward_tensor` the same over `[T, B, ...]`.
+
+    The value of an observation stands beside it, through a body of its own unless the configuration shares one.
+    """
+
+    def __init__(
+        self, spec: FeedSpec, config: NetworkConfig, head: HeadKind, *, log_std: float, generator: Generator
+    ) -> None:
+        super().__init__()
+        torso = TORSOS[config.kind]
+        self.head = make_head(head, spec, log_std=log_std, shared_std=config.kind == "set")
+        self.policy_torso = torso(spec, config, generator)
+        if self.policy_torso.item_size and not self.head.per_item:
+            raise ConfigError(f"network.kind 'set' decides asset by asset, actions of {spec.name} are not of that form")
+        items = spec.action_space.shape[0] if spec.action_space.shape else 0
+        self.readout = Readout(self.policy_torso, self.head, items, generator)
+        self.shared = config.shared
+        self.value_torso = None if config.shared else torso(spec, config, generator)
+        self.value_out = linear(self.policy_torso.whole_size, 1, generator, VALUE_GAIN)
+
+    def forward(self, obs: Float[Tensor, "b d"], mask: Bool[Tensor, "b m"] | None = None) -> Distribution:
+        return self.head(self.readout(self.policy_torso(obs)), mask)
+
+    def forward_tensor(self, obs: Float[Tensor, "t b d"], mask: Bool[Tensor, "t b m"] | None = None) -> Distribution:
+        return self.head(self.readout(self.policy_torso(obs)), mask)
+
+    def value(self, obs: Float[Tensor, "*b d"]) -> Float[Tensor, "*b"]:
+        torso = self.policy_torso if self.value_torso is None else self.value_torso
+        return self.value_out(torso(obs).whole).squeeze(-1)
+
+    def evaluate(
+        self, obs: Float[Tensor, "b d"], mask: Bool[Tensor, "b m"] | None = None
+    ) -> tuple[Distribution, Float[Tensor, " b"]]:
+        """Distribution and value, the shared body read once."""
+        features = self.policy_torso(obs)
+        distribution = self.head(self.readout(features), mask)
+        whole = features.whole if self.value_torso is None else self.value_torso(obs).whole
+        return distribution, self.value_out(whole).squeeze(-1)

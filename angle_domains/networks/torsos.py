@@ -1,0 +1,146 @@
+"""From observations `[*b, D]` to features: the three ways of reading what a feed shows."""
+
+from typing import NamedTuple, Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from angle_domains.errors import ConfigError
+from angle_domains.networks.config import NetworkConfig
+from angle_domains.networks.layers import ACTIVATIONS, convolution, linear, stack
+from feeds.base import FeedSpec
+
+ASSET_AXIS = {"assets": 0, "tradable": 0, "weights": 0, "pending": 0, "window": 1}  # of the blocks that speak of assets
+
+
+class Features(NamedTuple):
+    whole: Float[Tensor, "*b h"]  # of the observation
+    items: Float[Tensor, "*b n e"] | None = None  # of each asset, where the torso tells them apart
+
+
+class Torso(Protocol):
+    """`item_size` is 0 where the features are of the whole alone."""
+
+    whole_size: int
+    item_size: int
+
+
+class MLP(nn.Module):
+    """The observation as one vector."""
+
+    def __init__(self, spec: FeedSpec, config: NetworkConfig, generator: Generator) -> None:
+        super().__init__()
+        self.layers = stack(observation_size(spec), config.hidden, config.activation, generator)
+        self.whole_size, self.item_size = config.hidden[-1], 0
+
+    def forward(self, obs: Float[Tensor, "*b d"]) -> Features:
+        return Features(self.layers(obs))
+
+
+class WindowConv(nn.Module):
+    """The price window through convolutions over time that all assets share, then all of it as one vector.
+
+    The evaluators are those of Jiang, Xu and Liang (2017), without softmax voting.
+    """
+
+    def __init__(self, spec: FeedSpec, config: NetworkConfig, generator: Generator) -> None:
+        super().__init__()
+        block = spec.block("window")
+        if block is None or block.shape[0] < config.kernel:
+            raise ConfigError(
+                f"network.kind 'window' needs a feed with a price window of at least {config.kernel} bars: "
+                "set feed.window, or choose network.kind 'mlp'"
+            )
+        self.start, self.stop, (self.bars, self.assets) = block.start, block.stop, block.shape
+        few, many = config.channels
+        self.short = convolution(1, few, config.kernel, generator)
+        self.long = convolution(few, many, self.bars - config.kernel + 1, generator)
+        self.activation = ACTIVATIONS[config.activation]()
+        rest = observation_size(spec) - self.bars * self.assets
+        self.layers = stack(rest + self.assets * many, config.hidden, config.activation, generator)
+        self.whole_size, self.item_size = config.hidden[-1], 0
+
+    def forward(self, obs: Float[Tensor, "*b d"]) -> Features:
+        window = obs[..., self.start : self.stop].unflatten(-1, (self.bars, self.assets)).transpose(-1, -2)
+        series = window.reshape(-1, 1, self.bars)
+        read = self.activation(self.long(self.activation(self.short(series))))
+        read = read.reshape(*obs.shape[:-1], -1)
+        return Features(self.layers(torch.cat([obs[..., : self.start], obs[..., self.stop :], read], -1)))
+
+
+class SetEncoder(nn.Module):
+    """Every asset through one encoder, with what concerns all assets added, then pooled (Zaheer et al. 2017).
+
+    Permuting the assets of the observation permutes `items` and leaves `whole` as it is.
+    """
+
+    own: Tensor
+    context: Tensor
+
+    def __init__(self, spec: FeedSpec, config: NetworkConfig, generator: Generator) -> None:
+        super().__init__()
+        own, context = _asset_columns(spec)
+        self.assets, width = len(own), len(own[0])
+        self.register_buffer("own", torch.tensor(own).flatten(), persistent=False)
+        self.register_buffer("context", torch.tensor(context, dtype=torch.long), persistent=False)
+        first, *others = config.hidden
+        self.read_own = linear(width, first, generator)
+        self.read_context = linear(len(context), first, generator, bias=False) if context else None
+        self.activation = ACTIVATIONS[config.activation]()
+        self.layers = stack(first, tuple(others), config.activation, generator)
+        size = config.hidden[-1]
+        self.attention = linear(size, 1, generator, gain=1.0) if config.pooling == "attention" else None
+        self.mix_item = linear(size, size, generator)
+        self.mix_whole = linear(size, size, generator, bias=False)
+        self.whole_size = self.item_size = size
+
+    def forward(self, obs: Float[Tensor, "*b d"]) -> Features:
+        own = obs.index_select(-1, self.own).unflatten(-1, (self.assets, -1))
+        hidden = self.read_own(own)
+        if self.read_context is not None:
+            hidden = hidden + self.read_context(obs.index_select(-1, self.context)).unsqueeze(-2)
+        items = self.layers(self.activation(hidden))
+        whole = self._pool(items)
+        return Features(whole, self.activation(self.mix_item(items) + self.mix_whole(whole).unsqueeze(-2)))
+
+    def _pool(self, items: Float[Tensor, "*b n e"]) -> Float[Tensor, "*b e"]:
+        if self.attention is None:
+            return items.mean(-2)
+        return (torch.softmax(self.attention(items), -2) * items).sum(-2)
+
+
+TORSOS: dict[str, type[MLP] | type[WindowConv] | type[SetEncoder]] = {
+    "mlp": MLP,
+    "window": WindowConv,
+    "set": SetEncoder,
+}
+
+
+def observation_size(spec: FeedSpec) -> int:
+    """Entries of one observation, flattened; ConfigError where it is no array of numbers."""
+    shape = spec.observation_space.shape
+    if shape is None or not spec.observation_space.is_np_flattenable or spec.observation_space.dtype is None:
+        raise ConfigError(f"observations of {spec.name} are {spec.observation_space}: wrap it in FlattenObservation")
+    size = 1
+    for length in shape:
+        size *= length
+    return size
+
+
+def _asset_columns(spec: FeedSpec) -> tuple[list[list[int]], list[int]]:
+    """For each asset the columns of the observation that speak of it, and the columns that speak of none."""
+    assets = spec.block("assets")
+    if assets is None:
+        raise ConfigError(f"network.kind 'set' needs a feed that tells its assets apart, {spec.name} does not")
+    own: list[list[int]] = [[] for _ in range(assets.shape[0])]
+    context: list[int] = []
+    for block in spec.blocks:
+        columns = torch.arange(block.start, block.stop).reshape(block.shape)
+        if block.name not in ASSET_AXIS:
+            context += columns.flatten().tolist()
+            continue
+        by_asset = columns.movedim(ASSET_AXIS[block.name], 0).reshape(len(own), -1)
+        for asset, row in enumerate(by_asset.tolist()):
+            own[asset] += row
+    return own, context
