@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -79,7 +80,7 @@ def walk_forward(timestamps: np.ndarray, splits: SplitSettings) -> list[dict[str
     forward = WalkForward(
         test_size=size, train_size=past, expand_train=True, purged_size=splits.embargo, reduce_test=False
     )
-    folds = []
+    folds: list[dict[str, Part]] = []
     for before, test in forward.split(np.empty((total - spare, 1))):
         start, stop = int(before[0]), int(before[-1]) + 1
         validation = stop - max(1, round(share * (stop - start)))
@@ -104,7 +105,7 @@ def purge(parts: dict[str, Part], horizon: int) -> dict[str, Part]:
     """The same parts, cut at their end as far as needed for labels of `horizon` bars never to overlap."""
     ordered = sorted(parts.items(), key=lambda item: item[1].start)
     purged = dict(parts)
-    for (name, part), (_, later) in zip(ordered[:-1], ordered[1:], strict=True):
+    for (name, part), (_, later) in pairwise(ordered):
         purged[name] = Part(part.start, max(part.start, min(part.stop, later.start - horizon)))
         if not len(purged[name]):
             raise FeedError(f"nothing is left of the {name} part once labels of {horizon} bars are purged")

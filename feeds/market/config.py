@@ -25,6 +25,7 @@ class Columns(Settings):
     close: str = "close"
     volume: str = "volume"
     currency: str = "currency"
+    extras: tuple[str, ...] = ()  # further numeric columns, known at the close of their bar: they become features
 
 
 class SideTable(Settings):
@@ -62,7 +63,7 @@ class Actions(Settings):
 
 
 class Reward(Settings):
-    """`log_wealth` sums to the log of final wealth; the penalties are taken off it, wealth itself is always reported."""
+    """`log_wealth` sums to the log of final wealth; penalties are taken off it, wealth itself is always reported."""
 
     kind: Literal["log_wealth", "differential_sharpe"] = "log_wealth"
     sharpe_decay: PositiveFloat = 0.004  # eta of Moody and Saffell (2001)
@@ -75,8 +76,8 @@ class Splits(Settings):
 
     validation_from: date | None = None
     test_from: date | None = None
-    train_fraction: float = Field(0.6, gt=0, lt=1)
-    validation_fraction: float = Field(0.2, gt=0, lt=1)
+    train_fraction: float = Field(default=0.6, gt=0, lt=1)
+    validation_fraction: float = Field(default=0.2, gt=0, lt=1)
     embargo: NonNegativeInt = 20  # bars left out after the train and the validation part
     folds: NonNegativeInt = 0  # walk-forward folds; 0: one split
     fold: NonNegativeInt = 0  # which of them
@@ -91,7 +92,7 @@ class MarketConfig(Settings):
     policy: Literal["error", "clip", "quarantine"] = "error"  # what becomes of rows that break a rule
     max_jump: PositiveFloat = 5.0  # a close above this multiple (or below its inverse) of the one before breaks a rule
     max_gap_days: PositiveFloat = 14.0
-    recovery: float = Field(1.0, ge=0, le=1)  # share of the last price that a delisted asset pays
+    recovery: float = Field(default=1.0, ge=0, le=1)  # share of the last price that a delisted asset pays
     features: tuple[str, ...] = (
         "log_return_1",
         "log_return_5",
@@ -110,7 +111,7 @@ class MarketConfig(Settings):
     episode_bars: PositiveInt = 252  # of a training episode; validation and test are one episode each
     random_start: bool = True
     periods_per_year: PositiveFloat = 252.0
-    ruin: float = Field(0.01, ge=0, lt=1)  # share of the initial wealth at which the episode terminates
+    ruin: float = Field(default=0.01, ge=0, lt=1)  # share of the initial wealth at which the episode terminates
     splits: Splits = Splits()
     costs: Costs = Costs()
     actions: Actions = Actions()

@@ -1,0 +1,217 @@
+"""A table as rows of (instant, symbol, values), whichever form it came in. Values are loaded one column at a time."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from feeds.errors import FeedError, nearest
+from feeds.market.config import MarketConfig
+from feeds.market.instants import Instants, read_instants, typed_instant
+from feeds.market.tables import FILE, ROW, Table, is_long
+
+VALUES = ("close", "open", "high", "low", "volume")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """M rows in the order of their files."""
+
+    table: Table
+    symbols: tuple[str, ...]  # N
+    instants: Instants  # [M]
+    code: np.ndarray  # [M] int32 index into symbols
+    file: np.ndarray  # [M] int32 index into table.labels
+    row: np.ndarray  # [M] int64 row of the file, from 1, its header not counted
+    columns: tuple[str, ...]  # of VALUES and the extra columns: those that are there
+    load: Callable[[str], np.ndarray]  # float64 [M] of one of them
+    unknown: tuple[str, ...] = ()  # columns that nobody asked for
+    wide: bool = False
+
+
+def read_rows(table: Table, config: MarketConfig) -> Rows:
+    """The rows between `start` and `end` of the wanted symbols; raises FeedError on columns of the wrong kind."""
+    rows = _read_long(table, config) if is_long(table, config.columns) else _read_wide(table, config)
+    if not len(rows.code):
+        raise FeedError(f"{table.name}: no rows{_bounds_clause(config)}")
+    return rows
+
+
+def _bounds_clause(config: MarketConfig) -> str:
+    wanted = [f"from {config.start}"] if config.start else []
+    wanted += [f"until {config.end}"] if config.end else []
+    wanted += [f"of {', '.join(config.symbols[:5])}"] if config.symbols else []
+    return f" {' '.join(wanted)}" if wanted else ""
+
+
+def _micros(config: MarketConfig) -> tuple[int, int]:
+    """First instant and the instant after the last, both of whole UTC days."""
+    low, high = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+    if config.start:
+        low = int(np.datetime64(config.start, "us").astype(np.int64))
+    if config.end:
+        high = int(np.datetime64(config.end + timedelta(days=1), "us").astype(np.int64))
+    return low, high
+
+
+def _read_long(table: Table, config: MarketConfig) -> Rows:
+    names = config.columns
+    kind = table.dtypes[names.timestamp]
+    scans = table.scans
+    if names.symbol not in table.columns:  # one asset a file, called after it
+        scans = tuple(
+            scan.with_columns(pl.lit(Path(label).name.split(".")[0]).alias(names.symbol))
+            for scan, label in zip(scans, table.labels, strict=True)
+        )
+    lazy = pl.concat(scans).filter(_wanted(table, config))
+    typed = typed_instant(names.timestamp, kind)
+    stamp = pl.col(names.timestamp) if typed is None else typed
+    keys = table.collect(lazy.select(stamp.alias("stamp"), pl.col(names.symbol).alias("symbol"), FILE, ROW))
+    _check_symbols(table, keys)
+    instants = read_instants(keys["stamp"], kind, _place(table, keys))
+    symbols, code = _codes(table, keys["symbol"].cast(pl.String), config)
+    low, high = _micros(config)
+    keep = (instants.micros >= low) & (instants.micros < high)
+    whole = bool(keep.all())  # dates and datetimes were filtered by the scan already
+
+    def load(name: str) -> np.ndarray:
+        values = load_column(table, lazy, getattr(names, name) if name in VALUES else name)
+        if len(values) != len(keep):
+            raise FeedError(
+                f"{table.name}: the file changed while it was being read; read it again once it is complete"
+            )
+        return values if whole else values[keep]
+
+    if not whole:
+        kept = Instants(*(part[keep] for part in vars(instants).values()))
+        present = np.unique(code[keep])
+        symbols = tuple(symbols[index] for index in present)
+        instants, code, keys = kept, np.searchsorted(present, code[keep]).astype(np.int32), keys.filter(keep)
+    columns, unknown = _value_columns(table, config)
+    position = keys[ROW].cast(pl.Int64).to_numpy() + 1
+    return Rows(table, symbols, instants, code, keys[FILE].to_numpy(), position, columns, load, unknown)
+
+
+def _wanted(table: Table, config: MarketConfig) -> pl.Expr:
+    """The rows to read; missing keys pass, for the checks to find them."""
+    names = config.columns
+    expression = pl.lit(True)
+    typed = typed_instant(names.timestamp, table.dtypes[names.timestamp])
+    if typed is not None and (config.start or config.end):
+        low, high = _micros(config)
+        expression = ((typed >= low) & (typed < high)) | typed.is_null()
+    if config.symbols:
+        symbol = pl.col(names.symbol).cast(pl.String)
+        expression = expression & (symbol.is_in(list(config.symbols)) | symbol.is_null())
+    return expression
+
+
+def _place(table: Table, keys: pl.DataFrame) -> Callable[[int], str]:
+    """Names a row of `keys` by file and row."""
+    if not len(keys):
+        return lambda index: table.name
+    return lambda index: f"{table.labels[keys[FILE][index]]}, row {keys[ROW][index] + 1}"
+
+
+def _check_symbols(table: Table, keys: pl.DataFrame) -> None:
+    missing = keys["symbol"].is_null()
+    if missing.any():
+        first = _place(table, keys)(int(missing.arg_max() or 0))
+        raise FeedError(f"{first}: no symbol is named; {int(missing.sum())} such rows in all")
+
+
+def _codes(table: Table, series: pl.Series, config: MarketConfig) -> tuple[tuple[str, ...], np.ndarray]:
+    """Symbols in the order of the settings, else sorted, and each row's index into them."""
+    present = series.unique()
+    symbols = list(config.symbols) or present.sort().to_list()
+    _all_there(table, symbols, set(present.to_list()))
+    codes = series.cast(pl.Enum(symbols)).to_physical().cast(pl.Int32) if symbols else pl.Series([], dtype=pl.Int32)
+    return tuple(symbols), codes.to_numpy()
+
+
+def _all_there(table: Table, wanted: list[str], present: set[str]) -> None:
+    for symbol in wanted:
+        if symbol not in present:
+            raise FeedError(f"{table.name}: no rows of symbol '{symbol}': {nearest(symbol, present)}")
+
+
+def _value_columns(table: Table, config: MarketConfig) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The columns of values that are there, by our names, and those that nobody asked for."""
+    names = config.columns
+    columns = tuple(name for name in VALUES if getattr(names, name) in table.columns)
+    for extra in names.extras:
+        if extra not in table.columns:
+            raise FeedError(f"{table.name}: column '{extra}' is missing ({nearest(extra, table.columns)})")
+    used = {names.timestamp, names.symbol, names.currency, *names.extras, *(getattr(names, name) for name in columns)}
+    unknown = tuple(column for column in table.columns if column not in used | table.partitions)
+    return columns + names.extras, unknown
+
+
+def load_column(table: Table, lazy: pl.LazyFrame, column: str) -> np.ndarray:
+    """Float64 values, NaN where missing; raises FeedError naming the first row that holds no number."""
+    kind = table.dtypes[column]
+    if not (kind.is_numeric() or (table.text and isinstance(kind, pl.String))):
+        raise FeedError(f"{table.name}: column '{column}' is {kind}, wanted numbers")
+    try:
+        series = lazy.select(column).collect()[column]
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise FeedError(f"{table.name}: {_first_non_number(table, column) or error}") from error
+    return series.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+
+def _first_non_number(table: Table, column: str) -> str | None:
+    """Reads a CSV again as text to find the row that the typed reading stumbled over."""
+    for file in table.files:
+        if not table.text:
+            return None
+        separator = "\t" if file.name.endswith(".tsv") else ","
+        try:
+            text = pl.read_csv(file, separator=separator, infer_schema=False)[column]
+        except (pl.exceptions.PolarsError, OSError) as error:
+            return f"{file} cannot be read, truncated or damaged: {str(error).splitlines()[0]}"
+        bad = text.is_not_null() & text.cast(pl.Float64, strict=False).is_null()
+        if bad.any():
+            row = int(bad.arg_max() or 0)
+            return f"row {row + 1}: column '{column}' holds '{text[row]}', wanted a number"
+    return None
+
+
+def _read_wide(table: Table, config: MarketConfig) -> Rows:
+    """One row for each cell that holds a number; an empty cell says that there was no bar."""
+    names = config.columns
+    present = [column for column in table.columns if column != names.timestamp]
+    symbols = tuple(config.symbols) or tuple(present)
+    _all_there(table, list(symbols), set(present))
+    kind = table.dtypes[names.timestamp]
+    typed = typed_instant(names.timestamp, kind)
+    stamp = pl.col(names.timestamp) if typed is None else typed
+    for symbol in symbols:
+        if not table.dtypes[symbol].is_numeric():
+            raise FeedError(
+                f"{table.name}: column '{symbol}' is {table.dtypes[symbol]}, wanted the prices of one symbol; "
+                "in a long table set feed.columns.symbol and feed.columns.close"
+            )
+    lazy = pl.concat(table.scans)
+    keys = table.collect(lazy.select(stamp.alias("stamp"), FILE, ROW))
+    instants = read_instants(keys["stamp"], kind, _place(table, keys))
+    values = _wide_values(table, lazy, symbols)
+    low, high = _micros(config)
+    inside = (instants.micros >= low) & (instants.micros < high)
+    line, code = np.nonzero(~np.isnan(values) & inside[:, None])
+    cells = values[line, code]
+    spread = Instants(*(part[line] for part in vars(instants).values()))
+    row = keys[ROW].cast(pl.Int64).to_numpy()[line] + 1
+    file = keys[FILE].to_numpy()[line]
+    return Rows(table, symbols, spread, code.astype(np.int32), file, row, ("close",), lambda name: cells, wide=True)
+
+
+def _wide_values(table: Table, lazy: pl.LazyFrame, symbols: tuple[str, ...]) -> np.ndarray:
+    try:
+        frame = lazy.select(pl.col(list(symbols)).cast(pl.Float64)).collect()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        found = (_first_non_number(table, symbol) for symbol in symbols if table.text)
+        raise FeedError(f"{table.name}: {next((text for text in found if text), error)}") from error
+    return frame.fill_null(float("nan")).to_numpy()
