@@ -1,0 +1,139 @@
+"""The tracker that keeps runs in MLflow."""
+
+import logging
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from angle_domains.errors import ConfigError
+from angle_domains.tracking.base import RunInfo, Status, check_name
+from angle_domains.tracking.courier import KEY_PREFIX, OWNER, ROLE, Courier
+from angle_domains.tracking.gate import MetricGate
+from angle_domains.tracking.journal import Delivery, Journal
+from angle_domains.tracking.links import experiment_link, run_link, ui_base
+from angle_domains.tracking.owner import Owner
+from angle_domains.tracking.policies import policy_entry
+from angle_domains.tracking.provenance import provenance
+from angle_domains.tracking.recover import recover
+from angle_domains.tracking.store import Store, load_mlflow, resolve_store
+from angle_domains.tracking.writer import INTERVAL, PATIENCE, Writer
+
+if TYPE_CHECKING:
+    from feeds.base import FeedSpec
+
+_logger = logging.getLogger(__name__)
+
+
+class MlflowTracker:
+    """One run in an MLflow store. Every call writes a line to the journal of the run's folder and returns; the
+    writer's thread sends the lines.
+
+    `runs` is the folder that is searched for what dead processes left behind.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        folder: Path,
+        *,
+        runs: Path | None = None,
+        register: str | None = None,
+        interval: float = INTERVAL,
+    ) -> None:
+        self.store, self.runs, self.register, self.interval = store, runs or folder.parent, register, interval
+        self.journal = Journal(folder)
+        self.gate = MetricGate()
+        self.writer: Writer | None = None
+        self._finished = False
+
+    @property
+    def run_id(self) -> str | None:
+        return self.writer.courier.delivery.run_id if self.writer else None
+
+    @property
+    def reference(self) -> str | None:
+        return self.writer.courier.delivery.key if self.writer else None
+
+    @property
+    def problem(self) -> str:
+        """Why the store does not take the lines; empty while it does."""
+        return self.writer.problem if self.writer else ""
+
+    def start(self, info: RunInfo) -> None:
+        """Begins or resumes the run; ConfigError for a name that cannot be, or a folder that holds another run."""
+        check_name(info.name, "a run")
+        check_name(info.experiment, "an experiment")
+        if self.journal.exists and not info.resume:
+            raise ConfigError(f"{self.journal.folder} holds a run already: resume it or choose another name")
+        load_mlflow()
+        self.journal.open()
+        self.gate = MetricGate(info.steps)
+        self.gate.restore((key, step) for step, _, values in self.journal.points() for key in values)
+        self.journal.store(self._delivery(info))
+        self.journal.append("start", info=info.to_dict(), tags=_tags(info))
+        self.writer = Writer(
+            Courier(self.journal, self.store), lambda: recover(self.store, self.runs), interval=self.interval
+        )
+        self.writer.start()
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        kept = self.gate.admit(metrics, step)
+        if kept:
+            self.journal.append("metrics", step=step, values=kept)
+
+    def artifact(self, path: Path, folder: str = "") -> None:
+        self.journal.append("artifact", path=str(path.absolute()), folder=folder)
+
+    def log_policy(self, checkpoint: Path, spec: "FeedSpec", step: int) -> None:
+        self.journal.append("policy", **policy_entry(checkpoint, spec, step, self.register))
+
+    def links(self) -> dict[str, str]:
+        base = ui_base(self.store.uri)
+        found = {"ui": _ui_command(self.store)}
+        if self.writer and (delivery := self.writer.courier.delivery).run_id and delivery.experiment_id:
+            found["run"] = run_link(base, delivery.experiment_id, delivery.run_id)
+            found["experiment"] = experiment_link(base, delivery.experiment_id)
+        return found
+
+    def finish(self, status: Status = "FINISHED", *, patience: float = PATIENCE) -> None:
+        if self.writer is None or self._finished:
+            return
+        self._finished = True
+        for step, values in self.gate.leftover().items():
+            self.journal.append("metrics", step=step, values=values)
+        dropped = {f"dropped.{reason}": str(count) for reason, count in self.gate.dropped.items()}
+        self.journal.append("finish", status=status, tags=dropped)
+        if not self.writer.close(patience):
+            why = self.problem or "the store is slow"
+            _logger.warning(
+                "not all of the run has reached %s (%s): the rest is kept in %s and is sent at the next start",
+                self.store.shown,
+                why,
+                self.journal.path,
+            )
+        for sentence in self.writer.courier.refused:
+            _logger.warning("%s refused a part of the run: %s", self.store.shown, sentence)
+
+    def _delivery(self, info: RunInfo) -> Delivery:
+        """Where the lines go: as before where the run goes on in the same store, else from the first line on."""
+        owner = str(Owner.current())
+        if not self.journal.exists:
+            key = KEY_PREFIX + uuid.uuid4().hex
+            return Delivery(key, self.store.uri, info.experiment, owner, run_id=info.run_id)
+        known = replace(self.journal.load(), owner=owner, closed=False)
+        if known.uri == self.store.uri:
+            return known
+        return Delivery(known.key, self.store.uri, info.experiment, owner)
+
+
+def _tags(info: RunInfo) -> dict[str, str]:
+    own = {"feed": info.feed, "agent": info.agent, OWNER: str(Owner.current())}
+    role = {ROLE: "parent"} if info.seed is None else {ROLE: "run", "seed": str(info.seed)}
+    return {**provenance(), **own, **role, **info.tags}
+
+
+def _ui_command(store: Store) -> str:
+    """What opens the UI on this store, typed in the current folder."""
+    return "angle-domains ui" if store == resolve_store() else f"angle-domains ui --tracking-uri {store.shown}"

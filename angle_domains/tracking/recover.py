@@ -1,0 +1,104 @@
+"""What processes that died left behind: lines that were not sent, and runs that still call themselves running."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from angle_domains.errors import ConfigError
+from angle_domains.tracking.courier import ENDED, OWNER, Courier
+from angle_domains.tracking.journal import STATE, Journal
+from angle_domains.tracking.owner import Owner
+from angle_domains.tracking.store import Store, connect
+
+_DEPTHS = (f"*/{STATE}", f"*/*/{STATE}")  # a run, and one run of several seeds
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """What a sweep found: journals whose rest was sent, and runs that were closed for their dead process."""
+
+    sent: tuple[Path, ...] = ()
+    ended: tuple[str, ...] = ()
+
+
+def recover(store: Store, runs: Path) -> Recovered:
+    """Sends what is left in the journals under `runs` and marks the runs of dead processes as KILLED.
+
+    Runs of living processes and of other machines are left alone. Raises what the store raises where it is away;
+    nothing is lost then, the next start tries again.
+    """
+    client = connect(store)
+    client.search_experiments(max_results=1)
+    sent, ended = [], []
+    for journal in _forsaken(store, runs):
+        try:
+            killed = _close_open_run(journal)
+            courier = Courier(journal, store, wait_for_parent=False)
+            courier.deliver()
+        except Exception as error:  # one bad journal must not keep the others; it stays for the next start
+            _logger.warning("%s could not be sent: %s", journal.path, error)
+            continue
+        finally:
+            journal.close()
+        sent.append(journal.folder)
+        if killed and courier.delivery.run_id:
+            ended.append(courier.delivery.run_id)
+    for run in _orphans(client):
+        _end(client, run)
+        ended.append(run.info.run_id)
+    return Recovered(tuple(sent), tuple(ended))
+
+
+def _forsaken(store: Store, runs: Path) -> Iterator[Journal]:
+    """Open journals (oldest first: parents stand before their children) that go to this store and that nobody holds."""
+    folders = {path.parent for pattern in _DEPTHS for path in runs.glob(pattern)}
+    for folder in sorted(folders, key=lambda path: _born(Journal(path))):
+        journal = Journal(folder)
+        delivery = journal.load()
+        if delivery.uri != store.uri or (delivery.sent >= journal.size and delivery.closed):
+            continue
+        try:
+            journal.open()
+        except ConfigError:
+            continue  # its process lives
+        yield journal
+
+
+def _born(journal: Journal) -> int:
+    first = next(journal.lines(), None)
+    return first.entry["t"] if first else 0
+
+
+def _close_open_run(journal: Journal) -> bool:
+    """Writes the end that the process could not write any more; True where it was missing."""
+    entries = [line.entry for line in journal.lines() if line.entry["op"] != "torn"]
+    if not entries or entries[-1]["op"] == "finish":
+        return False
+    owner = Owner.parse(journal.load().owner)
+    journal.append("finish", status="KILLED", tags={ENDED: _reason(owner)}, ended=entries[-1]["t"])
+    return True
+
+
+def _reason(owner: Owner | None) -> str:
+    who = f"process {owner.pid} on {owner.host}" if owner else "its process"
+    return f"{who} ended without closing the run; marked as KILLED at the next start"
+
+
+def _orphans(client: Any) -> Iterator[Any]:
+    """Runs that call themselves running although their process is gone, wherever their folder is."""
+    host = Owner.current().host
+    wanted = f"attributes.status = 'RUNNING' and tags.`{OWNER}` LIKE '{host}|%'"
+    ids = [experiment.experiment_id for experiment in client.search_experiments()]
+    for run in client.search_runs(ids, filter_string=wanted, max_results=1_000):
+        owner = Owner.parse(run.data.tags[OWNER])
+        if owner is not None and owner.dead():
+            yield run
+
+
+def _end(client: Any, run: Any) -> None:
+    client.set_tag(run.info.run_id, ENDED, _reason(Owner.parse(run.data.tags[OWNER])))
+    client.set_terminated(run.info.run_id, "KILLED")
+    _logger.warning("the run '%s' was left open by a process that is gone: it is KILLED now", run.info.run_name)

@@ -1,0 +1,75 @@
+"""Several seeds as one: what the parent run shows of its children."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import t as student
+
+from angle_domains.tracking.base import Status, Tracker
+from angle_domains.tracking.gate import MAX_KEYS
+from angle_domains.tracking.journal import read_points
+
+LEVEL = 0.95
+# Keys with an interval, as far as 40 keys go; of all others the parent shows the mean.
+HEADLINES = (
+    "test/sharpe",
+    "test/cagr",
+    "test/max_drawdown",
+    "test/excess_sharpe",
+    "validation/score",
+    "episode/return",
+)
+
+Curves = Mapping[str, Mapping[int, float]]  # key -> step -> value
+
+
+def finish_parent(parent: Tracker, children: Sequence[Path], status: Status = "FINISHED") -> dict[str, float]:
+    """Logs the mean over the seeds (run folders) on the parent, with `_low` and `_high` of headlines, and ends it.
+
+    Gives the newest value of each key. Curves are averaged at the steps that all seeds share; a key whose last steps
+    differ (a seed stopped early) gets one more point, the mean of its last values, at the latest of them.
+    """
+    curves = aggregate([read_points(folder) for folder in children])
+    by_step: dict[int, dict[str, float]] = {}
+    for key, points in curves.items():
+        for step, value in points.items():
+            by_step.setdefault(step, {})[key] = value
+    for step in sorted(by_step):
+        parent.log(by_step[step], step)
+    parent.finish(status)
+    return {key: points[max(points)] for key, points in curves.items()}
+
+
+def aggregate(seeds: Sequence[Curves]) -> dict[str, dict[int, float]]:
+    """Mean curves of the keys that all seeds have, with the intervals of headlines, 40 keys at most."""
+    shared = sorted(set.intersection(*(set(curves) for curves in seeds))) if seeds else []
+    headlines = [key for key in HEADLINES if key in shared] if len(seeds) > 1 else []
+    room = max(MAX_KEYS - len(shared), 0) // 2
+    found: dict[str, dict[int, float]] = {}
+    for key in (*headlines, *(key for key in shared if key not in headlines)):
+        points = _columns([curves[key] for curves in seeds])
+        found[key] = {step: float(np.mean(values)) for step, values in points.items()}
+        if key in headlines[:room]:
+            bounds = {step: mean_interval(values) for step, values in points.items()}
+            found[f"{key}_low"] = {step: low for step, (low, _) in bounds.items()}
+            found[f"{key}_high"] = {step: high for step, (_, high) in bounds.items()}
+    return found
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Student's 95 % interval of the mean over seeds; of at least two values."""
+    mean, count = float(np.mean(values)), len(values)
+    half = float(student.ppf(0.5 + LEVEL / 2, count - 1) * np.std(values, ddof=1) / math.sqrt(count))
+    return mean - half, mean + half
+
+
+def _columns(curves: Sequence[Mapping[int, float]]) -> dict[int, list[float]]:
+    """Step -> one value a seed."""
+    shared = sorted(set.intersection(*(set(curve) for curve in curves)))
+    columns = {step: [curve[step] for curve in curves] for step in shared}
+    ends = [max(curve) for curve in curves]
+    if len(set(ends)) > 1:
+        columns[max(ends)] = [curve[end] for curve, end in zip(curves, ends, strict=True)]
+    return columns

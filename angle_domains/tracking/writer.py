@@ -1,0 +1,83 @@
+"""The one thread that talks to the store, so that the training loop never waits for it."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from angle_domains.tracking.courier import Courier
+from angle_domains.tracking.store import mask
+
+INTERVAL = 1.5  # seconds between requests
+LONGEST_WAIT = 15.0  # seconds between tries while the store is away
+PATIENCE = 10.0  # seconds that the end of a run waits for the last lines
+
+_logger = logging.getLogger(__name__)
+
+
+class Writer:
+    """Delivers a journal every `interval` seconds, and after failures with growing pauses."""
+
+    def __init__(self, courier: Courier, first: Callable[[], object], *, interval: float = INTERVAL) -> None:
+        """`first` runs once, as soon as the store has answered."""
+        self.courier, self.interval, self._first = courier, interval, first
+        self.problem = ""  # why the last try failed
+        self._signal, self._contact, self._over = threading.Event(), threading.Event(), threading.Event()
+        self._closing = False
+        self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wait_for_contact(self, seconds: float) -> bool:
+        """True as soon as the store has taken the run in; False after so many seconds or a failed try."""
+        self._contact.wait(seconds)
+        return self.courier.delivery.run_id is not None
+
+    def close(self, patience: float = PATIENCE) -> bool:
+        """Asks for a last delivery and waits for it; True where everything arrived."""
+        self._closing = True
+        self._signal.set()
+        self._over.wait(patience)
+        return self.courier.done
+
+    def _work(self) -> None:
+        pause = self.interval
+        while True:
+            closing = self._closing
+            pause = self._try(pause)
+            self._contact.set()
+            if closing:
+                break
+            self._signal.wait(pause)
+            self._signal.clear()
+        self.courier.journal.close()
+        self._over.set()
+
+    def _try(self, pause: float) -> float:
+        """Seconds until the next try."""
+        began = time.monotonic()
+        try:
+            self.courier.deliver()
+            self._greet()
+        except Exception as error:  # whatever it is, training must go on: it is told, and tried again
+            self._tell(error)
+            return min(max(pause, self.interval) * 2, LONGEST_WAIT)
+        if self.problem:
+            self.problem = ""
+            _logger.warning("%s answers again: what was kept has been sent", self.courier.store.shown)
+        return max(self.interval - (time.monotonic() - began), 0.05)
+
+    def _greet(self) -> None:
+        first, self._first = self._first, lambda: None
+        first()
+
+    def _tell(self, error: Exception) -> None:
+        known, self.problem = self.problem, mask(f"{type(error).__name__}: {error}".splitlines()[0])[:300]
+        if not known:
+            _logger.warning(
+                "%s does not take what is logged (%s); training goes on, the lines are kept in %s",
+                self.courier.store.shown,
+                self.problem,
+                self.courier.journal.path,
+            )
