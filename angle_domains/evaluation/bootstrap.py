@@ -87,11 +87,11 @@ def evaluate(log_return: measures.Series, excess: measures.Series, periods: floa
 
 
 def block_length(series: Float[np.ndarray, "s t"]) -> float:
-    """Mean block length in bars: the longest that any series or difference to the first one asks for, at least 1."""
+    """Mean block length in bars, at least 1: the longest that the first series or its differences ask for."""
     length = series.shape[1]
     if length < _SHORTEST:
         return 1.0
-    candidates = [row for row in (*series, *(series[0] - series[1:])) if row.std() > 1e-12]
+    candidates = [row for row in (series[0], *(series[0] - series[1:])) if row.std() > 1e-12]
     wanted = [float(optimal_block_length(row)["stationary"].iloc[0]) for row in candidates]
     return float(np.clip(max(wanted, default=1.0), 1.0, length / 3))
 

@@ -26,6 +26,12 @@ class Trials:
         if self.count < 1:
             raise ConfigError(f"the number of trials counts the run itself and is at least 1, got {self.count}")
 
+    @property
+    def known(self) -> tuple[float, ...]:
+        """The Sharpe ratios that tell the spread; empty where there are too few."""
+        finite = tuple(value for value in self.sharpes if np.isfinite(value))
+        return finite if len(finite) >= _ENOUGH else ()
+
     @classmethod
     def of(cls, trials: "Trials | int | None") -> "Trials | None":
         return cls(trials) if isinstance(trials, int) else trials
@@ -47,7 +53,5 @@ def lucky_sharpe(bars: int, trials: Trials, periods: float) -> float:
     The spread between trials is that of their known Sharpe ratios. Where fewer than five are known it is the
     standard error that a skill-less Sharpe ratio of so many bars has, which is what independent trials would show.
     """
-    known = np.asarray(trials.sharpes, float)
-    known = known[np.isfinite(known)]
-    spread = known.std(ddof=1) / np.sqrt(periods) if len(known) >= _ENOUGH else 1.0 / np.sqrt(bars - 1)
+    spread = np.std(trials.known, ddof=1) / np.sqrt(periods) if trials.known else 1.0 / np.sqrt(bars - 1)
     return float(expected_max_sharpe_ratio(trials.count, float(spread)))
