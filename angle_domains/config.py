@@ -163,6 +163,17 @@ def resolve_config(wish: Wish) -> Resolved:
     return Resolved(AgentConfig.from_layers(layers), layers, path)
 
 
+def feed_settings(feed: str, overrides: Sequence[str] = ()) -> BaseModel:
+    """The settings of a feed alone, from texts `feed.key=value`."""
+    layers, models = Layers(), {"feed": resolve(feed_entry(feed).config)}
+    for text in overrides:
+        layers.put_override(text)
+    for key in layers.values:
+        if key != "feed":
+            raise ConfigError(f"{_where(layers, key)}'{key}' is unknown: {unknown_key((key,), ['feed'], models)}")
+    return validated(models, "feed", layers.values.get("feed", {}), layers)
+
+
 def find_config(name: str | Path) -> Path:
     """The file at a path, or of that name inside `configs/` (`market/ppo`); ConfigError names the nearest."""
     root, inside = config_root(), str(name).removeprefix("configs/")

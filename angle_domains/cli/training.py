@@ -1,0 +1,82 @@
+"""`angle-domains train`."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from angle_domains.cli import options
+from angle_domains.errors import ConfigError
+
+if TYPE_CHECKING:
+    from angle_domains.config import AgentConfig, Wish
+
+
+def train(
+    feed: options.Feed = None,
+    agent: options.Agent = None,
+    env: options.Env = None,
+    config: options.Config = None,
+    set_: options.Set = None,
+    steps: options.Steps = None,
+    seed: options.Seed = None,
+    seeds: options.Seeds = None,
+    streams: options.Streams = None,
+    device: options.Device = None,
+    resume: options.Resume = None,
+    name: options.Name = None,
+    experiment: options.Experiment = None,
+    tracking_uri: options.TrackingUri = None,
+    tensorboard: options.TensorBoard = None,
+    register: options.Register = None,
+) -> None:
+    """Trains an agent on a feed, judges it out of sample and tracks the run."""
+    if seed is not None and seeds is not None:
+        raise ConfigError("--seed and --seeds cannot stand together: give one of them")
+    given = {
+        "training.steps": steps,
+        "training.streams": streams,
+        "seed": seed,
+        "device": device,
+        "name": name,
+        "tracking.uri": tracking_uri,
+        "tracking.experiment": experiment,
+        "tracking.tensorboard": tensorboard,
+        "tracking.register_as": register,
+    }
+    from angle_domains.config import Wish
+
+    wish = Wish(feed, agent, env, config, tuple(set_ or ()), given)
+    raise typer.Exit(_train(wish, options.parse_seeds(seeds), resume))
+
+
+def _train(wish: "Wish", seeds: list[int] | None, resume: str | None) -> int:
+    config = _configuration(wish, resume)
+    from angle_domains.console import Progress
+    from angle_domains.training import train
+
+    return tell(train(config, seeds=seeds, resume=resume, root=options.ROOT, console=Progress()))
+
+
+def _configuration(wish: "Wish", resume: str | None) -> "AgentConfig":
+    """What is wanted, checked before anything heavy loads; a run that goes on brings its own file."""
+    from angle_domains.config import resolve_config
+
+    if resume is not None:
+        from angle_domains.runs import find_run
+
+        if wish.file is not None:
+            raise ConfigError("--resume and --config cannot stand together: a run goes on with its own configuration")
+        wish = replace(wish, file=find_run(resume, options.ROOT).config)
+    return resolve_config(wish).config
+
+
+def tell(results: Iterable[Any]) -> int:
+    """Prints what came of each run; gives the first exit code that is no success."""
+    code = 0
+    for result in results:
+        for line in result.lines:
+            typer.echo(line)
+        code = code or result.exit_code
+    return code
