@@ -11,6 +11,20 @@ from feeds.errors import FeedError
 _FLAT = 1e-12  # a deviation below this share of the largest value is rounding, not movement
 
 
+def moments(values: np.ndarray, known: np.ndarray) -> tuple[float, float]:
+    """Mean and deviation of one feature where `known`; deviation 1 where it does not move, 0 and 1 where none is."""
+    column = values[known].astype(np.float64)
+    if not column.size:
+        return 0.0, 1.0
+    deviation = float(column.std())
+    return float(column.mean()), deviation if deviation > _FLAT * float(np.abs(column).max()) else 1.0
+
+
+def rescaled(values: np.ndarray, known: np.ndarray, mean: float, scale: float) -> np.ndarray:
+    """One feature less `mean`, divided by `scale`; 0 where it is not `known`."""
+    return np.where(known, (values - mean) / scale, 0.0)
+
+
 @dataclass(frozen=True)
 class Standardiser:
     """Subtracts `mean` and divides by `scale`, one number for each feature along the last axis."""
@@ -20,20 +34,10 @@ class Standardiser:
     scale: np.ndarray  # [F] float64, positive; 1 where the training part does not move
 
     @classmethod
-    def fit(
-        cls, names: Sequence[str], values: np.ndarray, known: np.ndarray, fixed: Sequence[str] = ()
-    ) -> "Standardiser":
-        """The statistics of `values` `[..., F]` where `known`; features named in `fixed` keep mean 0 and scale 1."""
-        mean, scale = np.zeros(len(names)), np.ones(len(names))
-        for index, name in enumerate(names):
-            column = values[..., index][known[..., index]].astype(np.float64)
-            if name in fixed or column.size == 0:
-                continue
-            mean[index] = column.mean()
-            deviation = column.std()
-            if deviation > _FLAT * np.abs(column).max():
-                scale[index] = deviation
-        return cls(tuple(names), mean, scale)
+    def fit(cls, names: Sequence[str], values: np.ndarray, known: np.ndarray) -> "Standardiser":
+        """The statistics of `values` `[..., F]` where `known`."""
+        pairs = [moments(values[..., index], known[..., index]) for index in range(len(names))]
+        return cls(tuple(names), np.array([mean for mean, _ in pairs]), np.array([scale for _, scale in pairs]))
 
     @classmethod
     def identity(cls, names: Sequence[str]) -> "Standardiser":
@@ -44,8 +48,9 @@ class Standardiser:
         """Float32 `[..., F]`; what is not `known` becomes 0, the mean of the training part."""
         scaled = np.empty(values.shape, np.float32)
         for index in range(len(self.names)):
-            column = (values[..., index] - self.mean[index]) / self.scale[index]
-            scaled[..., index] = np.where(known[..., index], column, 0.0)
+            scaled[..., index] = rescaled(
+                values[..., index], known[..., index], float(self.mean[index]), float(self.scale[index])
+            )
         return scaled
 
     def digest(self) -> str:

@@ -161,9 +161,9 @@ def _jumps(panel: Panel, most: float, findings: Findings) -> None:
 
     findings.cells("jump", panel, broken, told)
     if findings.clips:
-        for (t, n), base in wanted.items():
+        for (t, n), reference in wanted.items():
             for name in panel.prices():
-                panel.values[name][t, n] = np.clip(panel.values[name][t, n], base / most, base * most)
+                panel.values[name][t, n] = np.clip(panel.values[name][t, n], reference / most, reference * most)
     else:
         panel.drop(broken)
     _spikes(panel, most, findings)

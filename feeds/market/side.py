@@ -1,0 +1,120 @@
+"""Side tables: dated facts that a bar knows once they were published, and only as long as they are fresh."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from feeds.errors import FeedError, nearest
+from feeds.market.bars import Bars
+from feeds.market.config import SideTable
+from feeds.market.instants import read_instants, typed_instant
+from feeds.market.panel import DAY
+from feeds.market.tables import FILE, ROW, Table, Watch, find_files, open_files
+
+
+@dataclass(frozen=True)
+class SideFacts:
+    """What each bar knows of a side table."""
+
+    names: tuple[str, ...]  # "news.sentiment": table and column
+    columns: tuple[np.ndarray, ...]  # each [T, N], or [T] where the table speaks of all assets; NaN where unknown
+    known: np.ndarray  # [T, N] or [T] bool: a row that is fresh enough
+    known_name: str  # "news.known"
+    notes: tuple[str, ...] = ()
+
+
+def join_side(side: SideTable, bars: Bars) -> SideFacts:
+    """The newest row published by the end of each bar and not older than `max_age_days`.
+
+    A publication date without time of day counts as the end of that day in UTC. Of rows published at one instant the
+    last of the table counts. Raises FeedError naming the file where columns are missing or hold no numbers.
+    """
+    files = find_files(side.path)
+    watch = Watch(files)
+    try:
+        keys = (side.published, *([side.symbol] if side.symbol else []))
+        table = open_files(side.path, files, keys)
+        return _join(side, bars, table)
+    finally:
+        watch.check()
+
+
+def _join(side: SideTable, bars: Bars, table: Table) -> SideFacts:
+    wanted = _columns(side, table)
+    lazy = pl.concat(table.scans)
+    kind = table.dtypes[side.published]
+    typed = typed_instant(side.published, kind)
+    stamp = pl.col(side.published) if typed is None else typed
+    symbol = pl.col(side.symbol).cast(pl.String) if side.symbol else pl.lit("")
+    frame = table.collect(lazy.select(stamp.alias("_stamp"), symbol.alias("_symbol"), FILE, ROW, *wanted))
+    instants = read_instants(
+        frame["_stamp"], kind, lambda index: f"{table.labels[frame[FILE][index]]}, row {frame[ROW][index] + 1}"
+    )
+    micros = instants.micros + np.where(instants.dates, DAY, 0)
+    place, notes = _newest(side, bars, micros, frame["_symbol"])
+    known = place >= 0
+    names: list[str] = []
+    columns: list[np.ndarray] = []
+    stem = Path(side.path).name.split(".")[0]
+    for name in wanted:
+        for label, values in _numbers(table, frame[name]):
+            column = np.where(known, values[np.maximum(place, 0)] if len(values) else np.nan, np.nan)
+            names.append(f"{stem}.{label}")
+            columns.append(np.where(np.isfinite(column), column, np.nan))
+    return SideFacts(tuple(names), tuple(columns), known, f"{stem}.known", notes)
+
+
+def _columns(side: SideTable, table: Table) -> tuple[str, ...]:
+    """The columns to take; raises FeedError where one that is named is not there."""
+    keys = [side.published, *([side.symbol] if side.symbol else [])]
+    for name in (*keys, *side.columns):
+        if name not in table.columns:
+            raise FeedError(f"{side.path}: column '{name}' is missing ({nearest(name, table.columns)})")
+    if side.columns:
+        return side.columns
+    rest = tuple(name for name in table.columns if name not in keys and _numeric(table.dtypes[name]))
+    if not rest:
+        raise FeedError(f"{side.path}: no column holds numbers beside {', '.join(keys)}")
+    return rest
+
+
+def _numeric(kind: pl.DataType) -> bool:
+    if isinstance(kind, pl.List | pl.Array):
+        return bool(kind.inner.is_numeric())
+    return bool(kind.is_numeric())
+
+
+def _numbers(table: Table, series: pl.Series) -> list[tuple[str, np.ndarray]]:
+    """Float64 columns of a series; a list of numbers a row (an embedding) becomes one column each."""
+    if not _numeric(series.dtype):
+        raise FeedError(f"{table.name}: column '{series.name}' is {series.dtype}, wanted numbers")
+    if not isinstance(series.dtype, pl.List | pl.Array):
+        return [(series.name, series.cast(pl.Float64).fill_null(float("nan")).to_numpy())]
+    lists = series.cast(pl.List(pl.Float64))
+    widths = lists.list.len().drop_nulls().unique().to_list()
+    if len(widths) != 1:
+        raise FeedError(
+            f"{table.name}: column '{series.name}' holds lists of {sorted(widths)} numbers, wanted one length"
+        )
+    empty = pl.Series([[float("nan")] * widths[0]])
+    matrix = pl.select(lists.fill_null(empty)).to_series().list.to_array(widths[0]).to_numpy()
+    return [(f"{series.name}_{index}", matrix[:, index]) for index in range(widths[0])]
+
+
+def _newest(side: SideTable, bars: Bars, micros: np.ndarray, symbols: pl.Series) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The row that each bar knows, -1 where none: `[T, N]`, or `[T]` for facts of all assets; and notes."""
+    ends = bars.timestamp.astype("datetime64[us]").astype(np.int64)
+    assets = {symbol: index for index, symbol in enumerate(bars.symbols)}
+    strange = set(symbols.unique().to_list()) - assets.keys() if side.symbol else set()
+    codes = symbols.replace_strict(assets, default=-1, return_dtype=pl.Int32) if side.symbol else None
+    rows = pl.DataFrame({"at": micros, "row": np.arange(len(micros)), "code": 0 if codes is None else codes})
+    rows = rows.with_columns(pl.col("code").cast(pl.Int32)).sort("at", maintain_order=True)
+    count = len(assets) if side.symbol else 1
+    left = pl.DataFrame({"at": np.repeat(ends, count), "code": np.tile(np.arange(count, dtype=np.int32), len(ends))})
+    age = int(side.max_age_days * DAY) if side.max_age_days else None
+    joined = left.join_asof(rows, on="at", by="code", strategy="backward", tolerance=age, check_sortedness=False)
+    place = joined["row"].fill_null(-1).to_numpy().reshape(len(ends), count)
+    notes = [f"{side.path}: {len(strange)} symbols are not in the universe: {', '.join(sorted(map(str, strange))[:5])}"]
+    return (place if side.symbol else place[:, 0]), tuple(notes if strange else [])
