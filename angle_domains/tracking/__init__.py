@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 from angle_domains.tracking.base import DatasetInfo, RunInfo, Scalar, Status, Tracker, Trackers, tracked
 from angle_domains.tracking.memory import MemoryTracker, NullTracker
 from angle_domains.tracking.mlflow import MlflowTracker
+from angle_domains.tracking.origin import provenance
 from angle_domains.tracking.recover import Recovered, recover
 from angle_domains.tracking.seeds import finish_parent
 from angle_domains.tracking.store import Store, resolve_store
 from angle_domains.tracking.tensorboard import TensorboardTracker
-from angle_domains.tracking.trials import TrialStatistics, trial_statistics
+from angle_domains.tracking.trials import trial_sharpes
 
 if TYPE_CHECKING:
     from angle_domains.config import TrackingConfig
@@ -28,13 +29,13 @@ __all__ = [
     "TensorboardTracker",
     "Tracker",
     "Trackers",
-    "TrialStatistics",
     "finish_parent",
     "open_tracker",
+    "provenance",
     "recover",
     "resolve_store",
     "tracked",
-    "trial_statistics",
+    "trial_sharpes",
 ]
 
 OFF = "off"  # a tracking URI

@@ -170,12 +170,13 @@ class Courier:
             self._client.log_artifact(self._run_id, str(path), folder or None)
 
     def _policy(self, entry: Mapping[str, Any]) -> None:
-        if self.delivery.model_id is None:
-            model = self._client.create_logged_model(
+        model_id = self.delivery.model_id
+        if model_id is None:
+            model_id = self._client.create_logged_model(
                 self.delivery.experiment_id, name="policy", source_run_id=self._run_id, model_type="policy"
-            )
-            self._acknowledge(model_id=model.model_id)
-        policy = LoggedPolicy(self._run_id, self.delivery.model_id, entry)
+            ).model_id
+            self._acknowledge(model_id=model_id)
+        policy = LoggedPolicy(self._run_id, model_id, entry)
         with tempfile.TemporaryDirectory() as folder:
             save_policy(policy, Path(folder) / "model")
             self._client.log_model_artifacts(policy.model_id, str(Path(folder) / "model"))

@@ -19,6 +19,7 @@ from angle_domains.errors import ConfigError
 from angle_domains.tracking.owner import Owner
 
 LINES, STATE = "tracking.jsonl", "tracking.json"
+_DEPTHS = (f"*/{STATE}", f"*/*/{STATE}")  # below the folder of runs
 
 _logger = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ class Delivery:
     uri: str
     experiment: str
     owner: str
+    parent: bool = False  # of several seeds
     run_id: str | None = None
     experiment_id: str | None = None
     model_id: str | None = None  # of a policy that is only half sent
@@ -76,6 +78,11 @@ class Journal:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+    def born(self) -> int:
+        """Milliseconds of the first line."""
+        first = next(self.lines(), None) if self.path.is_file() else None
+        return first.entry["t"] if first else 0
 
     @property
     def size(self) -> int:
@@ -129,6 +136,12 @@ class Journal:
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
             os.ftruncate(self._file, whole)
+
+
+def journals(runs: Path) -> list[Journal]:
+    """The journals below a folder of runs, oldest first: parents stand before their children."""
+    found = [Journal(path.parent) for pattern in _DEPTHS for path in runs.glob(pattern)]
+    return sorted(found, key=Journal.born)
 
 
 def read_points(folder: Path) -> dict[str, dict[int, float]]:

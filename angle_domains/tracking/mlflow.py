@@ -15,13 +15,15 @@ from angle_domains.tracking.journal import Delivery, Journal
 from angle_domains.tracking.links import experiment_link, run_link, ui_base
 from angle_domains.tracking.owner import Owner
 from angle_domains.tracking.policies import policy_entry
-from angle_domains.tracking.provenance import provenance
+from angle_domains.tracking.origin import provenance
 from angle_domains.tracking.recover import recover
 from angle_domains.tracking.store import Store, load_mlflow, resolve_store
 from angle_domains.tracking.writer import INTERVAL, PATIENCE, Writer
 
 if TYPE_CHECKING:
     from feeds.base import FeedSpec
+
+_CONTACT = 3.0  # seconds that links wait for a store that has not answered yet
 
 _logger = logging.getLogger(__name__)
 
@@ -92,6 +94,8 @@ class MlflowTracker:
     def links(self) -> dict[str, str]:
         base = ui_base(self.store.uri)
         found = {"ui": _ui_command(self.store)}
+        if self.writer and not self.problem:
+            self.writer.wait_for_contact(_CONTACT)
         if self.writer and (delivery := self.writer.courier.delivery).run_id and delivery.experiment_id:
             found["run"] = run_link(base, delivery.experiment_id, delivery.run_id)
             found["experiment"] = experiment_link(base, delivery.experiment_id)
@@ -121,11 +125,11 @@ class MlflowTracker:
         owner = str(Owner.current())
         if not self.journal.exists:
             key = KEY_PREFIX + uuid.uuid4().hex
-            return Delivery(key, self.store.uri, info.experiment, owner, run_id=info.run_id)
+            return Delivery(key, self.store.uri, info.experiment, owner, parent=info.seed is None, run_id=info.run_id)
         known = replace(self.journal.load(), owner=owner, closed=False)
         if known.uri == self.store.uri:
             return known
-        return Delivery(known.key, self.store.uri, info.experiment, owner)
+        return Delivery(known.key, self.store.uri, info.experiment, owner, parent=known.parent)
 
 
 def _tags(info: RunInfo) -> dict[str, str]:

@@ -8,11 +8,10 @@ from typing import Any
 
 from angle_domains.errors import ConfigError
 from angle_domains.tracking.courier import ENDED, OWNER, Courier
-from angle_domains.tracking.journal import STATE, Journal
+from angle_domains.tracking.journal import Journal, journals
 from angle_domains.tracking.owner import Owner
 from angle_domains.tracking.store import Store, connect
 
-_DEPTHS = (f"*/{STATE}", f"*/*/{STATE}")  # a run, and one run of several seeds
 _logger = logging.getLogger(__name__)
 
 
@@ -53,10 +52,8 @@ def recover(store: Store, runs: Path) -> Recovered:
 
 
 def _forsaken(store: Store, runs: Path) -> Iterator[Journal]:
-    """Open journals (oldest first: parents stand before their children) that go to this store and that nobody holds."""
-    folders = {path.parent for pattern in _DEPTHS for path in runs.glob(pattern)}
-    for folder in sorted(folders, key=lambda path: _born(Journal(path))):
-        journal = Journal(folder)
+    """Journals that go to this store, are not whole there, and are held by nobody."""
+    for journal in journals(runs):
         delivery = journal.load()
         if delivery.uri != store.uri or (delivery.sent >= journal.size and delivery.closed):
             continue
@@ -65,11 +62,6 @@ def _forsaken(store: Store, runs: Path) -> Iterator[Journal]:
         except ConfigError:
             continue  # its process lives
         yield journal
-
-
-def _born(journal: Journal) -> int:
-    first = next(journal.lines(), None)
-    return first.entry["t"] if first else 0
 
 
 def _close_open_run(journal: Journal) -> bool:

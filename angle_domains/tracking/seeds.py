@@ -25,13 +25,14 @@ HEADLINES = (
 Curves = Mapping[str, Mapping[int, float]]  # key -> step -> value
 
 
-def finish_parent(parent: Tracker, children: Sequence[Path], status: Status = "FINISHED") -> dict[str, float]:
+def finish_parent(parent: Tracker, children: Sequence[Path], status: Status = "FINISHED") -> tuple[str, ...]:
     """Logs the mean over the seeds (run folders) on the parent, with `_low` and `_high` of headlines, and ends it.
 
-    Gives the newest value of each key. Curves are averaged at the steps that all seeds share; a key whose last steps
-    differ (a seed stopped early) gets one more point, the mean of its last values, at the latest of them.
+    Gives lines for a terminal. Curves are averaged at the steps that all seeds share; a key whose last steps differ
+    (a seed stopped early) gets one more point, the mean of its last values, at the latest of them.
     """
-    curves = aggregate([read_points(folder) for folder in children])
+    seeds = [points for folder in children if (points := read_points(folder))]
+    curves = aggregate(seeds)
     by_step: dict[int, dict[str, float]] = {}
     for key, points in curves.items():
         for step, value in points.items():
@@ -39,23 +40,37 @@ def finish_parent(parent: Tracker, children: Sequence[Path], status: Status = "F
     for step in sorted(by_step):
         parent.log(by_step[step], step)
     parent.finish(status)
-    return {key: points[max(points)] for key, points in curves.items()}
+    return _told({key: points[max(points)] for key, points in curves.items()}, len(seeds))
 
 
 def aggregate(seeds: Sequence[Curves]) -> dict[str, dict[int, float]]:
-    """Mean curves of the keys that all seeds have, with the intervals of headlines, 40 keys at most."""
+    """Mean curves of the keys that all seeds have, with the intervals of headlines, 40 keys at most.
+
+    The seeds' own `_low` and `_high` are left out: the mean of intervals is no interval.
+    """
     shared = sorted(set.intersection(*(set(curves) for curves in seeds))) if seeds else []
+    shared = [key for key in shared if key.removesuffix("_low").removesuffix("_high") not in {*shared} - {key}]
     headlines = [key for key in HEADLINES if key in shared] if len(seeds) > 1 else []
-    room = max(MAX_KEYS - len(shared), 0) // 2
+    with_bounds = headlines[: max(MAX_KEYS - len(shared), 0) // 2]
     found: dict[str, dict[int, float]] = {}
     for key in (*headlines, *(key for key in shared if key not in headlines)):
         points = _columns([curves[key] for curves in seeds])
         found[key] = {step: float(np.mean(values)) for step, values in points.items()}
-        if key in headlines[:room]:
+        if key in with_bounds:
             bounds = {step: mean_interval(values) for step, values in points.items()}
             found[f"{key}_low"] = {step: low for step, (low, _) in bounds.items()}
             found[f"{key}_high"] = {step: high for step, (_, high) in bounds.items()}
     return found
+
+
+def _told(newest: Mapping[str, float], count: int) -> tuple[str, ...]:
+    """A line for each headline."""
+    lines = []
+    for key in (key for key in HEADLINES if key in newest):
+        bounds = [newest[name] for name in (f"{key}_low", f"{key}_high") if name in newest]
+        interval = f" [{bounds[0]:.4g}, {bounds[1]:.4g}]" if bounds else ""
+        lines.append(f"{key}: {newest[key]:.4g}{interval}, mean of {count} seeds")
+    return tuple(lines)
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float]:

@@ -1,46 +1,58 @@
 """How many runs an experiment has tried, for the deflated Sharpe ratio."""
 
-from dataclasses import dataclass
-from statistics import stdev
+import logging
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from angle_domains.tracking.courier import ROLE
-from angle_domains.tracking.store import Store, connect
+from angle_domains.tracking.journal import journals, read_points
+from angle_domains.tracking.store import Store, connect, mask
 
 METRIC = "test/sharpe"  # annualised
 
-
-@dataclass(frozen=True)
-class TrialStatistics:
-    """The runs of an experiment whose test part was opened; parents of several seeds are not counted again."""
-
-    count: int
-    sharpes: tuple[float, ...]  # annualised
-
-    @property
-    def std(self) -> float:
-        """Their spread; NaN where fewer than two are known."""
-        return stdev(self.sharpes) if len(self.sharpes) > 1 else float("nan")
+_logger = logging.getLogger(__name__)
 
 
-def trial_statistics(store: Store, experiment: str) -> TrialStatistics:
-    """Counts the runs of an experiment that looked at the test part, whatever became of them; zero for a new one.
+def trial_sharpes(
+    store: Store, experiment: str, *, besides: str | None = None, runs: Path | None = None
+) -> tuple[float, ...]:
+    """Annualised Sharpe ratios of the runs of an experiment whose test part was opened, whatever became of them.
 
-    Raises what MLflow raises where the store is away.
+    Parents of several seeds are not counted again, nor is the run with the id `besides`. Where the store is away the
+    runs below the folder `runs` are counted, and a warning says so.
     """
-    client = connect(store)
-    found = client.get_experiment_by_name(experiment)
-    sharpes = [] if found is None else list(_sharpes(client, found.experiment_id))
-    return TrialStatistics(len(sharpes), tuple(sharpes))
+    try:
+        client = connect(store)
+        found = client.get_experiment_by_name(experiment)
+        return () if found is None else tuple(_stored(client, found.experiment_id, besides))
+    except Exception as error:  # an evaluation must not fail because a server is away
+        _logger.warning(
+            "the trials of '%s' cannot be counted at %s (%s): those of this machine are",
+            experiment,
+            store.shown,
+            mask(str(error).splitlines()[0])[:200],
+        )
+        return tuple(_local(store, experiment, besides, runs)) if runs else ()
 
 
-def _sharpes(client: Any, experiment_id: str) -> Any:
+def _stored(client: Any, experiment_id: str, besides: str | None) -> Iterator[float]:
     token = None
     while True:
         page = client.search_runs([experiment_id], max_results=1_000, page_token=token)
         for run in page:
-            if METRIC in run.data.metrics and run.data.tags.get(ROLE) != "parent":
+            parent = run.data.tags.get(ROLE) == "parent"
+            if METRIC in run.data.metrics and not parent and run.info.run_id != besides:
                 yield run.data.metrics[METRIC]
         token = page.token
         if not token:
             return
+
+
+def _local(store: Store, experiment: str, besides: str | None, runs: Path) -> Iterator[float]:
+    for journal in journals(runs):
+        delivery = journal.load()
+        known = read_points(journal.folder).get(METRIC)
+        same = (delivery.uri, delivery.experiment) == (store.uri, experiment)
+        if known and same and not delivery.parent and (besides is None or delivery.run_id != besides):
+            yield known[max(known)]

@@ -48,7 +48,7 @@ def git_state(folder: Path) -> dict[str, str]:
 
 
 def _checkout() -> Path:
-    """The folder of this code where git tracks it; else the current one: the project that uses the installed package."""
+    """The folder of this code where git tracks it; else the current one: the project that uses the package."""
     here = Path(__file__)
     return Path.cwd() if _git(here.parent, "ls-files", "--error-unmatch", here.name) is None else here.parent
 
