@@ -31,29 +31,42 @@ def join_side(side: SideTable, bars: Bars) -> SideFacts:
     A publication date without time of day counts as the end of that day in UTC. Of rows published at one instant the
     last of the table counts. Raises FeedError naming the file where columns are missing or hold no numbers.
     """
-    files = find_files(side.path)
-    watch = Watch(files)
+    table = open_side(side)
+    watch = Watch(table.files)
     try:
-        keys = (side.published, *([side.symbol] if side.symbol else []))
-        table = open_files(side.path, files, keys)
         return _join(side, bars, table)
     finally:
         watch.check()
 
 
-def _join(side: SideTable, bars: Bars, table: Table) -> SideFacts:
-    wanted = _columns(side, table)
-    lazy = pl.concat(table.scans)
+def open_side(side: SideTable) -> Table:
+    """The table behind the settings, with the columns that it is joined by."""
+    keys = (side.published, *([side.symbol] if side.symbol else []))
+    table = open_files(side.path, find_files(side.path), keys)
+    for name in (*keys, *side.columns):
+        if name not in table.columns:
+            raise FeedError(f"{side.path}: column '{name}' is missing ({nearest(name, table.columns)})")
+    return table
+
+
+def known_from(side: SideTable, table: Table) -> np.ndarray:
+    """`[M]` int64 UTC microseconds from which each row is known."""
     kind = table.dtypes[side.published]
     typed = typed_instant(side.published, kind)
     stamp = pl.col(side.published) if typed is None else typed
-    symbol = pl.col(side.symbol).cast(pl.String) if side.symbol else pl.lit("")
-    frame = table.collect(lazy.select(stamp.alias("_stamp"), symbol.alias("_symbol"), FILE, ROW, *wanted))
+    keys = table.collect(pl.concat(table.scans).select(stamp.alias("stamp"), FILE, ROW))
     instants = read_instants(
-        frame["_stamp"], kind, lambda index: f"{table.labels[frame[FILE][index]]}, row {frame[ROW][index] + 1}"
+        keys["stamp"], kind, lambda index: f"{table.labels[keys[FILE][index]]}, row {keys[ROW][index] + 1}"
     )
-    micros = instants.micros + np.where(instants.dates, DAY, 0)
-    place, notes = _newest(side, bars, micros, frame["_symbol"])
+    return instants.micros + np.where(instants.dates, DAY, 0)
+
+
+def _join(side: SideTable, bars: Bars, table: Table) -> SideFacts:
+    wanted = _columns(side, table)
+    micros = known_from(side, table)
+    symbol = pl.col(side.symbol).cast(pl.String) if side.symbol else pl.lit("")
+    frame = table.collect(pl.concat(table.scans).select(symbol.alias("__symbol"), *wanted))
+    place, notes = _newest(side, bars, micros, frame["__symbol"])
     known = place >= 0
     names: list[str] = []
     columns: list[np.ndarray] = []
@@ -67,20 +80,16 @@ def _join(side: SideTable, bars: Bars, table: Table) -> SideFacts:
 
 
 def _columns(side: SideTable, table: Table) -> tuple[str, ...]:
-    """The columns to take; raises FeedError where one that is named is not there."""
+    """The columns of numbers to take."""
     keys = [side.published, *([side.symbol] if side.symbol else [])]
-    for name in (*keys, *side.columns):
-        if name not in table.columns:
-            raise FeedError(f"{side.path}: column '{name}' is missing ({nearest(name, table.columns)})")
-    if side.columns:
-        return side.columns
-    rest = tuple(name for name in table.columns if name not in keys and _numeric(table.dtypes[name]))
-    if not rest:
+    rest = tuple(name for name in table.columns if name not in keys and is_numeric(table.dtypes[name]))
+    if not (side.columns or rest):
         raise FeedError(f"{side.path}: no column holds numbers beside {', '.join(keys)}")
-    return rest
+    return side.columns or rest
 
 
-def _numeric(kind: pl.DataType) -> bool:
+def is_numeric(kind: pl.DataType) -> bool:
+    """Numbers, or lists of them."""
     if isinstance(kind, pl.List | pl.Array):
         return bool(kind.inner.is_numeric())
     return bool(kind.is_numeric())
@@ -88,7 +97,7 @@ def _numeric(kind: pl.DataType) -> bool:
 
 def _numbers(table: Table, series: pl.Series) -> list[tuple[str, np.ndarray]]:
     """Float64 columns of a series; a list of numbers a row (an embedding) becomes one column each."""
-    if not _numeric(series.dtype):
+    if not is_numeric(series.dtype):
         raise FeedError(f"{table.name}: column '{series.name}' is {series.dtype}, wanted numbers")
     if not isinstance(series.dtype, pl.List | pl.Array):
         return [(series.name, series.cast(pl.Float64).fill_null(float("nan")).to_numpy())]

@@ -1,0 +1,94 @@
+"""The whole report on a set of prices: `angle-domains feeds check PATH`."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from feeds.market.bars import Bars
+from feeds.market.config import MarketConfig
+from feeds.market.features import Features
+from feeds.market.feed import MarketFeed
+from feeds.market.future import Trial, future_trials
+from feeds.market.read import read_bars
+from feeds.market.validate import CheckReport
+from feeds.split import Part, label_overlaps
+
+_SHOWN = 40  # features that are told one by one
+
+
+def check(path: str, config: MarketConfig) -> str:
+    """What was read, every finding, splits, features, and the proof that nothing looks ahead.
+
+    Rows that break a rule do not stop the report: under the policy "error" it goes on without them and says so. What
+    makes a table unreadable (missing columns, truncated files, …) is a FeedError all the same.
+    """
+    config = config.model_copy(update={"path": path})
+    strict = config.policy == "error"
+    used = config.model_copy(update={"policy": "quarantine"}) if strict else config
+    bars, report = read_bars(used)
+    feed = MarketFeed(used, bars=bars)
+    lines = [replace(report, policy=config.policy).text(), *_verdict(report, strict), *_universe(bars)]
+    lines += _splits(feed.parts, bars, used)
+    lines += _features(feed.features, feed.parts["train"])
+    lines += proof(future_trials(used, bars, lambda settings, prices: MarketFeed(settings, bars=prices)), bars)
+    return "\n".join(lines)
+
+
+def _verdict(report: CheckReport, strict: bool) -> list[str]:
+    count = sum(report.counts.values())
+    if strict and count:
+        return [f"verdict   refused: {count:,} findings under feed.policy=error; what follows leaves those rows out"]
+    return [f"verdict   accepted{f' with {count:,} findings' if count else ''}"]
+
+
+def _universe(bars: Bars) -> list[str]:
+    listed = bars.listed.sum(axis=1)
+    missing = int((bars.listed & ~bars.tradable).sum())
+    return [
+        f"universe  {listed[0]} listed at the first bar, {listed[-1]} at the last, {int(listed.max())} at most; "
+        f"{missing:,} missing bars of {int(listed.sum()):,}",
+        f"digest    sha256 {bars.digest}",
+    ]
+
+
+def _splits(parts: dict[str, Part], bars: Bars, config: MarketConfig) -> list[str]:
+    lines = []
+    for name, part in parts.items():
+        first, last = (str(bars.timestamp[bar])[:10] for bar in (part.start, part.stop - 1))
+        lines.append(f"split     {name}: {len(part):,} bars from {first} to {last}")
+    horizon = config.rebalance_every * config.holding
+    overlaps = label_overlaps(parts.values(), horizon)
+    embargo = f"split     embargo {config.splits.embargo} bars"
+    return [*lines, f"{embargo}; labels of {horizon} bars that reach into a later part: {overlaps}"]
+
+
+def _features(features: Features, train: Part) -> list[str]:
+    names = [*features.names, *features.shared_names]
+    lines = [f"features  {len(names)}, whole from bar {features.first} on; scaler {features.scaler.digest()[:16]}"]
+    known = features.known[train.slice]
+    for index, name in enumerate(features.names[:_SHOWN]):
+        mean, scale = features.scaler.mean[index], features.scaler.scale[index]
+        share = float(np.mean(known[..., index]))
+        lines.append(f"            {name}: train mean {mean:.4g}, deviation {scale:.4g}, known {share:.1%}")
+    if len(features.names) > _SHOWN:
+        lines.append(f"            and {len(features.names) - _SHOWN} more")
+    if features.shared_names:
+        lines.append(f"            of all assets: {', '.join(features.shared_names[:_SHOWN])}")
+    return lines + [f"note      {note}" for note in features.notes]
+
+
+def proof(trials: list[Trial], bars: Bars) -> list[str]:
+    """The lines that tell what the changed futures showed."""
+    lines = []
+    for trial in trials:
+        at = str(bars.timestamp[trial.bar])[:16].replace("T", " ")
+        told = "equal to the bit"
+        if not trial.passed:
+            told = f"DIFFER in {trial.observations:,} observations and {trial.rewards:,} rewards"
+        lines.append(
+            f"future    {trial.split}, everything after {at} changed{'' if trial.scaled else ', unscaled'}: "
+            f"{trial.compared:,} steps up to there {told}"
+        )
+    passed = all(trial.passed for trial in trials)
+    verdict = "no observation or reward depends on what comes after it" if passed else "FAILED: the feed looks ahead"
+    return [*lines, f"proof     {verdict}"]
