@@ -6,7 +6,7 @@ leading axes `*b` are free: `[B]` when acting, `[T, B]` along a window.
 """
 
 import math
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -17,6 +17,7 @@ _TINY = torch.finfo(torch.float32).tiny
 _HALF_LOG_TAU = 0.5 * math.log(2.0 * math.pi)
 
 
+@runtime_checkable
 class Distribution(Protocol):
     """`sample` and `mode` give raw actions `[*b, ...]`; `log_prob` and `entropy` give `[*b]`, in nats."""
 

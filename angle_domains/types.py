@@ -5,7 +5,7 @@ final observation, and the action chosen there is ignored (Gymnasium's next-step
 """
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -81,6 +81,7 @@ class Report:
     learned: bool = False  # the agent was updated: a place where the run can be saved
 
 
+@runtime_checkable
 class Agent(Protocol):
     """Acts on percepts `[B, ...]` and learns from windows `[T+1, B, ...]`; its state is tensors, numbers and bytes."""
 

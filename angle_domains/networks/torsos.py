@@ -1,6 +1,6 @@
 """From observations `[*b, D]` to features: the three ways of reading what a feed shows."""
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -19,6 +19,7 @@ class Features(NamedTuple):
     items: Float[Tensor, "*b n e"] | None = None  # of each asset, where the torso tells them apart
 
 
+@runtime_checkable
 class Torso(Protocol):
     """`item_size` is 0 where the features are of the whole alone."""
 
@@ -70,9 +71,9 @@ class WindowConv(nn.Module):
 
 
 class SetEncoder(nn.Module):
-    """Every asset through one encoder, with what concerns all assets added, then pooled (Zaheer et al. 2017).
+    """Every asset through one encoder, with what concerns all assets added (Zaheer et al. 2017).
 
-    Permuting the assets of the observation permutes `items` and leaves `whole` as it is.
+    The assets then see one another once, through their pooled code. Permuting the assets of the observation permutes `items` and leaves `whole` as it is.
     """
 
     own: Tensor
@@ -101,8 +102,8 @@ class SetEncoder(nn.Module):
         if self.read_context is not None:
             hidden = hidden + self.read_context(obs.index_select(-1, self.context)).unsqueeze(-2)
         items = self.layers(self.activation(hidden))
-        whole = self._pool(items)
-        return Features(whole, self.activation(self.mix_item(items) + self.mix_whole(whole).unsqueeze(-2)))
+        mixed = self.activation(self.mix_item(items) + self.mix_whole(self._pool(items)).unsqueeze(-2))
+        return Features(self._pool(mixed), mixed)
 
     def _pool(self, items: Float[Tensor, "*b n e"]) -> Float[Tensor, "*b e"]:
         if self.attention is None:

@@ -1,6 +1,6 @@
 """Which rows windows start at."""
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -13,6 +13,7 @@ class Draw(NamedTuple):
     weight: Float[Tensor, " b"]  # importance weights
 
 
+@runtime_checkable
 class Sampler(Protocol):
     """Draws starts among the ticks `oldest` to `newest`, both included; the buffer redraws those it cannot use."""
 
