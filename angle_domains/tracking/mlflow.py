@@ -13,9 +13,9 @@ from angle_domains.tracking.courier import KEY_PREFIX, OWNER, ROLE, Courier
 from angle_domains.tracking.gate import MetricGate
 from angle_domains.tracking.journal import Delivery, Journal
 from angle_domains.tracking.links import experiment_link, run_link, ui_base
+from angle_domains.tracking.origin import provenance
 from angle_domains.tracking.owner import Owner
 from angle_domains.tracking.policies import policy_entry
-from angle_domains.tracking.origin import provenance
 from angle_domains.tracking.recover import recover
 from angle_domains.tracking.store import Store, load_mlflow, resolve_store
 from angle_domains.tracking.writer import INTERVAL, PATIENCE, Writer

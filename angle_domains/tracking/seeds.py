@@ -3,9 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-import numpy as np
-from scipy.stats import t as student
+from statistics import fmean, stdev
 
 from angle_domains.tracking.base import Status, Tracker
 from angle_domains.tracking.gate import MAX_KEYS
@@ -31,7 +29,7 @@ def finish_parent(parent: Tracker, children: Sequence[Path], status: Status = "F
     Gives lines for a terminal. Curves are averaged at the steps that all seeds share; a key whose last steps differ
     (a seed stopped early) gets one more point, the mean of its last values, at the latest of them.
     """
-    seeds = [points for folder in children if (points := read_points(folder))]
+    seeds = [known for folder in children if (known := read_points(folder))]
     curves = aggregate(seeds)
     by_step: dict[int, dict[str, float]] = {}
     for key, points in curves.items():
@@ -55,7 +53,7 @@ def aggregate(seeds: Sequence[Curves]) -> dict[str, dict[int, float]]:
     found: dict[str, dict[int, float]] = {}
     for key in (*headlines, *(key for key in shared if key not in headlines)):
         points = _columns([curves[key] for curves in seeds])
-        found[key] = {step: float(np.mean(values)) for step, values in points.items()}
+        found[key] = {step: fmean(values) for step, values in points.items()}
         if key in with_bounds:
             bounds = {step: mean_interval(values) for step, values in points.items()}
             found[f"{key}_low"] = {step: low for step, (low, _) in bounds.items()}
@@ -75,8 +73,10 @@ def _told(newest: Mapping[str, float], count: int) -> tuple[str, ...]:
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float]:
     """Student's 95 % interval of the mean over seeds; of at least two values."""
-    mean, count = float(np.mean(values)), len(values)
-    half = float(student.ppf(0.5 + LEVEL / 2, count - 1) * np.std(values, ddof=1) / math.sqrt(count))
+    from scipy.special import stdtrit  # late: a parent is the exception
+
+    mean, count = fmean(values), len(values)
+    half = float(stdtrit(count - 1, 0.5 + LEVEL / 2)) * stdev(values) / math.sqrt(count)
     return mean - half, mean + half
 
 
