@@ -1,0 +1,167 @@
+"""Runs as rows: what was tracked of them, found by name, id, age or filter."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from angle_domains.errors import ConfigError, nearest
+from angle_domains.tracking.courier import ROLE
+from angle_domains.tracking.journal import Journal
+from angle_domains.tracking.links import compare_link, ui_base
+from angle_domains.tracking.store import Store, load_mlflow
+
+PARENT = "mlflow.parentRunId"
+SPEED = "time/steps_per_second"
+NOTE = "[low, high]: 95 % interval, of one run over resampled time, of several seeds over the seeds"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run, or the parent of several seeds."""
+
+    name: str
+    run_id: str
+    experiment_id: str
+    feed: str
+    agent: str
+    status: str
+    seeds: int  # how many runs it stands for
+    metrics: dict[str, float]  # newest values
+    params: dict[str, str]
+
+    def interval(self, key: str) -> tuple[float, float] | None:
+        """Low and high of a metric, None where it has none."""
+        low, high = self.metrics.get(f"{key}_low"), self.metrics.get(f"{key}_high")
+        return None if low is None or high is None else (low, high)
+
+    def cell(self, key: str) -> str:
+        """The metric as text, with its interval where there is one."""
+        value, interval = self.metrics.get(key), self.interval(key)
+        if value is None:
+            return "–"
+        return number(value) + (f" [{number(interval[0])}, {number(interval[1])}]" if interval else "")
+
+
+@dataclass(frozen=True)
+class RunTable:
+    """The runs of a comparison, in the order they were named (or newest first)."""
+
+    store: Store
+    rows: tuple[Row, ...]
+
+    @property
+    def keys(self) -> list[str]:
+        """The metrics that any of the runs has: test, validation, episodes, the rest, speed; bounds are in cells."""
+        found = {key for row in self.rows for key in row.metrics}
+        bounds = {f"{key}{end}" for key in found for end in ("_low", "_high")}
+        groups = ("test/", "validation/", "episode/")
+        rank = {group: index for index, group in enumerate(groups)}
+        return sorted(found - bounds, key=lambda key: (key == SPEED, rank.get(key.split("/")[0] + "/", 9), key))
+
+    @property
+    def link(self) -> str:
+        """MLflow's comparison of these runs."""
+        experiments = list(dict.fromkeys(row.experiment_id for row in self.rows))
+        return compare_link(ui_base(self.store.uri), [row.run_id for row in self.rows], experiments)
+
+    @property
+    def differing(self) -> list[str]:
+        """Parameters in which the runs differ."""
+        keys = sorted({key for row in self.rows for key in row.params})
+        return [key for key in keys if len({row.params.get(key) for row in self.rows}) > 1]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Runs that are not named."""
+
+    last: int | None = None
+    filter: str | None = None
+    experiment: str | None = None
+
+
+def find_rows(client: Any, names: Sequence[str], wanted: Wanted, root: Path) -> list[Row]:
+    """The named runs, or those that are wanted, newest first; ConfigError where there are none."""
+    if names and (wanted.last or wanted.filter):
+        raise ConfigError("name the runs, or ask for the last ones or by a filter: not both")
+    if names:
+        return [_row(client, _named(client, name, root)) for name in dict.fromkeys(names)]
+    limit = wanted.last or (None if wanted.filter else 3)
+    rows = [_row(client, run) for run in islice(_newest(client, wanted), limit)]
+    if not rows:
+        raise ConfigError(f"no run matches {wanted.filter}" if wanted.filter else "no run has been tracked yet")
+    return rows
+
+
+def _named(client: Any, name: str, root: Path) -> Any:
+    """The run of that id, folder or name; of several with one name the newest."""
+    for folder in (Path(name), root / name):
+        if Journal(folder).exists and (run_id := Journal(folder).load().run_id):
+            name = run_id
+            break
+    if len(name) == 32 and all(letter in "0123456789abcdef" for letter in name):
+        try:
+            return client.get_run(name)
+        except load_mlflow().MlflowException as error:
+            raise ConfigError(f"no run has the id {name}: {str(error).splitlines()[0]}") from error
+    quoted = name.replace("'", "\\'")
+    found = _search(client, f"attributes.run_name = '{quoted}'", None)
+    run = next(found, None)
+    if run is None:
+        known = {run.info.run_name for run in islice(_search(client, "", None), 1_000)}
+        raise ConfigError(f"no run is called '{name}': {nearest(name, known)}")
+    return run
+
+
+def _newest(client: Any, wanted: Wanted) -> Iterator[Any]:
+    """Runs that stand for themselves: children are told by their parents."""
+    for run in _search(client, wanted.filter or "", wanted.experiment):
+        if PARENT not in run.data.tags:
+            yield run
+
+
+def _search(client: Any, query: str, experiment: str | None) -> Iterator[Any]:
+    """Runs of an experiment, or of all, newest first."""
+    known = {found.name: found.experiment_id for found in client.search_experiments()}
+    if experiment is not None and experiment not in known:
+        raise ConfigError(f"no experiment is called '{experiment}': {nearest(experiment, known)}")
+    ids = [known[experiment]] if experiment is not None else list(known.values())
+    token = None
+    while True:
+        try:
+            page = client.search_runs(ids, query, order_by=["attributes.start_time DESC"], page_token=token)
+        except load_mlflow().MlflowException as error:
+            raise ConfigError(f"the filter {query!r} cannot be used: {str(error).splitlines()[0]}") from error
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _row(client: Any, run: Any) -> Row:
+    tags, metrics = run.data.tags, dict(run.data.metrics)
+    children = 1
+    if tags.get(ROLE) == "parent":
+        query = f"tags.`{PARENT}` = '{run.info.run_id}'"
+        children = len(client.search_runs([run.info.experiment_id], query))
+    return Row(
+        name=run.info.run_name,
+        run_id=run.info.run_id,
+        experiment_id=run.info.experiment_id,
+        feed=tags.get("feed", "–"),
+        agent=tags.get("agent", "–"),
+        status=run.info.status,
+        seeds=children,
+        metrics=metrics,
+        params=dict(run.data.params),
+    )
+
+
+def number(value: float) -> str:
+    """Four digits that count, thousands set apart."""
+    if not math.isfinite(value):
+        return str(value)
+    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
