@@ -1,0 +1,215 @@
+"""The books of a portfolio over one bar: drift, trade with costs, drift. Every form of the environment uses them.
+
+A portfolio is what its assets are worth (`assets` [B, N], currency, negative where short) and `cash` [B]. Wealth is
+their sum by definition, so that nothing is gained or lost but price moves, interest and costs.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from feeds.backend import Backend
+from feeds.errors import FeedError
+from feeds.market.config import Actions, Costs
+
+Array = Any
+
+_DUST = 1e-9  # share of wealth below which an order counts as no trade (for the minimum fee)
+
+
+class Portfolio(NamedTuple):
+    assets: Array  # [B, N] currency
+    cash: Array  # [B] currency
+
+
+class Bar(NamedTuple):
+    """What the market does to each stream within one bar; None where that is the same for all: nothing."""
+
+    before: Array | None  # [B, N] price relatives up to the fill
+    after: Array | None  # [B, N] price relatives from the fill to the close
+    fills: Array | None  # [B, N] 1.0 where orders fill, 0.0 where they are blocked
+    stays: Array | None  # [B, N] 0.0 where a delisted asset is paid out, else 1.0
+    linear: Array | None  # [B, N] cost of trading a unit of currency, per unit of currency
+    root: Array | None  # [B, N] the same per root of a unit of currency
+
+
+class Traded(NamedTuple):
+    portfolio: Portfolio
+    wealth: Array  # [B] currency, at the end
+    before_costs: Array  # [B] currency, when the orders filled
+    notional: Array  # [B] currency, bought plus sold
+    cost: Array  # [B] currency
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Costs, interest for a bar and caps, as plain floats: what is 0 is tested once and never computed."""
+
+    backend: Backend
+    commission: float
+    half_spread: float
+    minimum_fee: float
+    cash_rate: float
+    loan_rate: float
+    borrow_rate: float
+    gross_cap: float
+    net_cap: float
+    financed_after: bool  # interest accrues after the fill (which is the close before) instead of up to it
+    financed: bool  # any of the rates is not 0
+    rate: float  # commission and half spread, where there is no minimum fee
+    rounds: int  # fixed-point iterations for the wealth that is left after costs
+
+
+def make_terms(backend: Backend, costs: Costs, actions: Actions, *, periods: float, same_close: bool) -> Terms:
+    """The terms of a feed whose year has that many bars.
+
+    One iteration leaves an error of (cost rate)^2 in the weights, so proportional costs need two, others three.
+    """
+    proportional = not (costs.minimum_fee or costs.linear_impact or costs.sqrt_impact)
+    free = proportional and not (costs.commission or costs.half_spread)
+    return Terms(
+        backend=backend,
+        commission=costs.commission,
+        half_spread=costs.half_spread,
+        minimum_fee=costs.minimum_fee,
+        cash_rate=costs.cash_rate / periods,
+        loan_rate=costs.loan_rate / periods,
+        borrow_rate=costs.borrow_rate / periods,
+        gross_cap=actions.gross_cap,
+        net_cap=actions.net_cap,
+        financed_after=same_close,
+        financed=bool(costs.cash_rate or costs.loan_rate or costs.borrow_rate),
+        rate=costs.commission + costs.half_spread,
+        rounds=1 if free else 2 if proportional else 4,
+    )
+
+
+def portfolio_step(terms: Terms, portfolio: Portfolio, targets: Array, bar: Bar, kept: Array | None = None) -> Traded:
+    """The portfolio at the end of a bar in which `targets` [B, N] (fractions of wealth after costs) are traded.
+
+    `kept` [B, N] is 1.0 where a holding is left alone whatever its target. Blocked and kept positions are carried, and
+    the other targets shrink where the caps would break with them. Raises FeedError, which names the stream, where a
+    loss exceeds the wealth: nothing is clamped.
+    """
+    early = not terms.financed_after
+    portfolio = drift(terms, portfolio, bar.before, bar.stays if early else None, financed=terms.financed and early)
+    traded = trade(terms, portfolio, targets, bar, kept)
+    if bar.after is None:
+        return traded
+    stays = None if early else bar.stays
+    portfolio = drift(terms, traded.portfolio, bar.after, stays, financed=terms.financed and not early)
+    wealth = worth(terms, portfolio)
+    return Traded(portfolio, wealth, traded.before_costs, traded.notional, traded.cost)
+
+
+def worth(terms: Terms, portfolio: Portfolio) -> Array:
+    """`[B]` currency; FeedError, which names the stream, where it is not a positive finite number."""
+    wealth = portfolio.cash + terms.backend.row_sum(portfolio.assets)
+    return _solvent(wealth)
+
+
+def drift(
+    terms: Terms, portfolio: Portfolio, relatives: Array | None, stays: Array | None, *, financed: bool
+) -> Portfolio:
+    """Holdings grow by the price relatives `[B, N]`, cash by a bar's interest, on what was held when the bar began.
+
+    Where `stays` is 0 the asset is delisted and becomes cash, without costs: it is the issuer who pays.
+    """
+    assets, cash = portfolio
+    if financed:
+        cash = cash + interest(terms, portfolio)
+    if relatives is not None:
+        assets = assets * relatives
+    if stays is not None:
+        cash = cash + terms.backend.row_sum(assets * (1.0 - stays))
+        assets = assets * stays
+    return Portfolio(assets, cash)
+
+
+def interest(terms: Terms, portfolio: Portfolio) -> Array:
+    """`[B]` currency for one bar: earned on cash, paid on loans and on short positions."""
+    xp = terms.backend.xp
+    assets, cash = portfolio
+    earned = xp.maximum(cash, 0.0) * terms.cash_rate + xp.minimum(cash, 0.0) * terms.loan_rate
+    if terms.borrow_rate:
+        earned = earned + terms.backend.row_sum(xp.minimum(assets, 0.0)) * terms.borrow_rate
+    return earned
+
+
+def trade(terms: Terms, portfolio: Portfolio, targets: Array, bar: Bar, kept: Array | None) -> Traded:
+    """Orders that reach the targets as fractions of the wealth left *after* their own costs.
+
+    That wealth is mu times the wealth before, with mu = 1 - cost(mu): solved by fixed-point iteration. The orders of
+    the last iterate are charged exactly what they cost, and what it lacks in precision stays in cash.
+    """
+    xp, row_sum = terms.backend.xp, terms.backend.row_sum
+    assets = portfolio.assets
+    wealth = worth(terms, portfolio)
+    wanted = targets * wealth[:, None]
+    carried = None
+    if bar.fills is not None or kept is not None:
+        wanted, carried = _within_caps(terms, assets, wealth, wanted, _free(bar.fills, kept))
+    held = wanted if carried is None else wanted + carried
+    order = held - assets
+    cost, notional = charge(terms, xp.abs(order, out=order), wealth, bar)
+    for _ in range(terms.rounds - 1):
+        held = wanted * (1.0 - cost / wealth)[:, None]
+        if carried is not None:
+            held += carried
+        xp.subtract(held, assets, out=order)  # a fresh array for each of these would cost as much as the arithmetic
+        cost, notional = charge(terms, xp.abs(order, out=order), wealth, bar)
+    left = _solvent(wealth - cost)
+    return Traded(Portfolio(held, left - row_sum(held)), left, wealth, notional, cost)
+
+
+def charge(terms: Terms, order: Array, wealth: Array, bar: Bar) -> tuple[Array, Array]:
+    """Cost and notional `[B]`, currency, of orders `[B, N]` given as absolute currency."""
+    xp, row_sum = terms.backend.xp, terms.backend.row_sum
+    notional = row_sum(order)
+    if terms.minimum_fee:
+        fee = xp.maximum(order * terms.commission, terms.minimum_fee)
+        fee = xp.where(order > _DUST * wealth[:, None], fee, 0.0)
+        cost = row_sum(fee) + notional * terms.half_spread
+    else:
+        cost = notional * terms.rate
+    if bar.linear is not None:
+        cost = cost + row_sum(bar.linear * order * order)
+    if bar.root is not None:
+        cost = cost + row_sum(bar.root * xp.sqrt(order) * order)
+    return cost, notional
+
+
+def _free(fills: Array | None, kept: Array | None) -> Array:
+    """`[B, N]`: 1.0 where a target is traded."""
+    if fills is None:
+        return 1.0 - kept
+    return fills if kept is None else fills * (1.0 - kept)
+
+
+def _within_caps(terms: Terms, assets: Array, wealth: Array, wanted: Array, free: Array) -> tuple[Array, Array]:
+    """Targets of free assets, shrunk to the room that the carried positions leave, and the carried positions."""
+    xp, row_sum = terms.backend.xp, terms.backend.row_sum
+    carried = assets * (1.0 - free)
+    wanted = wanted * free
+    gross, net = row_sum(xp.abs(wanted)), row_sum(wanted)
+    gross_room = xp.maximum(terms.gross_cap * wealth - row_sum(xp.abs(carried)), 0.0)
+    # the side of the net cap that the targets move towards; carried positions may stand beyond it already
+    net_room = xp.maximum(terms.net_cap * wealth - xp.sign(net) * row_sum(carried), 0.0)
+    scale = xp.minimum(_share(xp, gross_room, gross), _share(xp, net_room, xp.abs(net)))
+    return wanted * scale[:, None], carried
+
+
+def _share(xp: Any, room: Array, wanted: Array) -> Array:
+    """`[B]`: which share of what is wanted fits the room, exactly 1 where all of it does but for rounding."""
+    return xp.where(wanted > room * (1.0 + 1e-9), room / xp.maximum(wanted, 1e-30), 1.0)
+
+
+def _solvent(wealth: Array) -> Array:
+    """The same wealth `[B]`, checked."""
+    if float(wealth.min()) > 0.0 and float(wealth.max()) < math.inf:
+        return wealth
+    stream, left = next((i, w) for i, w in enumerate(wealth.tolist()) if not 0.0 < w < math.inf)
+    raise FeedError(
+        f"stream {stream}: wealth is {left:.6g} after a loss larger than the wealth before it; "
+        "lower feed.actions.gross_cap or check the prices"
+    )
