@@ -1,6 +1,6 @@
 """A ring of rows, one row per tick and stream, in tensors allocated once, read back as windows of consecutive rows."""
 
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -37,7 +37,7 @@ class ReplayBuffer:
         self._columns: dict[str, Tensor] = {}  # each [rows, streams, ...]
 
     @classmethod
-    def for_agent(cls, agent: Agent, streams: int, seed: int, device: str = "cpu") -> Self:
+    def for_agent(cls, agent: Agent, streams: int, seed: int, device: str = "cpu") -> "ReplayBuffer":
         """A replay as large as the agent wants it."""
         return cls(agent.rows * streams, streams, Generator().manual_seed(seed), device=device)
 
