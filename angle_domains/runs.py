@@ -53,7 +53,12 @@ class RunFolder:
                 f"the run {self.path} exists: choose another --name, or continue it with --resume {self.name}"
             )
         self.checkpoints.mkdir(parents=True, exist_ok=True)
-        self.config.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+        self.write_config(config)
+
+    def write_config(self, config: dict[str, Any]) -> None:
+        draft = self.config.with_suffix(".tmp")
+        draft.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+        os.replace(draft, self.config)
 
     def read_config(self) -> dict[str, Any]:
         if not self.config.is_file():

@@ -78,3 +78,7 @@ class DataFeed(Protocol[State]):
     def to(self, device: str) -> "DataFeed[State]":
         """The same feed computing on "cpu" (NumPy), "torch" (torch on the CPU) or "cuda" (torch)."""
         ...
+
+    def describe(self) -> dict[str, Any]:
+        """The data behind the feed, JSON-ready: name, digest, source, schema (column -> type), profile (counts)."""
+        ...

@@ -65,6 +65,7 @@ class AgentTrainer:
         self.replay = ReplayBuffer.for_agent(self.agent, streams, config.seed, self.device)
         self.progress = Progress()
         self.loop_state: LoopState | None = None
+        self.step = 0
         self._since_log: dict[str, list[float]] = defaultdict(list)
         self._clock = 0.0
 
@@ -75,6 +76,7 @@ class AgentTrainer:
         self.replay.load_state_dict(state["replay"])
         self.loop_state = LoopState.from_state_dict(state["loop"])
         self.progress = Progress(**state["progress"])
+        self.step = self.loop_state.step
 
     def state_dict(self) -> dict[str, Any]:
         assert self.loop_state is not None
@@ -90,9 +92,8 @@ class AgentTrainer:
         """Trains to the budget; returns early, with a checkpoint written, where a signal came."""
         self.console.start(self.config.training.steps, self.run.name)
         self._clock = time.monotonic()
-        step = 0
         for report in self._reports():
-            step = report.step
+            self.step = step = report.step
             self._absorb(report)
             if not report.learned:
                 continue
@@ -101,10 +102,16 @@ class AgentTrainer:
                 self._evaluate(step)
             elif stop.caught or step - self.progress.saved >= self.config.training.checkpoint_every:
                 self._save(step)
-            if stop.caught:
+            if stop.caught or self._out_of_patience():
                 return
-        if step > self.progress.evaluated:
-            self._evaluate(step)
+        if self.step > self.progress.evaluated:
+            self._evaluate(self.step)
+
+    def _out_of_patience(self) -> bool:
+        """True where the last evaluations brought no better score."""
+        patience = self.config.training.patience
+        since = [step for step, _ in self.progress.curve if step > self.progress.best_step]
+        return 0 < patience <= len(since)
 
     def _reports(self) -> Iterator[Report]:
         if self.loop_state is None:

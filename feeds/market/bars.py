@@ -1,6 +1,7 @@
 """The checked prices of one universe."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -27,3 +28,17 @@ class Bars:
     @property
     def shape(self) -> tuple[int, int]:
         return self.close.shape[0], self.close.shape[1]
+
+    def describe(self) -> dict[str, Any]:
+        """What the data are, JSON-ready, for whoever keeps a record of a run: name, digest, source, schema, profile."""
+        bars, assets = self.shape
+        tables = {name: getattr(self, name) for name in ("open", "high", "low", "close", "volume")} | self.extras
+        schema = {name: str(table.dtype) for name, table in tables.items() if table is not None}
+        first, last = (str(self.timestamp[row].astype("datetime64[s]")) for row in (0, -1))
+        return {
+            "name": self.source.rsplit("/", 1)[-1] or "bars",
+            "digest": self.digest,
+            "source": self.source,
+            "schema": {"timestamp": "datetime64[us]", "symbol": "str"} | schema,
+            "profile": {"bars": bars, "assets": assets, "first": first, "last": last},
+        }
