@@ -90,7 +90,8 @@ class FeedVectorEnv(VectorEnv[Any, Any, Any]):
         if self.autoreset_mode is AutoresetMode.SAME_STEP and bool(self._ended.any()):
             infos = self._finals(step)
             # the outcome stays that of the episodes that ended, what is seen is that of the next ones
-            fresh = self._renew(Step(*(array + 0 for array in step[:4]), step.info), to_numpy(self._ended))
+            observation, reward, terminated, truncated = (array + 0 for array in step[:4])
+            fresh = self._renew(Step(observation, reward, terminated, truncated, step.info), to_numpy(self._ended))
             step = step._replace(observation=fresh.observation, info=fresh.info)
             self._ended = self._ended & False
         self._observation = step.observation

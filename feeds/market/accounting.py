@@ -181,9 +181,9 @@ def charge(terms: Terms, order: Array, wealth: Array, bar: Bar) -> tuple[Array, 
 
 def _free(fills: Array | None, kept: Array | None) -> Array:
     """`[B, N]`: 1.0 where a target is traded."""
-    if fills is None:
-        return 1.0 - kept
-    return fills if kept is None else fills * (1.0 - kept)
+    if kept is None:
+        return fills
+    return 1.0 - kept if fills is None else fills * (1.0 - kept)
 
 
 def _within_caps(terms: Terms, assets: Array, wealth: Array, wanted: Array, free: Array) -> tuple[Array, Array]:
