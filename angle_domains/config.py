@@ -46,7 +46,7 @@ class TrainingConfig(Settings):
 
 class TrackingConfig(Settings):
     uri: str | None = None  # None: runs/mlflow.db
-    experiment: str | None = None  # None: "<feed>/<agent>"
+    experiment: str | None = None  # None: the name of the feed
     tensorboard: bool = False  # write the same scalars for `tensorboard --logdir`
     register_as: str | None = None  # name in the model registry; None: not registered
 

@@ -20,7 +20,8 @@ def compare(
     """Prints one table of several runs, writes one page and links to MLflow's comparison."""
     from angle_domains.compare import compare as table
 
-    for line in table(runs or (), last=last, filter=filter_, uri=tracking_uri, root=options.ROOT):
+    lines = table(runs or (), last=last, filter=filter_, experiment=experiment, uri=tracking_uri, root=options.ROOT)
+    for line in lines:
         typer.echo(line)
 
 

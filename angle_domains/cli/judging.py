@@ -9,17 +9,11 @@ from angle_domains.cli.training import tell
 from angle_domains.errors import ConfigError
 
 
-def evaluate(
-    run: options.Run,
-    split: options.Split = "test",
-    seeds: options.Seeds = None,
-    episodes: options.Episodes = 1,
-) -> None:
+def evaluate(run: options.Run, split: options.Split = "test") -> None:
     """Judges a run's best checkpoint on a part of the data and writes its report."""
-    chosen = options.parse_seeds(seeds)
     from angle_domains.training import evaluate as judge
 
-    raise typer.Exit(tell(judge(run, split=split, seeds=chosen, episodes=episodes, root=options.ROOT)))
+    raise typer.Exit(tell(judge(run, split=split, root=options.ROOT)))
 
 
 def play(

@@ -98,7 +98,9 @@ Resume = Annotated[
     typer.Option(metavar="RUN", help="Continues a run from its last checkpoint.", autocompletion=complete_run),
 ]
 Name = Annotated[str | None, typer.Option(metavar="NAME", help="Names the run and its folder in runs/.")]
-Experiment = Annotated[str | None, typer.Option(metavar="NAME", help="The MLflow experiment; by default FEED/AGENT.")]
+Experiment = Annotated[
+    str | None, typer.Option(metavar="NAME", help="The MLflow experiment; by default the name of the feed.")
+]
 TrackingUri = Annotated[
     str | None,
     typer.Option(metavar="URI", help="The MLflow store or server; by default runs/mlflow.db in this folder."),

@@ -1,0 +1,34 @@
+"""What every test stands on: one thread, and the shapes in annotations checked as the code runs."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two test processes share two cores; read when torch loads
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from jaxtyping import install_import_hook
+
+CHECKED = [
+    "angle_domains.actor_critic",
+    "angle_domains.distributions",
+    "angle_domains.losses",
+    "angle_domains.networks",
+    "angle_domains.normalise",
+    "angle_domains.replay",
+]
+
+install_import_hook(CHECKED, "beartype.beartype")
+settings.register_profile("house", deadline=None)  # a busy machine is no failure
+settings.load_profile("house")
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """An empty root for runs."""
+    root = tmp_path / "runs"
+    root.mkdir()
+    return root
