@@ -15,6 +15,8 @@ _WINDOW = 252  # bars that a covariance is estimated from
 _SHORTEST = 63  # bars of history from which an estimate is trusted
 _REFIT = 21  # bars between estimates
 _PRESENT = 0.8  # share of the window in which an asset must have traded: a halted price looks safe
+_STILL = 1e-9  # standard deviation of a price that does not move
+_RIDGE = 1e-9  # times the mean variance
 _WIDEST = 500  # assets of a covariance; of a larger universe the calmest are taken
 
 
@@ -109,13 +111,13 @@ def minimum_variance_shares(bars: Bars, bar: int) -> Float[np.ndarray, " n"]:
 
 
 def least_variance(covariance: Float[np.ndarray, "m m"]) -> Float[np.ndarray, " m"]:
-    """Long-only weights of least variance, exact.
+    """Long-only weights of least variance, exact but for a hair of ridge that keeps twins apart.
 
     The optimum is y / sum(y) where y >= 0 minimises y'Cy / 2 - sum(y), as both obey the same optimality conditions;
     with C = LL' that is the non-negative least squares of L'y against the solution of Lb = 1.
     """
     scale = np.trace(covariance) / len(covariance)
-    lower = np.linalg.cholesky(covariance / scale)
+    lower = np.linalg.cholesky(covariance / scale + _RIDGE * np.eye(len(covariance)))
     weights, _ = nnls(lower.T, np.linalg.solve(lower, np.ones(len(lower))))
     return weights / weights.sum()
 
@@ -124,5 +126,5 @@ def _moving(usable: np.ndarray, returns: Float[np.ndarray, "t n"]) -> tuple[np.n
     """Without prices that never change, and of a wide universe the calmest assets alone."""
     spread = returns.std(0) if len(returns) else np.zeros(len(usable))
     order = np.argsort(spread, kind="stable")
-    chosen = np.sort(order[spread[order] > 0.0][:_WIDEST])
+    chosen = np.sort(order[spread[order] > _STILL][:_WIDEST])
     return usable[chosen], returns[:, chosen]
