@@ -44,9 +44,9 @@ def verdict(feed: MarketFeed) -> Verdict:
 
 
 def leader(assets: int = 3) -> MarketFeed:
-    """A market in which the first asset gains on the others from day to day."""
+    """A market in which the first asset rises and the others fall."""
     close = random_closes(500, assets)
-    close[:, 0] *= np.exp(0.002 * np.arange(500))
+    close *= np.exp(np.outer(np.arange(500), [0.004, *[-0.003] * (assets - 1)]))
     return make_feed(close)
 
 
@@ -62,9 +62,8 @@ def test_metrics_agree_with_what_they_are_made_of(verdict: Verdict) -> None:
     assert verdict.score == pytest.approx(path.log_return.sum() / path.years)
     assert metrics["cagr"] == pytest.approx(math.expm1(verdict.score))
     assert metrics["sharpe_low"] < metrics["sharpe"] < metrics["sharpe_high"]
-    assert metrics["excess_sharpe"] == pytest.approx(
-        comparison.measures[0]["sharpe"] - comparison.measures[1]["sharpe"]
-    )
+    own, benchmark = comparison.measures[0]["sharpe"], comparison.measures[1]["sharpe"]
+    assert metrics["excess_sharpe"] == pytest.approx(own - benchmark)
     assert metrics["turnover"] == pytest.approx(path.turnover.sum() / path.years)
     gross = math.expm1(path.gross_log_return.sum() / path.years)
     assert metrics["cost_drag"] == pytest.approx(gross - metrics["cagr"])
@@ -135,9 +134,8 @@ def test_many_trials_turn_skill_into_luck() -> None:
 
 def test_words_for_an_interval_that_touches_zero(verdict: Verdict, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Comparison, "difference", lambda self, measure, other="": Interval(0.4, 0.0, 0.9, 0.97))
-    assert sentence(verdict.detail).startswith(
-        "No skill shown: the Sharpe ratio differs from that of equal weight by +0.40"
-    )
+    assert sentence(verdict.detail).startswith("No skill shown: the Sharpe ratio differs")
+    assert "by +0.40" in sentence(verdict.detail)
     monkeypatch.setattr(Comparison, "difference", lambda self, measure, other="": Interval(0.4, 0.01, 0.9, 0.99))
     assert sentence(verdict.detail).startswith("Better")
     missing = Interval(0.4, float("nan"), float("nan"), float("nan"))

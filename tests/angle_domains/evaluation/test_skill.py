@@ -1,5 +1,7 @@
 """Probabilistic and deflated Sharpe ratios against the numbers of Bailey and Lopez de Prado (2014)."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -12,7 +14,7 @@ BARS, YEAR = 1250, 250.0  # the paper's example: five years of days
 
 @pytest.fixture
 def paper() -> np.ndarray:
-    """Annual Sharpe ratio 2.5, skewness -3, kurtosis 10: two values, the low one 105 times (kurtosis = skewness² + 1)."""
+    """Annual Sharpe ratio 2.5, skewness -3, kurtosis 10: two values (kurtosis = skewness² + 1), the low 105 times."""
     series = np.ones(BARS)
     series[:105] = 0.0
     series = (series - series.mean()) / series.std(ddof=1)
@@ -48,7 +50,7 @@ def test_one_trial_needs_no_deflation(paper: np.ndarray) -> None:
 def test_more_trials_leave_less_skill(paper: np.ndarray) -> None:
     series = paper - 1.5 / np.sqrt(YEAR)
     found = [deflated_sharpe(series, Trials(count), YEAR) for count in (1, 2, 5, 20, 100, 1000)]
-    assert all(later < earlier for earlier, later in zip(found, found[1:], strict=False))
+    assert all(later < earlier for earlier, later in pairwise(found))
 
 
 def test_few_known_trials_fall_back_on_the_standard_error() -> None:
