@@ -16,13 +16,16 @@ import numpy as np
 import polars as pl
 
 _CHILD = """
-import json, resource, sys, time
+import json, sys, time
+from pathlib import Path
 from feeds.market.config import MarketConfig
 from feeds.market.features import build_features
 from feeds.market.read import read_bars
 from feeds.split import time_splits
 config = MarketConfig(path=sys.argv[1])
-def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def peak():  # of this process alone: getrusage's counter is inherited from the parent
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 idle, begin = peak(), time.perf_counter()
 bars, report = read_bars(config)
 read, read_peak = time.perf_counter(), peak()

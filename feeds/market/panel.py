@@ -20,6 +20,7 @@ class Panel:
     rows: Rows
     micros: np.ndarray  # [T] int64 UTC, strictly rising
     row_of: np.ndarray  # [T, N] int32 index into rows, -1 where there is no bar
+    cell: np.ndarray  # [M] int64 flat index of each row's cell
     values: dict[str, np.ndarray]  # column -> [T, N] float64, NaN where there is no bar
 
     @property
@@ -56,16 +57,16 @@ def scatter(rows: Rows, newest: bool) -> tuple[Panel, np.ndarray]:
     step = 1 if newest else -1  # of repeated cells the one written last stands
     row_of[cell[::step]] = index[::step]
     repeats = np.flatnonzero(row_of[cell] != index)
-    return Panel(rows, micros, row_of.reshape(len(micros), len(rows.symbols)), {}), repeats
+    return Panel(rows, micros, row_of.reshape(len(micros), len(rows.symbols)), cell, {}), repeats
 
 
-def fill(panel: Panel) -> None:
-    """Loads every column of the rows into the panel."""
-    present = panel.present
-    source = panel.row_of[present]
+def fill(panel: Panel, repeats: np.ndarray) -> None:
+    """Loads every column of the rows into the panel, but for the rows that repeat another."""
+    stands = np.delete(np.arange(len(panel.cell)), repeats) if len(repeats) else slice(None)
+    cell = panel.cell[stands]
     for name in panel.rows.columns:
         column = np.full(panel.row_of.shape, np.nan)
-        column[present] = panel.rows.load(name)[source]
+        column.reshape(-1)[cell] = panel.rows.load(name)[stands]
         panel.values[name] = column
 
 

@@ -55,7 +55,7 @@ def _read_table(
     rows = _without_foreign_zones(rows, findings)
     panel, repeats = scatter(rows, newest=findings.clips)
     check_repeats(panel, repeats, findings)
-    fill(panel)
+    fill(panel, repeats)
     check_values(panel, config, findings)
     findings.stop()
     if not panel.present.any():

@@ -36,15 +36,14 @@ def read_rows(table: Table, config: MarketConfig) -> Rows:
     """The rows between `start` and `end` of the wanted symbols; raises FeedError on columns of the wrong kind."""
     rows = _read_long(table, config) if is_long(table, config.columns) else _read_wide(table, config)
     if not len(rows.code):
-        raise FeedError(f"{table.name}: no rows{_bounds_clause(config)}")
+        raise FeedError(f"{table.name}: no rows{_time_clause(config)}")
     return rows
 
 
-def _bounds_clause(config: MarketConfig) -> str:
-    wanted = [f"from {config.start}"] if config.start else []
-    wanted += [f"until {config.end}"] if config.end else []
-    wanted += [f"of {', '.join(config.symbols[:5])}"] if config.symbols else []
-    return f" {' '.join(wanted)}" if wanted else ""
+def _time_clause(config: MarketConfig) -> str:
+    wanted = [f" from {config.start}"] if config.start else []
+    wanted += [f" until {config.end}"] if config.end else []
+    return "".join(wanted)
 
 
 def _micros(config: MarketConfig) -> tuple[int, int]:
@@ -66,30 +65,26 @@ def _read_long(table: Table, config: MarketConfig) -> Rows:
             scan.with_columns(pl.lit(Path(label).name.split(".")[0]).alias(names.symbol))
             for scan, label in zip(scans, table.labels, strict=True)
         )
-    lazy = pl.concat(scans).filter(_wanted(table, config))
+    every = pl.concat(scans)
+    lazy = every.filter(_wanted(table, config))
     typed = typed_instant(names.timestamp, kind)
     stamp = pl.col(names.timestamp) if typed is None else typed
     keys = table.collect(lazy.select(stamp.alias("stamp"), pl.col(names.symbol).alias("symbol"), FILE, ROW))
     _check_symbols(table, keys)
     instants = read_instants(keys["stamp"], kind, _place(table, keys))
-    symbols, code = _codes(table, keys["symbol"].cast(pl.String), config)
     low, high = _micros(config)
     keep = (instants.micros >= low) & (instants.micros < high)
     whole = bool(keep.all())  # dates and datetimes were filtered by the scan already
+    if not whole:
+        instants, keys = Instants(*(part[keep] for part in vars(instants).values())), keys.filter(keep)
 
     def load(name: str) -> np.ndarray:
         values = load_column(table, lazy, getattr(names, name) if name in VALUES else name)
         if len(values) != len(keep):
-            raise FeedError(
-                f"{table.name}: the file changed while it was being read; read it again once it is complete"
-            )
+            raise FeedError(f"{table.name}: the file changed while it was being read; it has other rows now")
         return values if whole else values[keep]
 
-    if not whole:
-        kept = Instants(*(part[keep] for part in vars(instants).values()))
-        present = np.unique(code[keep])
-        symbols = tuple(symbols[index] for index in present)
-        instants, code, keys = kept, np.searchsorted(present, code[keep]).astype(np.int32), keys.filter(keep)
+    symbols, code = _codes(table, every, keys["symbol"].cast(pl.String), config)
     columns, unknown = _value_columns(table, config)
     position = keys[ROW].cast(pl.Int64).to_numpy() + 1
     return Rows(table, symbols, instants, code, keys[FILE].to_numpy(), position, columns, load, unknown)
@@ -123,12 +118,18 @@ def _check_symbols(table: Table, keys: pl.DataFrame) -> None:
         raise FeedError(f"{first}: no symbol is named; {int(missing.sum())} such rows in all")
 
 
-def _codes(table: Table, series: pl.Series, config: MarketConfig) -> tuple[tuple[str, ...], np.ndarray]:
+def _codes(
+    table: Table, every: pl.LazyFrame, series: pl.Series, config: MarketConfig
+) -> tuple[tuple[str, ...], np.ndarray]:
     """Symbols in the order of the settings, else sorted, and each row's index into them."""
     present = series.unique()
     symbols = list(config.symbols) or present.sort().to_list()
-    _all_there(table, symbols, set(present.to_list()))
-    codes = series.cast(pl.Enum(symbols)).to_physical().cast(pl.Int32) if symbols else pl.Series([], dtype=pl.Int32)
+    missing = set(symbols) - set(present.to_list())
+    if missing:
+        known = table.collect(every.select(pl.col(config.columns.symbol).cast(pl.String).unique()))
+        _all_there(table, symbols, set(known.to_series().to_list()))
+        raise FeedError(f"{table.name}: no rows of symbol '{min(missing)}'{_time_clause(config)}")
+    codes = series.cast(pl.Enum(symbols)).to_physical().cast(pl.Int32)
     return tuple(symbols), codes.to_numpy()
 
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +107,20 @@ def _from_pandas(frame: Any, timestamp: str) -> pl.DataFrame:
     elif isinstance(frame.index, pd.MultiIndex):
         frame = frame.reset_index()
     try:
-        return pl.from_pandas(frame)
+        return pl.DataFrame([_from_pandas_column(str(name), frame[name]) for name in frame.columns])
     except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
-        raise FeedError(f"frame: columns hold mixed kinds or mixed time zones: {first_line(error)}") from error
+        raise FeedError(f"frame: a column holds mixed kinds: {first_line(error)}") from error
+
+
+def _from_pandas_column(name: str, column: Any) -> pl.Series:
+    """Zoned datetimes as UTC; dates and datetimes kept as objects as text, which tells their zones apart."""
+    import pandas as pd
+
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        return pl.Series(name, column.dt.tz_convert(None).to_numpy()).dt.replace_time_zone("UTC")
+    if column.dtype == object and len(column) and isinstance(column.iloc[0], date):
+        return pl.Series(name, [None if pd.isna(value) else str(value) for value in column])
+    return pl.from_pandas(column).alias(name)
 
 
 def _scan(file: Path, keys: Sequence[str]) -> pl.LazyFrame:
