@@ -20,6 +20,11 @@ def _shift_right(x: Array, bits: int) -> Array:
     return (x >> bits) & ((1 << (64 - bits)) - 1)
 
 
+def _wrapped(number: int) -> int:
+    """The number as int64 would hold it: arrays wrap by themselves, plain integers do not."""
+    return (number + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
 def mix(x: Array) -> Array:
     """SplitMix64's finaliser, int64 in and out."""
     x = (x ^ _shift_right(x, 30)) * _MULTIPLY_1
@@ -29,7 +34,8 @@ def mix(x: Array) -> Array:
 
 def fold(key: Array, counter: Array | int) -> Array:
     """A new key from a key and a counter; both int64 arrays, or the counter a plain int."""
-    return mix(mix(key + _GOLDEN) + counter * _GOLDEN)
+    step = _wrapped(counter * _GOLDEN) if isinstance(counter, int) else counter * _GOLDEN
+    return mix(mix(key + _GOLDEN) + step)
 
 
 def uniform(key: Array, counter: Array | int = 0) -> Array:

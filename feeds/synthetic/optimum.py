@@ -85,7 +85,7 @@ def _step_values(
 
 
 def left_after_costs(held: np.ndarray, wanted: np.ndarray, rate: float) -> np.ndarray:
-    """Share mu of wealth that is left when one asset is traded from `held` h to `wanted` w: mu = 1 - rate |mu w - h|."""
+    """Share mu of wealth left when an asset is traded from `held` h to `wanted` w: mu = 1 - rate |mu w - h|."""
     buys = (1.0 + rate * held) / (1.0 + rate * wanted)
     sells = (1.0 - rate * held) / (1.0 - rate * wanted)
     return np.where(wanted > held, np.minimum(buys, 1.0), np.minimum(sells, 1.0))

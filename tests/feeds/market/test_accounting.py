@@ -125,7 +125,7 @@ def test_financing_accrues_for_each_bar() -> None:
             assert step.wealth[0] - wealth[0] == pytest.approx(gain, rel=2e-3)
             portfolio, wealth = step.portfolio, step.wealth
     compounded = portfolio_step(here, rich, np.zeros((1, 1)), NOTHING)
-    assert compounded.wealth[0] == 1_000.0 * (1.0 + 0.05 / 250.0)
+    assert compounded.wealth[0] == pytest.approx(1_000.0 * (1.0 + 0.05 / 250.0), rel=1e-15)
 
 
 def test_cash_interest_compounds_over_a_part() -> None:
@@ -152,8 +152,10 @@ def test_impact_by_hand() -> None:
     feed = whole(market(close, panels={"volume": volume}, costs=costs, fill="same_close"))
     state, _ = feed.reset(np.array([0]), split="test")
     _, step = feed.hold(state, np.array([[0.5]]))
-    share = 1_000.0 / 100_000.0
-    assert float(step.info["cost"][0]) == pytest.approx(0.5 * (0.5 * share + 0.02 * np.sqrt(share)), rel=2e-3)
+    order = 2_000.0 * float(step.info["turnover"][0])  # 1,000 less half of its own cost of 7
+    assert order == pytest.approx(996.5, abs=0.1)
+    cost = order * (0.5 * order / 100_000.0 + 1.0 * 0.02 * np.sqrt(order / 100_000.0))
+    assert 2_000.0 * float(step.info["cost"][0]) == pytest.approx(cost, rel=1e-9)
 
 
 def test_impact_without_volume_is_refused() -> None:
@@ -241,43 +243,34 @@ def test_nothing_is_gained_or_lost_but_moves_interest_and_costs(data: st.DataObj
     portfolio = Portfolio(floats(-300.0, 300.0, (3, assets)), floats(2_000.0, 4_000.0, 3))
     relatives, after = floats(0.8, 1.25, (3, assets)), floats(0.8, 1.25, (3, assets))
     flags = lambda: data.draw(arrays(bool, (3, assets))).astype(float)  # noqa: E731
-    bar = Bar(relatives, after, flags(), flags(), floats(0.0, 1e-6, (3, assets)), None)
-    targets = floats(-0.4, 0.4, (3, assets))
-    traded = portfolio_step(here, portfolio, targets, bar)
-    cash, wealth = _by_hand(here, portfolio, bar, traded)
+    stays = np.ones((3, assets)) if here.financed_after else flags()  # what is paid out last can no longer be seen
+    bar = Bar(relatives, after, flags(), stays, floats(0.0, 1e-6, (3, assets)), None)
+    traded = portfolio_step(here, portfolio, floats(-0.4, 0.4, (3, assets)), bar)
+    cash, cost = _by_hand(here, portfolio, bar, traded.portfolio.assets / after)
     np.testing.assert_allclose(traded.portfolio.cash, cash, rtol=1e-11)
-    np.testing.assert_allclose(traded.wealth, wealth, rtol=1e-11)
+    np.testing.assert_allclose(traded.cost, cost, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(traded.wealth, traded.portfolio.cash + traded.portfolio.assets.sum(1), rtol=1e-12)
 
 
-def _by_hand(here: Terms, portfolio: Portfolio, bar: Bar, traded: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Cash and wealth at the end from what was held before and after the trade, entry by entry."""
-    assets, cash = portfolio.assets.copy(), portfolio.cash.copy()
-    stays, early = bar.stays, not here.financed_after
+def _by_hand(here: Terms, portfolio: Portfolio, bar: Bar, bought: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cash at the end and costs, from what was held before and `bought`, what was held after the trade."""
 
-    def finance() -> None:
+    def interest(assets: np.ndarray, cash: np.ndarray) -> np.ndarray:
         rate = np.where(cash > 0.0, here.cash_rate, here.loan_rate)
-        cash[:] = cash * (1.0 + rate) + np.minimum(assets, 0.0).sum(1) * here.borrow_rate
+        return cash * rate + np.minimum(assets, 0.0).sum(1) * here.borrow_rate
 
-    def pay() -> None:
-        cash[:] += (assets * (1.0 - stays)).sum(1)
-        assets[:] *= stays
-
-    if early:
-        finance()
-    assets *= bar.before
-    if early:
-        pay()
-    gone = (1.0 - stays).astype(bool) if not early else np.zeros(assets.shape, bool)
-    bought = np.where(gone, 0.0, traded.portfolio.assets / bar.after)
-    if not early:  # what was paid out at the end can no longer be seen: only the rest of the books is checked
-        return traded.portfolio.cash, traded.portfolio.cash + traded.portfolio.assets.sum(1)
+    assets, cash = portfolio.assets, portfolio.cash
+    if not here.financed_after:
+        cash = cash + interest(assets, cash)
+    assets = assets * bar.before
+    cash = cash + (assets * (1.0 - bar.stays)).sum(1)
+    assets = assets * bar.stays
     order = np.abs(bought - assets)
-    np.testing.assert_allclose(order.sum(1), traded.notional, rtol=1e-9, atol=1e-9)
-    fee = np.where(order > 1e-6, np.maximum(order * here.commission, here.minimum_fee), 0.0)
-    if not here.minimum_fee:
-        fee = order * here.commission
+    fee = order * here.commission
+    if here.minimum_fee:
+        fee = np.where(order > 1e-9 * (cash + assets.sum(1))[:, None], np.maximum(fee, here.minimum_fee), 0.0)
     cost = (fee + order * here.half_spread + bar.linear * order**2).sum(1)
-    np.testing.assert_allclose(cost, traded.cost, rtol=1e-9, atol=1e-9)
-    cash += assets.sum(1) - bought.sum(1) - cost
-    return cash, cash + traded.portfolio.assets.sum(1)
+    cash = cash - (bought - assets).sum(1) - cost
+    if here.financed_after:
+        cash = cash + interest(bought, cash)
+    return cash, cost
