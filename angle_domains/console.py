@@ -28,7 +28,7 @@ class Progress:
         self._task: TaskID | None = None
         self._total = 0
         self._label = ""
-        self._drawn = 0.0
+        self._drawn, self._shown = 0.0, -1  # when, and which step
         self._seen: dict[str, float] = {}
         self._past: deque[tuple[float, int]] = deque()
 
@@ -38,7 +38,7 @@ class Progress:
         self._total, self._label = total, label
         self._seen.clear()
         self._past.clear()
-        self._drawn = time.monotonic() if not self.live else 0.0
+        self._drawn, self._shown = time.monotonic(), -1
         if self.live:
             columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[told]}"))
             self._bar = Bar(*columns, console=self.console, auto_refresh=False)
@@ -49,32 +49,37 @@ class Progress:
 
     def update(self, step: int, metrics: Mapping[str, float]) -> None:
         """Notes how far the work is; shows it when the last time is long enough ago."""
+        now = time.monotonic()
+        self._note(now, step)
         for metric, word in _SHOWN.items():
             if metric in metrics:
                 self._seen[word] = metrics[metric]
-        now = time.monotonic()
-        if now - self._drawn >= (_REDRAW if self.live else _SAY) or step >= self._total:
-            self._drawn = now
-            self._note(now, step)
-            self._show(step)
+        if now - self._drawn >= (_REDRAW if self.live else _SAY) or "validation/score" in metrics:
+            self._show(now, step)
 
     def line(self, text: str) -> None:
         """Prints a line, above the bar where one is drawn."""
-        self.console.print(text, markup=False)
+        self.console.print(text, markup=False, highlight=False)
 
     def close(self) -> None:
-        """Ends the work; the bar stays as it last was."""
+        """Ends the work; its last state stays."""
+        if self._past and self._past[-1][1] != self._shown:
+            self._show(*self._past[-1])
+        self._past.clear()
         if self._bar is not None:
-            self._bar.refresh()
             self._bar.stop()
             self._bar = None
 
     def _note(self, now: float, step: int) -> None:
+        """Keeps the last seconds' steps, at most a few for each second."""
+        if len(self._past) > 1 and now - self._past[-2][0] < _REDRAW:
+            self._past.pop()
         self._past.append((now, step))
         while len(self._past) > 2 and now - self._past[0][0] > _SPAN:
             self._past.popleft()
 
-    def _show(self, step: int) -> None:
+    def _show(self, now: float, step: int) -> None:
+        self._drawn, self._shown = now, step
         told = self._told(step)
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=step, told=told)
