@@ -105,7 +105,7 @@ class LogisticNormal:
     gradients are the same; the entropy is that of the log-ratios. `mode` gives the median portfolio.
     """
 
-    def __init__(self, scores: Float[Tensor, "*b a+1"], log_std: Float[Tensor, " #a"]) -> None:
+    def __init__(self, scores: Float[Tensor, "*b w"], log_std: Float[Tensor, " #a"]) -> None:
         self.ratios = Gaussian(scores[..., :-1] - scores[..., -1:], log_std)
 
     def sample(self, generator: Generator) -> Float[Tensor, "*b a"]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from angle_domains.config import TrackingConfig
 
 __all__ = [
+    "OFF",
     "DatasetInfo",
     "MemoryTracker",
     "MlflowTracker",

@@ -12,7 +12,7 @@ from angle_domains.policy import load_policy
 from angle_domains.report import RunSummary
 from angle_domains.runs import RunFolder
 from angle_domains.tables import feed_entry, resolve
-from angle_domains.tracking import provenance, resolve_store, trial_sharpes
+from angle_domains.tracking import OFF, provenance, resolve_store, trial_sharpes
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,9 @@ def judge_run(folder: RunFolder, config: AgentConfig, feed: Any, *, split: str, 
         facts = folder.note(test_opened=opened)  # before anything of it is seen
     judge, write = resolve(entry.judge), resolve(entry.report)
     verdict = judge(feed, policy.agent, split=split, seed=config.seed, full=True, trials=count_trials(config, folder))
+    if split == "test":
+        experiment = config.tracking.experiment or config.feed_name
+        folder.note(experiment=experiment, test_sharpe=verdict.metrics["sharpe"])
     summary = RunSummary(
         name=folder.name,
         feed=config.feed_name,
@@ -56,8 +59,18 @@ def judge_run(folder: RunFolder, config: AgentConfig, feed: Any, *, split: str, 
 
 def count_trials(config: AgentConfig, folder: RunFolder) -> Trials:
     """This run and every other of its experiment whose test part was opened."""
-    experiment = config.tracking.experiment or config.feed_name
-    root = folder.path.parent
-    store = resolve_store(config.tracking.uri, root)
-    sharpes = trial_sharpes(store, experiment, besides=folder.note().get("run_id"), runs=root)
+    root, experiment = folder.path.parent, config.tracking.experiment or config.feed_name
+    if config.tracking.uri == OFF:
+        sharpes = _untracked_sharpes(root, experiment, besides=folder.name)
+    else:
+        store = resolve_store(config.tracking.uri, root)
+        sharpes = trial_sharpes(store, experiment, besides=folder.note().get("run_id"), runs=root)
     return Trials(count=1 + len(sharpes), sharpes=tuple(sharpes))
+
+
+def _untracked_sharpes(root: Path, experiment: str, besides: str) -> tuple[float, ...]:
+    """Sharpe ratios of the runs in a folder, for runs that no store knows."""
+    notes = [RunFolder(path.parent).note() for path in root.glob("*/run.json") if path.parent.name != besides]
+    return tuple(
+        note["test_sharpe"] for note in notes if note.get("experiment") == experiment and "test_sharpe" in note
+    )

@@ -1,0 +1,175 @@
+"""Runs from opening to their last word, in processes of their own where signals are sent."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from angle_domains import checkpoint
+from angle_domains.config import AgentConfig
+from angle_domains.errors import CheckpointError, ConfigError
+from angle_domains.policy import load_policy
+from angle_domains.runs import RunFolder
+from angle_domains.training import evaluate, train
+
+CHECKOUT = Path(__file__).parents[3]
+
+
+class Lines:
+    """A console that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def start(self, total: int, label: str) -> None: ...
+    def update(self, step: int, metrics: dict[str, float]) -> None: ...
+    def line(self, text: str) -> None:
+        self.told.append(text)
+
+    def close(self) -> None: ...
+
+
+def start(config: AgentConfig, root: Path, *words: str) -> subprocess.Popen[str]:
+    """`angle-domains train` in its own process."""
+    file = root / "config.yaml"
+    file.write_text(yaml.safe_dump(config.to_dict()))
+    command = [sys.executable, "-m", "angle_domains", "train", *(words or ("--config", str(file)))]
+    environment = os.environ | {"PYTHONPATH": str(CHECKOUT), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+def weights(run: RunFolder) -> dict[str, bytes]:
+    state, _, _ = run.load_last()
+    return {name: tensor.numpy().tobytes() for name, tensor in state["agent"]["core"]["model"].items()}
+
+
+def test_a_run_ends_with_its_report_and_the_test_part_opened_once(configure: Any, tmp_path: Path) -> None:
+    [result] = train(configure("name=one"), console=Lines(), root=tmp_path)
+    run = RunFolder(tmp_path / "one")
+    assert (result.status, result.exit_code) == ("FINISHED", 0)
+    assert result.report == run.report
+    assert any("equal weight" in line for line in result.lines)
+    assert "best of 1 trial" in "\n".join(result.lines)
+    assert len(run.note()["test_opened"]) == 1
+    [again] = evaluate("one", root=tmp_path)
+    assert again.metrics == result.metrics
+    assert len(run.note()["test_opened"]) == 2
+    assert "opened 2 times" in run.report.read_text() or ">2<" in run.report.read_text()
+    [validation] = evaluate("one", split="validation", root=tmp_path)
+    assert validation.report == run.path / "report-validation.html"
+    assert len(run.note()["test_opened"]) == 2
+    with pytest.raises(ConfigError, match="--split tset"):
+        evaluate("one", split="tset", root=tmp_path)
+
+
+def test_a_policy_acts_without_its_feed(configure: Any, tmp_path: Path) -> None:
+    train(configure("name=one"), console=Lines(), root=tmp_path)
+    policy = load_policy("one", tmp_path)
+    size = policy.spec.observation_space.shape
+    assert size is not None
+    observation = np.zeros((4, *size), np.float32)
+    action = policy.predict(observation)
+    assert action.shape == (4, 3)
+    assert np.array_equal(action, policy.predict(observation))
+    with pytest.raises(ValueError, match="should have shape"):
+        policy.predict(observation[:, 1:])
+
+
+def test_a_name_is_used_once_and_a_finished_run_does_not_go_on(configure: Any, tmp_path: Path) -> None:
+    train(configure("name=one"), console=Lines(), root=tmp_path)
+    with pytest.raises(ConfigError, match="exists"):
+        train(configure("name=one"), console=Lines(), root=tmp_path)
+    with pytest.raises(ConfigError, match="has finished its 1,536 steps"):
+        train(configure("name=one"), console=Lines(), root=tmp_path, resume="one")
+    [longer] = train(configure("name=one", "training.steps=2048"), console=Lines(), root=tmp_path, resume="one")
+    assert longer.status == "FINISHED"
+    assert checkpoint.read_meta(RunFolder(tmp_path / "one").last.resolve())["step"] == 2048
+
+
+def test_several_seeds_are_runs_of_their_own(configure: Any, tmp_path: Path) -> None:
+    results = train(configure("name=many"), console=Lines(), seeds=[3, 4], root=tmp_path)
+    assert [result.name for result in results] == ["many-seed-3", "many-seed-4", "many"]
+    assert {result.status for result in results} == {"FINISHED"}
+    assert weights(RunFolder(tmp_path / "many-seed-3")) != weights(RunFolder(tmp_path / "many-seed-4"))
+    with pytest.raises(ConfigError, match="stands twice"):
+        train(configure("name=twice"), console=Lines(), seeds=[3, 3], root=tmp_path)
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(configure: Any, tmp_path: Path) -> None:
+    train(configure("name=one"), console=Lines(), root=tmp_path)
+    run = RunFolder(tmp_path / "one")
+    expected = weights(run)
+    (run.last / "tensors.safetensors").write_bytes(b"damaged")
+    console = Lines()
+    train(configure("name=one"), console=console, root=tmp_path, resume="one")
+    assert any("is damaged" in line and "before it is used" in line for line in console.told)
+    assert weights(run) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_says_how_to_go_on(configure: Any, tmp_path: Path, number: int, code: int) -> None:
+    config = configure("name=one", "training.steps=10_000_000", "tracking.uri=null")
+    process = start(config, tmp_path)
+    run = RunFolder(tmp_path / "runs" / "one")
+    wait_for(run.last, process)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert "--resume one" in out
+    assert "Traceback" not in err
+    assert run.note()["status"] == "KILLED"
+    assert status_in_mlflow(tmp_path) == "KILLED"
+
+
+def status_in_mlflow(root: Path) -> str:
+    from angle_domains.tracking.store import connect, resolve_store
+
+    client = connect(resolve_store(None, root / "runs"))
+    [experiment] = [e for e in client.search_experiments() if e.name == "market"]
+    [run] = client.search_runs([experiment.experiment_id])
+    return run.info.status
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_a_run_ends_as_if_nothing_had_been(configure: Any, tmp_path: Path) -> None:
+    config = configure("name=one", "training.steps=8192", "training.checkpoint_every=128")
+    whole = tmp_path / "whole"
+    train(config, console=Lines(), root=whole)
+
+    chance = random.Random(1)
+    process = start(config, tmp_path)
+    run = RunFolder(tmp_path / "runs" / "one")
+    for _ in range(4):
+        wait_for(run.last, process)
+        time.sleep(chance.uniform(0.0, 0.5))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        process = start(config, tmp_path, "--resume", "one")
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0 or "has finished" in err, err
+    assert "Traceback" not in out + err
+    assert weights(run) == weights(RunFolder(whole / "one"))
+    assert json.loads((run.path / "run.json").read_text())["curve"] == RunFolder(whole / "one").note()["curve"]
+
+
+def test_what_cannot_be_resumed_is_named(configure: Any, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no run 'nowhere'"):
+        train(configure(), console=Lines(), root=tmp_path, resume="nowhere")

@@ -1,0 +1,137 @@
+"""The trainer: what it saves it can go on from to the bit, what it must stop at it stops at."""
+
+import json
+import math
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from angle_domains import checkpoint
+from angle_domains.config import AgentConfig
+from angle_domains.errors import ConfigError, TrainingError
+from angle_domains.runs import RunFolder
+from angle_domains.tracking import MemoryTracker
+from angle_domains.training import AgentTrainer
+from angle_domains.training.signals import StopSignal
+from angle_domains.training.trainer import resolve_device
+
+STATE = ("agent", "envs", "replay", "loop")  # the trainer's own progress holds seconds, which differ
+
+
+class Silent:
+    def start(self, total: int, label: str) -> None: ...
+    def update(self, step: int, metrics: dict[str, float]) -> None: ...
+    def line(self, text: str) -> None: ...
+    def close(self) -> None: ...
+
+
+def trainer(config: AgentConfig, folder: RunFolder) -> AgentTrainer:
+    return AgentTrainer(config, folder, MemoryTracker(), Silent())
+
+
+def content(folder: RunFolder) -> tuple[Any, dict[str, bytes]]:
+    """Everything that makes the newest checkpoint: the tree and the bytes of each tensor."""
+    state, _, _ = folder.load_last()
+    tensors: dict[str, torch.Tensor] = {}
+    tree = checkpoint._encode({part: state[part] for part in STATE}, "", tensors)
+    return json.dumps(tree), {name: t.numpy().tobytes() for name, t in tensors.items()}
+
+
+@pytest.mark.parametrize("agent", ["ppo", "a2c"])
+def test_stopping_and_going_on_is_the_same_as_not_stopping(configure: Any, tmp_path: Path, agent: str) -> None:
+    config = configure(agent=agent)
+    whole = trainer(config, RunFolder(tmp_path / "whole"))
+    whole.train(StopSignal())
+
+    folder = RunFolder(tmp_path / "parts")
+    first = trainer(config, folder)
+    first.train(StopsAfter(3))
+    assert 0 < first.step < config.training.steps
+    second = trainer(config, folder)
+    second.resume(folder.load_last()[0])
+    assert second.step == first.step
+    second.train(StopSignal())
+
+    assert content(RunFolder(tmp_path / "whole")) == content(folder)
+    assert whole.progress.curve == second.progress.curve
+    assert whole.progress.best_step == second.progress.best_step
+
+
+class StopsAfter(StopSignal):
+    """Pretends that a signal came during the update of that number."""
+
+    def __init__(self, updates: int) -> None:
+        super().__init__()
+        self.updates = updates
+
+    @property
+    def caught(self) -> int | None:  # type: ignore[override]
+        self.updates -= 1
+        return signal.SIGTERM if self.updates < 0 else None
+
+    @caught.setter
+    def caught(self, value: int | None) -> None: ...
+
+
+def test_metrics_are_logged_by_step_and_best_and_last_are_kept(configure: Any, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    one = trainer(configure(), folder)
+    one.train(StopSignal())
+    assert [step for step, _ in one.progress.curve] == [512, 1024, 1536]
+    assert checkpoint.read_meta(folder.last.resolve())["step"] == 1536
+    best = checkpoint.read_meta(folder.best.resolve())
+    assert (best["step"], best["score"]) == (one.progress.best_step, one.progress.best_score)
+    assert one.progress.best_score == max(score for _, score in one.progress.curve)
+
+
+def test_patience_ends_training(configure: Any, tmp_path: Path) -> None:
+    one = trainer(configure("training.patience=1", "training.evaluate_every=128"), RunFolder(tmp_path / "run"))
+    one.judge = lambda *_, **__: Falling(one)
+    one.train(StopSignal())
+    assert one.step == 256
+
+
+class Falling:
+    """A verdict that is worse each time."""
+
+    metrics: dict[str, float] = {}  # noqa: RUF012
+
+    def __init__(self, one: AgentTrainer) -> None:
+        self.score = -float(one.step)
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(configure: Any, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    one = trainer(configure(), folder)
+    learn = one.agent.learn
+
+    def poisoned(window: Any) -> Any:
+        result = learn(window)
+        if one.step >= 512:
+            result.metrics["loss/policy"] = math.nan
+        return result
+
+    one.agent.learn = poisoned  # type: ignore[method-assign]
+    with pytest.raises(TrainingError, match="loss/policy became nan at step 640"):
+        one.train(StopSignal())
+    state, meta, problems = folder.load_last()
+    assert meta["step"] == 512
+    assert not problems
+    weights = state["agent"]["core"]["model"]
+    assert all(torch.isfinite(w).all() for w in weights.values())
+
+
+def test_an_exploding_loss_stops(configure: Any, tmp_path: Path) -> None:
+    one = trainer(configure("training.loss_limit=1e-12"), RunFolder(tmp_path / "run"))
+    with pytest.raises(TrainingError, match="loss/"):
+        one.train(StopSignal())
+
+
+def test_a_gpu_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert resolve_device("auto") == "cpu"
+    with pytest.raises(ConfigError, match="sees no GPU"):
+        resolve_device("cuda")
