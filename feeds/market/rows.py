@@ -152,32 +152,23 @@ def _value_columns(table: Table, config: MarketConfig) -> tuple[tuple[str, ...],
 
 
 def load_column(table: Table, lazy: pl.LazyFrame, column: str) -> np.ndarray:
-    """Float64 values, NaN where missing; raises FeedError naming the first row that holds no number."""
-    kind = table.dtypes[column]
-    if not (kind.is_numeric() or (table.text and isinstance(kind, pl.String))):
-        raise FeedError(f"{table.name}: column '{column}' is {kind}, wanted numbers")
-    try:
-        series = lazy.select(column).collect()[column]
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise FeedError(f"{table.name}: {_first_non_number(table, column) or error}") from error
+    """Float64 values, NaN where missing; raises FeedError where they are no numbers."""
+    _numbers_only(table, column)
+    series = table.collect(lazy.select(column))[column]
     return series.cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
 
-def _first_non_number(table: Table, column: str) -> str | None:
-    """Reads a CSV again as text to find the row that the typed reading stumbled over."""
-    for file in table.files:
-        if not table.text:
-            return None
-        separator = "\t" if file.name.endswith(".tsv") else ","
-        try:
-            text = pl.read_csv(file, separator=separator, infer_schema=False)[column]
-        except (pl.exceptions.PolarsError, OSError) as error:
-            return f"{file} cannot be read, truncated or damaged: {str(error).splitlines()[0]}"
+def _numbers_only(table: Table, column: str, hint: str = "") -> None:
+    """Raises FeedError naming the first row of a CSV column that holds no number, or the kind of any other column."""
+    if table.dtypes[column].is_numeric():
+        return
+    for scan, label in zip(table.scans, table.labels, strict=True):
+        text = table.collect(scan.select(pl.col(column).cast(pl.String)))[column] if table.text else pl.Series([""])
         bad = text.is_not_null() & text.cast(pl.Float64, strict=False).is_null()
-        if bad.any():
+        if table.text and bad.any():
             row = int(bad.arg_max() or 0)
-            return f"row {row + 1}: column '{column}' holds '{text[row]}', wanted a number"
-    return None
+            raise FeedError(f"{label}, row {row + 1}: column '{column}' holds '{text[row]}', wanted a number{hint}")
+    raise FeedError(f"{table.name}: column '{column}' is {table.dtypes[column]}, wanted numbers{hint}")
 
 
 def _read_wide(table: Table, config: MarketConfig) -> Rows:
@@ -190,15 +181,14 @@ def _read_wide(table: Table, config: MarketConfig) -> Rows:
     typed = typed_instant(names.timestamp, kind)
     stamp = pl.col(names.timestamp) if typed is None else typed
     for symbol in symbols:
-        if not table.dtypes[symbol].is_numeric():
-            raise FeedError(
-                f"{table.name}: column '{symbol}' is {table.dtypes[symbol]}, wanted the prices of one symbol; "
-                "in a long table set feed.columns.symbol and feed.columns.close"
-            )
+        _numbers_only(table, symbol, "; in a long table set feed.columns.symbol and feed.columns.close")
     lazy = pl.concat(table.scans)
     keys = table.collect(lazy.select(stamp.alias("stamp"), FILE, ROW))
     instants = read_instants(keys["stamp"], kind, _place(table, keys))
-    values = _wide_values(table, lazy, symbols)
+    frame = table.collect(lazy.select(pl.col(list(symbols)).cast(pl.Float64)))
+    if len(frame) != len(keys):
+        raise FeedError(f"{table.name}: the file changed while it was being read; it has other rows now")
+    values = frame.fill_null(float("nan")).to_numpy()
     low, high = _micros(config)
     inside = (instants.micros >= low) & (instants.micros < high)
     line, code = np.nonzero(~np.isnan(values) & inside[:, None])
@@ -207,12 +197,3 @@ def _read_wide(table: Table, config: MarketConfig) -> Rows:
     row = keys[ROW].cast(pl.Int64).to_numpy()[line] + 1
     file = keys[FILE].to_numpy()[line]
     return Rows(table, symbols, spread, code.astype(np.int32), file, row, ("close",), lambda name: cells, wide=True)
-
-
-def _wide_values(table: Table, lazy: pl.LazyFrame, symbols: tuple[str, ...]) -> np.ndarray:
-    try:
-        frame = lazy.select(pl.col(list(symbols)).cast(pl.Float64)).collect()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        found = (_first_non_number(table, symbol) for symbol in symbols if table.text)
-        raise FeedError(f"{table.name}: {next((text for text in found if text), error)}") from error
-    return frame.fill_null(float("nan")).to_numpy()

@@ -28,7 +28,7 @@ class Table:
     labels: tuple[str, ...]  # how errors name each scan
     columns: tuple[str, ...]
     dtypes: dict[str, pl.DataType]
-    text: bool = False  # from CSV: timestamps are text
+    text: bool = False  # from CSV
     partitions: frozenset[str] = frozenset()  # columns that come from folder names such as year=2020
 
     def collect(self, lazy: pl.LazyFrame) -> pl.DataFrame:
@@ -70,7 +70,7 @@ def _hidden(file: Path, root: Path) -> bool:
 
 
 def open_files(name: str, files: Sequence[Path], keys: Sequence[str]) -> Table:
-    """Scans files of one schema. In CSV the columns `keys` are read as text and all others as float64."""
+    """Scans files of one schema. In CSV the columns `keys` are read as text."""
     scans, first = [], None
     for index, file in enumerate(files):
         scan = _scan(file, keys).with_columns(pl.lit(index, pl.Int32).alias(FILE))
@@ -124,18 +124,26 @@ def _from_pandas_column(name: str, column: Any) -> pl.Series:
 
 
 def _scan(file: Path, keys: Sequence[str]) -> pl.LazyFrame:
-    name = file.name.lower()
     try:
-        if name.endswith(PARQUET):
+        if file.name.lower().endswith(PARQUET):
             return pl.scan_parquet(file, row_index_name=ROW, hive_partitioning=True)
-        separator = "\t" if name.endswith(".tsv") else ","
-        header = pl.scan_csv(file, separator=separator, infer_schema=False).collect_schema().names()
-        types = {column: pl.String() if column in keys else pl.Float64() for column in header}
-        return pl.scan_csv(file, separator=separator, schema_overrides=types, row_index_name=ROW)
+        return _read_csv(file, keys).lazy()
     except pl.exceptions.NoDataError as error:
         raise FeedError(f"{file}: the file is empty, it has not even a header") from error
     except (pl.exceptions.PolarsError, OSError) as error:
         raise FeedError(f"{file}: cannot be read, truncated or damaged: {first_line(error)}") from error
+
+
+def _read_csv(file: Path, keys: Sequence[str]) -> pl.DataFrame:
+    """Text has no types: the whole file is read, so that no ragged line passes; what looks like numbers is float64."""
+    separator = "\t" if file.name.lower().endswith(".tsv") else ","
+    header = pl.read_csv(file, separator=separator, infer_schema=False, n_rows=0).columns
+    types = {column: pl.String() for column in header if column in keys}
+    frame = pl.read_csv(file, separator=separator, schema_overrides=types, infer_schema_length=None)
+    hollow = [name for name in frame.columns if name not in types and frame[name].null_count() == len(frame)]
+    return frame.with_columns(pl.selectors.numeric().cast(pl.Float64), pl.col(hollow).cast(pl.Float64)).with_row_index(
+        ROW
+    )
 
 
 def _schema(file: Path, scan: pl.LazyFrame) -> dict[str, pl.DataType]:
