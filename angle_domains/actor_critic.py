@@ -1,19 +1,20 @@
 """What on-policy actor-critics share: acting with a PolicyModel, and turning a window into samples to learn from."""
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from angle_domains.errors import CheckpointError, ConfigError
+from angle_domains.errors import CheckpointError, TrainingError
 from angle_domains.losses.returns import gae
-from angle_domains.networks import HeadKind, NetworkConfig, PolicyModel, observation_size
+from angle_domains.networks import HeadKind, NetworkConfig, PolicyModel, exchangeable_columns, observation_size
 from angle_domains.normalise import ReturnScaler, RunningMoments
 from angle_domains.types import Decision, Percept, Window
 from feeds.base import FeedSpec
 
 
+@runtime_checkable
 class Settings(Protocol):
     """The hyperparameters that all actor-critics have."""
 
@@ -72,11 +73,6 @@ class ActorCritic:
     """A PolicyModel with its normalisers and its generator. What it stores in a row: `raw` and `log_prob`."""
 
     def __init__(self, settings: Settings, spec: FeedSpec, *, streams: int, seed: int, device: str) -> None:
-        if settings.normalise_observation and settings.network.kind == "set":
-            raise ConfigError(
-                "agent.normalise_observation scales every entry by its own statistics, so that network.kind 'set' "
-                "would tell assets apart by their place: switch one of the two off"
-            )
         self.settings, self.device = settings, torch.device(device)
         self.model = PolicyModel(
             spec,
@@ -87,8 +83,7 @@ class ActorCritic:
         ).to(self.device)
         self.parameters = list(self.model.parameters())
         self.generator = Generator(device=self.device).manual_seed(seed)
-        size = observation_size(spec)
-        self.moments = RunningMoments(size, device=device) if settings.normalise_observation else None
+        self.moments = _moments(settings, spec, device)
         self.scaler = ReturnScaler(streams, gamma=settings.gamma, device=device) if settings.normalise_reward else None
 
     @torch.no_grad()
@@ -108,7 +103,10 @@ class ActorCritic:
 
     @torch.no_grad()
     def samples(self, window: Window) -> tuple[Samples, Tensor]:
-        """All rows of a window as samples, and the index of those whose action was taken. No side effect."""
+        """All rows of a window as samples, and the index of those whose action was taken. No side effect.
+
+        Raises TrainingError where a value, an advantage or a log-probability is not finite.
+        """
         obs = self.see(window.obs.flatten(2))
         steps, real = len(window.action), window.real
         value = self.model.value(obs)
@@ -116,6 +114,9 @@ class ActorCritic:
         advantage = gae(reward, self.settings.gamma * window.discount, real, value, self.settings.lambda_)
         log_prob = window.extras["log_prob"][:steps]
         numbers = torch.stack([log_prob, advantage, advantage + value[:-1], value[:-1]], -1)
+        taken = real.flatten().nonzero().squeeze(-1)
+        if not torch.isfinite(numbers.flatten(0, 1)[taken]).all():
+            raise TrainingError("an advantage, a value or a log-probability is not finite")
         mask = window.percept.mask
         rows = Samples(
             obs[:-1].flatten(0, 1),
@@ -123,7 +124,7 @@ class ActorCritic:
             numbers.flatten(0, 1),
             None if mask is None else mask[:-1].flatten(0, 1),
         )
-        return rows, real.flatten().nonzero().squeeze(-1)
+        return rows, taken
 
     def weigh_rewards(self, window: Window) -> None:
         """Takes the rewards of a window into their scale, before it is learned."""
@@ -155,3 +156,11 @@ class ActorCritic:
             if part is not None:
                 part.load_state_dict(state[name])
         self.generator.set_state(state["generator"].cpu())
+
+
+def _moments(settings: Settings, spec: FeedSpec, device: str) -> RunningMoments | None:
+    """Moments of every entry, or those of assets pooled where the network is not to tell assets apart."""
+    if not settings.normalise_observation:
+        return None
+    groups = exchangeable_columns(spec) if settings.network.kind == "set" else None
+    return RunningMoments(observation_size(spec), groups=groups, device=device)

@@ -4,6 +4,7 @@ They are updated once per learned window and stand still between updates: the lo
 belong to the observations as they were scaled then. Sums are kept in float64.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,10 +15,16 @@ _EPSILON = 1e-8
 
 
 class RunningMoments:
-    """Mean and variance of all vectors seen, merged batch by batch (Chan, Golub and LeVeque 1979)."""
+    """Mean and variance of all vectors seen, merged batch by batch (Chan, Golub and LeVeque 1979).
 
-    def __init__(self, size: int, *, clip: float = 10.0, device: str = "cpu") -> None:
+    Entries of one group, where `groups` numbers them, are scaled by their pooled moments.
+    """
+
+    def __init__(
+        self, size: int, *, clip: float = 10.0, groups: Sequence[int] | None = None, device: str = "cpu"
+    ) -> None:
         self.clip = clip
+        self.groups = None if groups is None else torch.tensor(groups, device=device)
         self.count = 0
         self.mean = torch.zeros(size, dtype=torch.float64, device=device)
         self.squares = torch.zeros(size, dtype=torch.float64, device=device)  # sum of squared deviations
@@ -57,8 +64,19 @@ class RunningMoments:
         self._refresh()
 
     def _refresh(self) -> None:
-        self._offset = self.mean.float()
-        self._scale = (self.variance + _EPSILON).rsqrt().float()
+        mean, variance = self.mean, self.variance
+        if self.groups is not None and self.count:
+            mean = self._pooled(self.mean)
+            variance = self._pooled(variance + (self.mean - mean).square())
+        self._offset = mean.float()
+        self._scale = (variance + _EPSILON).rsqrt().float()
+
+    def _pooled(self, x: Float[Tensor, " d"]) -> Float[Tensor, " d"]:
+        """The mean of each entry's group."""
+        assert self.groups is not None
+        members = torch.bincount(self.groups)
+        sums = torch.zeros(len(members), dtype=x.dtype, device=x.device).index_add_(0, self.groups, x)
+        return (sums / members)[self.groups]
 
 
 class ReturnScaler:

@@ -73,7 +73,8 @@ class WindowConv(nn.Module):
 class SetEncoder(nn.Module):
     """Every asset through one encoder, with what concerns all assets added (Zaheer et al. 2017).
 
-    The assets then see one another once, through their pooled code. Permuting the assets of the observation permutes `items` and leaves `whole` as it is.
+    The assets then see one another once, through their pooled code. Permuting the assets of the observation permutes
+    `items` and leaves `whole` as it is.
     """
 
     own: Tensor
@@ -127,6 +128,18 @@ def observation_size(spec: FeedSpec) -> int:
     for length in shape:
         size *= length
     return size
+
+
+def exchangeable_columns(spec: FeedSpec) -> list[int]:
+    """For each column of the observation the number of its group: columns that say the same of two assets share one."""
+    own, context = _asset_columns(spec)
+    group = [0] * (len(own) * len(own[0]) + len(context))
+    for row in own:
+        for place, column in enumerate(row):
+            group[column] = place
+    for place, column in enumerate(context):
+        group[column] = len(own[0]) + place
+    return group
 
 
 def _asset_columns(spec: FeedSpec) -> tuple[list[list[int]], list[int]]:

@@ -73,9 +73,10 @@ class ReplayBuffer:
 
         They lead to `percept`, which has no decision yet: so an agent can learn before it decides there, and no row
         is decided by one policy and learned as another's. Without it the last inserted row ends the window. The
-        extras of the row of a pending percept are 0.
+        extras of the row of a pending percept are 0; in a full ring it takes the place of the oldest tick.
         """
         if percept is not None:
+            self.size = min(self.size, self.rows - 1)
             self._write(_percept_row(percept))
             self._blank_extras()
         start = self.added - length - (percept is None)

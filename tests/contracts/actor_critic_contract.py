@@ -1,0 +1,113 @@
+"""What the agents that learn on policy share beyond the contract of all agents."""
+
+import copy
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from gymnasium.vector import SyncVectorEnv
+from pydantic import BaseModel
+
+from angle_domains import loops
+from angle_domains.errors import CheckpointError, ConfigError, TrainingError
+from angle_domains.replay import ReplayBuffer
+from angle_domains.types import Report
+from tests.contracts import worlds
+from tests.contracts.agent_contract import AgentContract, see
+from tests.contracts.trees import assert_same
+
+
+class ActorCriticContract(AgentContract):
+    settings: ClassVar[dict[str, Any]]
+    config: type[BaseModel]
+    module: Any
+
+    def build(self, spec: Any, streams: int, seed: int = 0, **changes: Any) -> Any:
+        config = self.config(**self.settings | changes)
+        return self.module.build(config, spec, streams=streams, seed=seed, device="cpu")
+
+    def loop(
+        self, agent: Any, envs: SyncVectorEnv, replay: ReplayBuffer, state: loops.LoopState, steps: int
+    ) -> Iterator[Report]:
+        return loops.on_policy(agent, envs, replay, state, steps=steps)
+
+    def value(self, agent: Any, obs: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            return agent.core.model.value(agent.core.see(obs))
+
+    def window(self, agent: Any, spec: Any, streams: int) -> Any:
+        """A window of random rows, one of them truncated."""
+        chance = torch.Generator().manual_seed(5)
+        size = spec.observation_space.shape[0]
+        replay = ReplayBuffer.for_agent(agent, streams, seed=0)
+        for tick in range(agent.horizon + 1):
+            percept = see(torch.randn(streams, size, generator=chance).tolist())._replace(
+                action=torch.zeros(streams, *spec.action_space.shape),
+                reward=torch.randn(streams, generator=chance),
+                first=torch.tensor([tick in (0, 3)] * streams),
+                last=torch.tensor([tick == 2] * streams),
+            )
+            if tick == agent.horizon:
+                return replay.newest(agent.horizon, percept)
+            replay.insert(percept, agent.act(percept, None, explore=True))
+        raise AssertionError
+
+    def test_what_stands_in_rows_of_resets_and_in_extras_of_the_last_row_changes_nothing(self) -> None:
+        spec = worlds.market_spec()
+        states = []
+        for noise in (0.0, 50.0):
+            agent = self.build(spec, 3)
+            window = self.window(agent, spec, 3)
+            window.extras["log_prob"][2] += noise  # the row of the reset
+            window.extras["raw"][2] += noise
+            window.extras["raw"][-1] += noise  # the last percept has no decision yet
+            agent.learn(window)
+            states.append(agent.state_dict())
+        assert_same(states[0], states[1])
+
+    def test_a_loss_changes_nothing(self) -> None:
+        spec = worlds.market_spec()
+        agent = self.build(spec, 3)
+        samples, real = agent.core.samples(self.window(agent, spec, 3))
+        before = copy.deepcopy(agent.state_dict())
+        first, second = (agent.loss(samples.take(real), *self.loss_arguments())[0] for _ in range(2))
+        assert first.item() == second.item()
+        assert_same(before, agent.state_dict())
+
+    def loss_arguments(self) -> tuple[Any, ...]:
+        return ()
+
+    @pytest.mark.parametrize("poison", [float("nan"), float("inf")])
+    def test_numbers_that_are_not_finite_stop_training_before_the_parameters_are_touched(self, poison: float) -> None:
+        spec = worlds.market_spec()
+        agent = self.build(spec, 3)
+        window = self.window(agent, spec, 3)
+        window.percept.reward[1, 0] = poison
+        before = {name: value.clone() for name, value in agent.core.model.state_dict().items()}
+        with pytest.raises(TrainingError, match="not finite"):
+            agent.learn(window)
+        assert_same(before, dict(agent.core.model.state_dict()))
+
+    @pytest.mark.parametrize("kind", ["mlp", "window", "set"])
+    @pytest.mark.parametrize("head", ["gaussian", "dirichlet", "logistic_normal"])
+    def test_every_network_learns_with_every_head(self, kind: str, head: str) -> None:
+        spec = worlds.market_spec()
+        agent = self.build(spec, 3, network={"kind": kind, "hidden": (16, 16)}, head=head)
+        window = self.window(agent, spec, 3)
+        before = [parameter.detach().clone() for parameter in agent.core.parameters]
+        agent.learn(window)
+        for old, new in zip(before, agent.core.parameters, strict=True):
+            assert torch.isfinite(new).all()
+            assert not torch.equal(old, new)
+
+    def test_a_head_that_does_not_fit_is_a_mistake_of_the_user(self) -> None:
+        with pytest.raises(ConfigError, match="gaussian"):
+            self.build(worlds.market_spec(simplex=False), 3, head="dirichlet")
+
+    def test_a_checkpoint_of_another_network_is_refused(self) -> None:
+        state = self.build(worlds.market_spec(4), 3).state_dict()
+        with pytest.raises(CheckpointError, match="another network"):
+            self.build(worlds.market_spec(5), 3).load_state_dict(state)
+        with pytest.raises(CheckpointError, match="scaler"):
+            self.build(worlds.market_spec(4), 3, normalise_reward=True).load_state_dict(state)
