@@ -1,0 +1,428 @@
+"""The clock, the episodes and the traps of a market feed."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from feeds.backend import to_numpy
+from feeds.errors import FeedError
+from feeds.market.feed import MarketFeed
+from tests.universe import FREE, SPLITS, bars_of, market, play, random_closes, rewards, whole
+
+SHORTING: dict[str, Any] = {"long_only": False, "gross_cap": 1.5, "net_cap": 1.0}
+KINDS: list[dict[str, Any]] = [
+    {},
+    {"actions": SHORTING, "costs": {"borrow_rate": 0.03, "loan_rate": 0.05, "cash_rate": 0.02}},
+    {"actions": {"mode": "discrete"}},
+    {"actions": {"mode": "portfolios", "portfolios": ((0.0,) * 4, (0.25,) * 4)}},
+    {"fill": "same_close"},
+    {"rebalance_every": 3},
+    {"holding": 3},
+    {"window": 5, "calendar": True},
+    {"costs": {"minimum_fee": 20.0, "sqrt_impact": 0.1, "linear_impact": 0.1}},
+]
+
+
+def actions(feed: MarketFeed, streams: int, seed: int) -> np.ndarray:
+    feed.spec.action_space.seed(seed)
+    return np.stack([feed.spec.action_space.sample() for _ in range(streams)])
+
+
+def opened(length: int = 200) -> dict[str, Any]:
+    close = random_closes(length)
+    return {"open": close * np.exp(np.random.default_rng(7).normal(0, 0.01, close.shape)), "volume": close * 1e4}
+
+
+def test_the_clock_decides_at_a_close_and_fills_at_the_next() -> None:
+    """The price jumps from bar 6 to 7 alone. Whoever decides at 4 holds it through the jump, whoever at 6 does not."""
+    close = np.full(40, 100.0)
+    close[7:] = 150.0
+    gains = {}
+    for decided in range(3, 8):
+        tape = play(whole(market(close, costs=FREE)), lambda bar, step, at=decided: [1.0 if bar >= at else 0.0])
+        gains[decided] = rewards(tape).sum()
+    assert gains == pytest.approx({3: np.log(1.5), 4: np.log(1.5), 5: np.log(1.5), 6: 0.0, 7: 0.0})
+
+
+def test_filling_at_the_same_close_is_one_bar_earlier() -> None:
+    close = np.full(40, 100.0)
+    close[7:] = 150.0
+    for decided, gain in ((6, np.log(1.5)), (7, 0.0)):
+        feed = whole(market(close, costs=FREE, fill="same_close"))
+        tape = play(feed, lambda bar, step, at=decided: [1.0 if bar >= at else 0.0])
+        assert rewards(tape).sum() == pytest.approx(gain)
+
+
+def test_an_open_is_where_orders_fill() -> None:
+    """Bar 7 opens at 120 and closes at 150: an order of bar 6 earns 150/120 of it."""
+    close = np.full(40, 100.0)
+    close[7:] = 150.0
+    start = close.copy()
+    start[7] = 120.0
+    feed = whole(market(close, costs=FREE, panels={"open": start[:, None]}))
+    assert rewards(play(feed, lambda bar, step: [1.0 if bar >= 6 else 0.0])).sum() == pytest.approx(np.log(150 / 120))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rewards_sum_to_the_log_of_final_wealth(kind: dict[str, Any]) -> None:
+    feed = market(panels=opened(), **kind)
+    state, first = feed.reset(np.arange(5), split="test")
+    total, seed = np.zeros(5), 0
+    while True:
+        state, step = feed.step(state, actions(feed, 5, seed))
+        total, seed = total + step.reward, seed + 1
+        if step.truncated.any():
+            break
+    np.testing.assert_allclose(total, np.log(step.info["wealth"] / first.info["wealth"]), atol=1e-9)
+    assert len(set(total.tolist())) > 1
+
+
+def test_the_return_of_a_step_is_net_and_gross_of_costs() -> None:
+    tape = play(whole(market(rebalance_every=3)), np.full(4, 0.25))
+    for step in tape[1:]:
+        info = step.info
+        assert info["log_return"].shape == info["gross_log_return"].shape == (1, 3)
+        assert info["log_return"].sum() == pytest.approx(step.reward[0], abs=1e-15)
+        drag = (info["gross_log_return"] - info["log_return"]).sum()
+        assert drag == pytest.approx(-np.log1p(-info["cost"][0]), abs=1e-15)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_stepping_leaves_the_old_state_and_shares_nothing_with_it(kind: dict[str, Any]) -> None:
+    feed = market(panels=opened(), **kind)
+    state, _ = feed.reset(np.arange(3), split="train")
+    state, _ = feed.step(state, actions(feed, 3, 0))
+    before = [array.copy() for array in state]
+    after, outcome = feed.step(state, actions(feed, 3, 1))
+    for old, kept in zip(state, before, strict=True):
+        np.testing.assert_array_equal(old, kept)
+        for array in (*after, *outcome[:4], *outcome.info.values()):
+            assert not np.shares_memory(old, array)
+    again, _ = feed.step(state, actions(feed, 3, 1))
+    for one, other in zip(after, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_torch_computes_the_same(kind: dict[str, Any]) -> None:
+    feed = market(panels=opened(), **kind)
+    other = feed.to("torch")
+    state, step = feed.reset(np.arange(6), split="train")
+    state_t, step_t = other.reset(np.arange(6), split="train")
+    for seed in range(20):
+        for name in step.info:
+            np.testing.assert_allclose(step.info[name], to_numpy(step_t.info[name]), rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(step.observation, to_numpy(step_t.observation), rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(step.reward, to_numpy(step_t.reward), atol=1e-12)
+        np.testing.assert_array_equal(step.truncated, to_numpy(step_t.truncated))
+        action = actions(feed, 6, seed)
+        state, step = feed.step(state, action)
+        state_t, step_t = other.step(state_t, action)
+    assert to_numpy(state_t.assets).dtype == np.float64
+
+
+def test_the_end_of_the_data_truncates() -> None:
+    tape = play(market(), np.full(4, 0.25))
+    assert [bool(step.truncated[0]) for step in tape[-2:]] == [False, True]
+    assert not tape[-1].terminated[0]
+    assert tape[-1].info["bar"][0] == 199
+    assert tape[-1].reward[0] != 0.0  # the last step earns like any other
+
+
+def test_ruin_terminates() -> None:
+    close = 100.0 * np.exp(-0.5 * np.arange(40.0))
+    tape = play(whole(market(close, ruin=0.05)), np.array([1.0]))
+    assert tape[-1].terminated[0]
+    assert not tape[-1].truncated[0]
+    assert tape[-1].info["ruined"][0]
+    wealth = [float(step.info["wealth"][0]) for step in tape]
+    assert wealth[-1] <= 0.05 * 1e6 < wealth[-2]
+
+
+def test_ruin_within_a_step_of_several_bars_ends_it_there() -> None:
+    close = 100.0 * np.exp(-0.5 * np.arange(40.0))
+    tape = play(whole(market(close, ruin=0.05, rebalance_every=5)), np.array([1.0]))
+    assert tape[-1].terminated[0]
+    assert tape[-1].info["bar"][0] - tape[-2].info["bar"][0] < 5
+    assert tape[-1].info["log_return"][0, -1] == 0.0
+    assert rewards(tape).sum() == pytest.approx(np.log(tape[-1].info["wealth"][0] / 1e6))
+
+
+@pytest.mark.parametrize("fill", ["next_bar", "same_close"])
+def test_a_bankrupt_asset_pays_its_recovery(fill: str) -> None:
+    """Half in an asset that falls to 40 and is delisted with a recovery of 0.25: 0.5 + 0.5 * 0.4 * 0.25 = 0.55."""
+    close = np.full((60, 2), 100.0)
+    close[30:, 0] = 40.0
+    listed = np.ones((60, 2), bool)
+    listed[35:, 0] = False
+    feed = market(close, panels={"listed": listed, "tradable": listed}, costs=FREE, recovery=0.25, fill=fill)
+    tape = play(whole(feed), lambda bar, step: [0.5, 0.5] if step == 0 else [np.nan, np.nan])
+    assert tape[-1].info["wealth"][0] == pytest.approx(0.55 * 1e6, rel=1e-12)
+    assert tape[-1].info["weights"][0].tolist() == pytest.approx([0.0, 0.5 / 0.55])
+    paid = [float(step.reward[0]) for step in tape[1:] if step.info["bar"][0] == 35]
+    assert paid == pytest.approx([np.log(0.55 / 0.7)])
+
+
+def test_a_halted_asset_cannot_be_traded_and_is_carried() -> None:
+    close = np.full((60, 2), 100.0)
+    tradable = np.ones((60, 2), bool)
+    tradable[20:30, 0] = False
+    close[30:, 0] = 80.0
+    feed = whole(market(close, panels={"tradable": tradable}, costs=FREE))
+    tape = play(feed, lambda bar, step: [0.6, 0.0] if bar < 21 else [0.0, 1.0])
+    weights = {int(step.info["bar"][0]): step.info["weights"][0] for step in tape}
+    np.testing.assert_allclose(weights[19], [0.6, 0.0])
+    for bar in range(22, 30):  # the sale is blocked, and what is bought meanwhile takes no loan
+        np.testing.assert_allclose(weights[bar], [0.6, 0.4])
+    np.testing.assert_allclose(weights[30], [0.0, 1.0], atol=1e-12)
+    block = feed.spec.block("tradable")
+    assert block is not None
+    seen = {int(step.info["bar"][0]): step.observation[0, block.start : block.stop] for step in tape}
+    assert seen[25].tolist() == [0.0, 1.0]
+    assert seen[30].tolist() == [1.0, 1.0]
+
+
+def test_an_asset_that_is_not_listed_yet_cannot_be_bought() -> None:
+    close = random_closes(60, 2)
+    close[:30, 1] = np.nan
+    there = np.isfinite(close)
+    feed = whole(market(close, panels={"listed": there, "tradable": there}, costs=FREE))
+    tape = play(feed, [0.5, 0.5])
+    for step in tape:
+        assert np.isfinite(step.observation).all()
+        if step.info["bar"][0] < 30:
+            assert step.info["weights"][0, 1] == 0.0
+    assert tape[-1].info["weights"][0, 1] > 0.0
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_holes_in_the_data_never_become_numbers_that_are_not(data: st.DataObject) -> None:
+    seed = data.draw(st.integers(0, 10_000))
+    generator = np.random.default_rng(seed)
+    close = random_closes(80, 3, seed, volatility=0.05)
+    listed = np.ones(close.shape, bool)
+    for asset in range(2):
+        begin, stop = sorted(generator.integers(0, 80, 2))
+        listed[:begin, asset] = False
+        listed[max(stop, begin + 1) :, asset] = False
+        close[:begin, asset] = np.nan
+        close[max(stop, begin + 1) :, asset] = close[max(stop, begin + 1) - 1, asset]
+    tradable = listed & (generator.random(close.shape) > 0.2)
+    opens = np.where(tradable, close * np.exp(generator.normal(0, 0.02, close.shape)), np.nan)
+    volume = np.where(tradable, generator.integers(0, 3, close.shape) * 1e4, np.nan)
+    feed = market(
+        close,
+        panels={"listed": listed, "tradable": tradable, "open": opens, "volume": volume},
+        fill=data.draw(st.sampled_from(["next_bar", "same_close"])),
+        costs={"sqrt_impact": data.draw(st.sampled_from([0.0, 0.01])), "minimum_fee": 1.0},
+        recovery=0.5,
+        window=4,
+        holding=data.draw(st.sampled_from([1, 2])),
+    )
+    state, step = feed.reset(np.arange(4), split=data.draw(st.sampled_from(["train", "test"])))
+    for _ in range(30):
+        for array in (*step[:2], *step.info.values()):
+            assert np.isfinite(array).all()
+        state, step = feed.step(state, generator.random((4, 3)))
+
+
+def test_a_larger_action_is_a_larger_holding() -> None:
+    feed = market(costs=FREE)
+    sweep = np.linspace(0.0, 0.7, 141)
+    state, _ = feed.reset(np.zeros(141, np.int64), split="test")
+    action = np.full((141, 4), 0.1, np.float32)
+    action[:, 2] = sweep
+    _, step = feed.step(state, action)
+    assert (np.diff(step.info["weights"][:, 2]) > 0.0).all()
+    np.testing.assert_allclose(step.info["weights"][:, 2], sweep, atol=1e-7)
+
+
+def test_prices_in_another_currency_change_nothing() -> None:
+    close = random_closes(120)
+    volume = np.full(close.shape, 1e6)
+    tapes = []
+    for unit in (1.0, 1e6):
+        feed = market(close * unit, panels={"volume": volume / unit}, window=5, costs={"sqrt_impact": 0.1})
+        tapes.append(play(feed, np.full(4, 0.25)))
+    for one, other in zip(*tapes, strict=True):
+        np.testing.assert_allclose(one.observation, other.observation, atol=1e-6)
+        np.testing.assert_allclose(one.reward, other.reward, atol=1e-12)
+
+
+def test_permuting_the_assets_permutes_their_blocks() -> None:
+    order = [2, 0, 3, 1]
+    close = random_closes(120)
+    first, second = market(close, window=5), market(close[:, order], window=5)
+    weights = np.array([0.1, 0.2, 0.3, 0.4])
+    for one, other in zip(play(first, weights), play(second, weights[order]), strict=True):
+        assert one.reward[0] == pytest.approx(other.reward[0], abs=1e-12)
+        for block in first.spec.blocks:
+            axis = {"assets": 0, "tradable": 0, "weights": 0, "window": 1}.get(block.name)
+            views = [step.observation[0, block.start : block.stop].reshape(block.shape) for step in (one, other)]
+            expected = views[0] if axis is None else views[0].take(order, axis)
+            np.testing.assert_allclose(views[1], expected, atol=1e-6)
+
+
+def test_tranches_hold_the_mean_of_the_last_targets() -> None:
+    feed = whole(market(np.full((60, 2), 100.0), costs=FREE, holding=3))
+    wanted = np.random.default_rng(0).dirichlet(np.ones(3), 60)[:, :2]
+    tape = play(feed, lambda bar, step: wanted[step])
+    padded = np.concatenate([np.zeros((2, 2)), wanted])
+    block = feed.spec.block("pending")
+    assert block is not None
+    for step, seen in enumerate(tape[1:]):
+        np.testing.assert_allclose(seen.info["weights"][0], padded[step : step + 3].mean(0), atol=1e-12)
+        pending = seen.observation[0, block.start : block.stop]
+        np.testing.assert_allclose(pending, padded[step + 1 : step + 3].sum(0) / 3, atol=1e-6)
+
+
+def test_rebalancing_every_few_bars_trades_once_in_them() -> None:
+    close = random_closes(60, 2)
+    feed = whole(market(close, costs=FREE, rebalance_every=4))
+    tape = play(feed, [0.5, 0.5])
+    first = int(tape[0].info["bar"][0])
+    bars = [int(step.info["bar"][0]) for step in tape]
+    assert bars == [*range(first, 59, 4), 59]
+    wealth, step = 1.0, 1
+    for bought in range(first + 1, 60, 4):
+        sold = min(bought + 4, 59)
+        wealth *= (close[sold] / close[bought]).mean()
+        if bars[step] > bought:
+            at_close = (close[bars[step]] / close[bought]).mean()
+            earned = wealth / (close[sold] / close[bought]).mean() * at_close
+            assert tape[step].info["wealth"][0] == pytest.approx(earned * 1e6)
+        step += 1
+
+
+def test_the_last_step_of_several_bars_is_cut_at_the_end() -> None:
+    tape = play(whole(market(random_closes(60), rebalance_every=7)), np.full(4, 0.25))
+    assert tape[-1].truncated[0]
+    taken = int(tape[-1].info["bar"][0] - tape[-2].info["bar"][0])
+    assert tape[-1].info["log_return"][0, taken:].tolist() == [0.0] * (7 - taken)
+    assert (tape[-1].info["log_return"][0, :taken] != 0.0).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**62), st.integers(1, 150), st.sampled_from(["train", "validation", "test"]), st.booleans())
+def test_episodes_stay_within_their_part(key: int, episode: int, split: str, random_start: bool) -> None:
+    feed = market(episode_bars=episode, random_start=random_start, window=9)
+    part = feed.parts[split]
+    state, step = feed.reset(np.array([key]), split=split)
+    bars = [int(step.info["bar"][0])]
+    while not step.truncated[0]:
+        state, step = feed.step(state, np.zeros((1, 4)))
+        bars.append(int(step.info["bar"][0]))
+    assert bars == list(range(bars[0], bars[-1] + 1))
+    assert bars[0] >= max(part.start, 8)
+    assert bars[-1] < part.stop
+    if split == "train":
+        assert len(bars) - 1 == min(episode, part.stop - 1 - max(part.start, 8))
+    else:
+        assert (bars[0], bars[-1]) == (part.start, part.stop - 1)
+
+
+def test_training_episodes_begin_everywhere() -> None:
+    feed = market(episode_bars=20)
+    state, _ = feed.reset(np.arange(5_000), split="train")
+    first, last = feed.features.first, feed.parts["train"].stop - 1
+    assert sorted(set(state.bar.tolist())) == list(range(first, last - 20 + 1))
+
+
+def test_resetting_twice_is_a_fresh_feed() -> None:
+    feed = market()
+    play(feed, np.full(4, 0.25), split="train")
+    fresh, used = (one.reset(np.array([5]), split="train") for one in (market(), feed))
+    for one, other in zip((*fresh[0], *fresh[1][:4]), (*used[0], *used[1][:4]), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_features_are_seen_from_the_first_observation_on() -> None:
+    feed = market(window=5)
+    _, step = feed.reset(np.arange(8), split="train")
+    for name in ("assets", "tradable", "window"):
+        block = feed.spec.block(name)
+        assert block is not None
+        assert (np.abs(step.observation[:, block.start : block.stop]).sum(1) > 0.0).all()
+    account = feed.spec.block("account")
+    assert account is not None
+    np.testing.assert_array_equal(step.observation[:, account.start :], [[1.0, 0.0]] * 8)
+
+
+def test_the_observation_shows_what_is_held_after_drift() -> None:
+    feed = market()
+    state, _ = feed.reset(np.arange(3), split="train")
+    for seed in range(5):
+        state, step = feed.step(state, actions(feed, 3, seed))
+    weights, account = feed.spec.block("weights"), feed.spec.block("account")
+    assert weights is not None
+    assert account is not None
+    np.testing.assert_allclose(step.observation[:, weights.start : weights.stop], step.info["weights"], rtol=1e-6)
+    expected = np.stack([1.0 - step.info["weights"].sum(1), 1.0 - state.wealth / state.peak], 1)
+    np.testing.assert_allclose(step.observation[:, account.start : account.stop], expected, atol=1e-6)
+
+
+def test_discrete_portfolios_differ() -> None:
+    feed = market(actions={"mode": "portfolios", "portfolios": ((1.0, 0, 0, 0), (0, 1.0, 0, 0), (0.0,) * 4)})
+    state, _ = feed.reset(np.zeros(3, np.int64), split="test")
+    for _ in range(5):
+        state, step = feed.step(state, np.arange(3))
+    assert len(set(step.info["wealth"].tolist())) == 3
+    assert step.info["wealth"][2] == 1e6
+
+
+def test_an_asset_delisted_later_leaves_what_was_seen_before_it() -> None:
+    close = random_closes(120)
+    listed = np.ones(close.shape, bool)
+    listed[80:, 1] = False
+    gone = np.where(listed, close, close[79])
+    stays, delisted = market(close), market(gone, panels={"listed": listed, "tradable": listed})
+    for one, other in zip(*(play(f, np.full(4, 0.25), split="validation") for f in (stays, delisted)), strict=True):
+        if one.info["bar"][0] < 80:
+            np.testing.assert_array_equal(one.observation, other.observation)
+            np.testing.assert_array_equal(one.reward, other.reward)
+
+
+def test_what_is_over_may_be_stepped_and_thrown_away() -> None:
+    feed = market(episode_bars=3)
+    state, _ = feed.reset(np.arange(2), split="train")
+    for _ in range(3):
+        state, step = feed.step(state, np.full((2, 4), 0.25))
+    assert step.truncated.all()
+    state, step = feed.step(state, np.full((2, 4), np.nan))
+    assert np.isfinite(step.reward).all()
+
+
+def test_an_action_that_is_not_a_number_names_the_stream() -> None:
+    feed = market()
+    state, _ = feed.reset(np.arange(3), split="train")
+    action = np.full((3, 4), 0.1)
+    action[1, 2] = np.nan
+    with pytest.raises(FeedError, match="stream 1"):
+        feed.step(state, action)
+
+
+def test_an_unknown_split_names_the_nearest() -> None:
+    with pytest.raises(FeedError, match="did you mean 'validation'"):
+        market().reset(np.arange(2), split="valid")
+
+
+def test_a_part_without_a_step_is_an_error() -> None:
+    feed = MarketFeed(
+        market().config.model_copy(update={"window": 100}), bars=replace(bars_of(random_closes()), source="x")
+    )
+    with pytest.raises(FeedError, match="the train part .* holds no step: features need 99"):
+        feed.reset(np.arange(2), split="train")
+
+
+def test_the_spec_names_what_an_agent_needs() -> None:
+    spec = market(window=6, holding=2).spec
+    assert [block.name for block in spec.blocks] == ["assets", "tradable", "window", "weights", "pending", "account"]
+    assert spec.blocks[-1].stop == spec.observation_space.shape[0]
+    assert spec.simplex
+    assert not market(actions=SHORTING).spec.simplex
+    assert SPLITS["embargo"] == market().config.splits.embargo
