@@ -86,7 +86,7 @@ class MetricGate:
         return series
 
     def _due(self, series: _Series, step: int, value: float) -> bool:
-        if step <= series.last:
+        if step <= (series.held[0] if series.held else series.last):
             self.dropped["repeated"] += 1
             return False
         if step - series.last < series.spacing(self.steps):

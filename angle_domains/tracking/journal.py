@@ -50,8 +50,8 @@ class Journal:
     """One run's lines, held by one process: the kernel lets go of the lock when that process dies."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.path, self._state_path = folder / LINES, folder / STATE
+        self.folder = folder.absolute()  # the current folder may change under a run
+        self.path, self._state_path = self.folder / LINES, self.folder / STATE
         self.lost = 0  # lines the disk refused
         self._file = -1
         self._clock = 0
@@ -86,7 +86,8 @@ class Journal:
 
     @property
     def size(self) -> int:
-        return self.path.stat().st_size
+        """Bytes; none where somebody removed the folder under a run."""
+        return self.path.stat().st_size if self.path.exists() else 0
 
     def append(self, operation: str, **content: Any) -> None:
         """One more line, on the disk when this returns. A full disk costs the line, never the training."""

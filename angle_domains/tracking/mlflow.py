@@ -44,8 +44,9 @@ class MlflowTracker:
         register: str | None = None,
         interval: float = INTERVAL,
     ) -> None:
-        self.store, self.runs, self.register, self.interval = store, runs or folder.parent, register, interval
+        self.store, self.register, self.interval = store, register, interval
         self.journal = Journal(folder)
+        self.runs = (runs or folder.parent).absolute()
         self.gate = MetricGate()
         self.writer: Writer | None = None
         self._finished = False

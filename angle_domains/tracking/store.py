@@ -1,11 +1,13 @@
 """Where runs are kept: which store is meant, and a connection to it that does not depend on the current folder."""
 
 import fcntl
+import gc
 import logging
 import os
 import re
 import shutil
 import sqlite3
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -23,6 +25,7 @@ _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 _DEFAULTS = {  # the writer thread tries again by itself, so one request must not hold it for minutes
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
@@ -86,9 +89,12 @@ def load_mlflow() -> ModuleType:
     os.environ.update(_ENVIRONMENT)
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
+    fresh = "mlflow" not in sys.modules
     warnings.filterwarnings("ignore", module=r"mlflow(\.|$)")  # its own deprecations, on import and in its database
     import mlflow
 
+    if fresh:
+        gc.freeze()  # spares full collections its objects (see Writer)
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # tracebacks of what we try again
     logging.getLogger("alembic").setLevel(logging.ERROR)

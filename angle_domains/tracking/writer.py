@@ -1,5 +1,6 @@
 """The one thread that talks to the store, so that the training loop never waits for it."""
 
+import gc
 import logging
 import threading
 import time
@@ -10,6 +11,7 @@ from angle_domains.tracking.store import mask
 
 INTERVAL = 1.5  # seconds between requests
 LONGEST_WAIT = 15.0  # seconds between tries while the store is away
+_LAST_TRIES, _LAST_PAUSE = 3, 0.5  # at the end of a run
 PATIENCE = 10.0  # seconds that the end of a run waits for the last lines
 
 _logger = logging.getLogger(__name__)
@@ -20,7 +22,8 @@ class Writer:
 
     def __init__(self, courier: Courier, first: Callable[[], object], *, interval: float = INTERVAL) -> None:
         """`first` runs once, as soon as the store has answered."""
-        self.courier, self.interval, self._first = courier, interval, first
+        self.courier, self.interval = courier, interval
+        self._first: Callable[[], object] | None = first
         self.problem = ""  # why the last try failed
         self._signal, self._contact, self._over = threading.Event(), threading.Event(), threading.Event()
         self._closing = False
@@ -42,15 +45,17 @@ class Writer:
         return self.courier.done
 
     def _work(self) -> None:
-        pause = self.interval
-        while True:
+        pause, tries = self.interval, _LAST_TRIES
+        while tries:
             closing = self._closing
             pause = self._try(pause)
             self._contact.set()
-            if closing:
-                break
-            self._signal.wait(pause)
-            self._signal.clear()
+            if not closing:
+                self._signal.wait(pause)
+                self._signal.clear()
+                continue
+            tries = tries - 1 if self.problem else 0
+            time.sleep(_LAST_PAUSE * bool(tries))
         self.courier.journal.close()
         self._over.set()
 
@@ -69,8 +74,12 @@ class Writer:
         return max(self.interval - (time.monotonic() - began), 0.05)
 
     def _greet(self) -> None:
-        first, self._first = self._first, lambda: None
-        first()
+        first, self._first = self._first, None
+        if first is not None:
+            first()
+            # MLflow's modules are half a million objects: looking through them at every full collection, which the
+            # database layer causes often, would stop the training thread for 300 ms each time.
+            gc.freeze()
 
     def _tell(self, error: Exception) -> None:
         known, self.problem = self.problem, mask(f"{type(error).__name__}: {error}".splitlines()[0])[:300]

@@ -1,0 +1,96 @@
+import json
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+from angle_domains.tracking import recover, resolve_store
+from angle_domains.tracking.courier import ENDED, OWNER
+from angle_domains.tracking.journal import Journal
+from angle_domains.tracking.owner import Owner
+from angle_domains.tracking.store import connect, experiment_id
+from tests.angle_domains.tracking.worlds import child, get_run, history, opened
+
+
+def test_after_sigkill_the_next_start_closes_the_run_and_it_can_go_on(runs: Path) -> None:
+    process = child("victim", runs, 0, 60, "sleep")
+    assert process.stdout is not None
+    process.stdout.readline()
+    run_id = process.stdout.readline().strip()
+    store, path = resolve_store(None, runs), runs / "victim" / "tracking.jsonl"
+    client = connect(store)
+    assert client.get_run(run_id).info.status == "RUNNING"
+    assert recover(store, runs).ended == ()  # it lives
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    with path.open("a") as file:  # logged, not sent, and torn in the middle of a line
+        file.write(json.dumps({"op": "metrics", "t": 1_900_000_000_000, "step": 60, "values": {"loss": 60.0}}) + "\n")
+        file.write('{"op": "metrics", "step": 61')
+
+    opened(runs, "next").finish()  # any other start tidies up
+    run = client.get_run(run_id)
+    assert run.info.status == "KILLED"
+    assert run.info.end_time == 1_900_000_000_000
+    assert f"process {process.pid} on" in run.data.tags[ENDED]
+    assert history(store, "loss", run_id) == [(step, float(step)) for step in range(61)]
+    assert recover(store, runs) == recover(store, runs / "nowhere")  # nothing is left to do
+
+    resumed = opened(runs, "victim", resume=True)
+    resumed.writer.wait_for_contact(30)
+    again = get_run(resumed)
+    assert (resumed.run_id, again.info.status) == (run_id, "RUNNING")
+    assert ENDED not in again.data.tags
+    for step in range(50, 80):
+        resumed.log({"loss": float(step)}, step)
+    resumed.finish()
+    assert history(store, "loss", run_id) == [(step, float(step)) for step in range(80)]
+    assert client.get_run(run_id).info.status == "FINISHED"
+
+
+def test_an_orphan_whose_folder_is_gone_is_told_by_its_tag(runs: Path) -> None:
+    store = resolve_store(None, runs)
+    client = connect(store)
+    number = experiment_id(client, store, "market")
+    here = Owner.current()
+    owners = {
+        "dead": str(Owner(here.host, 2**22 + 1, "1", here.boot)),
+        "alive": str(here),
+        "elsewhere": str(Owner("another-host", 1, "1", "x")),
+        "somebody else's": "no owner",
+    }
+    ids = {name: client.create_run(number, tags={OWNER: tag}).info.run_id for name, tag in owners.items()}
+    assert recover(store, runs).ended == (ids["dead"],)
+    found = {name: client.get_run(run_id).info.status for name, run_id in ids.items()}
+    assert found == {"dead": "KILLED", "alive": "RUNNING", "elsewhere": "RUNNING", "somebody else's": "RUNNING"}
+
+
+def test_a_journal_that_cannot_be_sent_does_not_keep_the_others(runs: Path) -> None:
+    store = resolve_store(None, runs)
+    connect(store)
+    for name in ("bad", "good"):
+        tracker = opened(runs, name)
+        tracker.log({"loss": 1.0}, 0)
+        tracker.finish()
+    for name in ("bad", "good"):
+        journal = Journal(runs / name)
+        journal.store(replace(journal.load(), sent=0, run_id=None, closed=False))
+    lines = (runs / "bad" / "tracking.jsonl").read_text().replace('"dataset": null, ', "")
+    (runs / "bad" / "tracking.jsonl").write_text(lines)
+    assert recover(store, runs).sent == (runs / "good",)
+    assert Journal(runs / "bad").load().sent == 0
+
+
+def test_a_run_that_moves_to_another_store_takes_its_whole_history_along(runs: Path, tmp_path: Path) -> None:
+    first = opened(runs, "r", params={"a": 1})
+    for step in range(5):
+        first.log({"loss": float(step)}, step)
+    first.finish("KILLED")
+    other = resolve_store(f"sqlite:///{tmp_path}/other/mlflow.db")
+    second = opened(runs, "r", store=other, resume=True)
+    for step in range(3, 9):
+        second.log({"loss": float(step)}, step)
+    second.finish()
+    assert history(second, "loss") == [(step, float(step)) for step in range(9)]
+    assert get_run(second).info.status == "FINISHED"
+    assert get_run(second).data.params == {"a": "1"}
+    assert history(first, "loss") == [(step, float(step)) for step in range(5)]
