@@ -75,10 +75,11 @@ def check_repeats(panel: Panel, repeats: np.ndarray, findings: Findings) -> None
 
 def check_values(panel: Panel, config: MarketConfig, findings: Findings) -> None:
     """Rules of the values, in the order of the table above; mends the panel or takes cells out of it."""
-    _finite(panel, findings)
-    _positive(panel, findings)
-    _ranges(panel, findings)
-    _jumps(panel, config.max_jump, findings)
+    with np.errstate(over="ignore"):  # a bound that is infinite is no bound
+        _finite(panel, findings)
+        _positive(panel, findings)
+        _ranges(panel, findings)
+        _jumps(panel, config.max_jump, findings)
     _gaps(panel, config.max_gap_days, findings)
 
 
@@ -157,7 +158,8 @@ def _jumps(panel: Panel, most: float, findings: Findings) -> None:
         wanted.update({(int(bars[at]), int(asset)): float(base[at]) for at in np.flatnonzero(jumped)})
 
     def told(t: int, n: int) -> str:
-        return f"close {close[t, n]:g} is {close[t, n] / wanted[t, n]:.3g} times the close before, {wanted[t, n]:g}"
+        times = float(close[t, n]) / wanted[t, n]
+        return f"close {close[t, n]:g} is {times:.3g} times the close before, {wanted[t, n]:g}"
 
     findings.cells("jump", panel, broken, told)
     if findings.clips:
