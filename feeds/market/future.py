@@ -19,7 +19,7 @@ from feeds.split import Part
 
 Build = Callable[[MarketConfig, Bars], Any]  # -> a DataFeed with `.parts`
 
-_STREAMS = 16  # training episodes, which begin anywhere
+_STREAMS = 3  # episodes side by side, with other actions each
 _SPREAD = 0.2  # deviation of the log factors that the future is multiplied by
 
 
@@ -45,6 +45,7 @@ def future_trials(config: MarketConfig, bars: Bars, build: Build, seed: int = 0)
     Inside the train part the features are compared unscaled: their mean and deviation are taken over the whole part, by
     design. From its last bar on nothing may change, scaling included.
     """
+    config = config.model_copy(update={"random_start": False, "episode_bars": len(bars.timestamp)})  # whole parts
     base = build(config, bars)
     trials = []
     for split, part in base.parts.items():
@@ -86,13 +87,12 @@ def _differing(before: np.ndarray, after: np.ndarray, past: np.ndarray) -> int:
 
 def _tape(feed: Any, split: str, bar: int, seed: int) -> list[Step]:
     """Steps of random actions from the start of the episodes until all streams are past `bar` or over."""
-    streams = _STREAMS if split == "train" else 1
-    state, step = feed.reset(np.arange(streams, dtype=np.int64) + seed * _STREAMS, split=split)
+    state, step = feed.reset(np.arange(_STREAMS, dtype=np.int64) + seed * _STREAMS, split=split)
     space = feed.spec.action_space
     space.seed(seed)
-    tape, live = [step], np.ones(streams, bool)
+    tape, live = [step], np.ones(_STREAMS, bool)
     while live.any():
-        action = np.stack([space.sample() for _ in range(streams)])
+        action = np.stack([space.sample() for _ in range(_STREAMS)])
         state, step = feed.step(state, action)
         live &= ~(np.asarray(step.terminated) | np.asarray(step.truncated)) & (np.asarray(step.info["bar"]) < bar)
         tape.append(step)

@@ -1,0 +1,49 @@
+"""The report of `feeds check`: whole, also where rows break rules."""
+
+from pathlib import Path
+
+import polars as pl
+
+from feeds.market.audit import check
+from feeds.market.config import MarketConfig, Splits
+from tests.feeds.market.frames import long_frame, write
+
+CONFIG = MarketConfig(
+    path="unused",
+    features=("log_return_1", "volatility_5", "volume_z_5"),
+    calendar=True,
+    splits=Splits(embargo=3),
+)
+
+
+def test_the_whole_report(tmp_path: Path) -> None:
+    path = write(long_frame(120), tmp_path / "prices.parquet")
+    text = check(str(path), CONFIG)
+    for line in (
+        f"source    {path}",
+        "rows      360",
+        "symbols   3",
+        "bars      120 from 2020-01-01 00:00 to 2020-04-29 00:00 (UTC)",
+        "findings  0 (policy error)",
+        "verdict   accepted",
+        "universe  3 listed at the first bar, 3 at the last",
+        "split     train: 69 bars from 2020-01-01 to 2020-03-09",
+        "labels of 1 bars that reach into a later part: 0",
+        "log_return_1: train mean",
+        "of all assets: weekday_sin",
+        "proof     no observation or reward depends on what comes after it",
+    ):
+        assert line in text, line
+    assert text.count("equal to the bit") == 8
+
+
+def test_the_report_goes_on_without_rows_that_break_rules(tmp_path: Path) -> None:
+    frame = long_frame(120).with_row_index("index")
+    bad = pl.when(pl.col("index") == 50).then(pl.col("low") / 2).otherwise("high")
+    path = write(frame.with_columns(high=bad).drop("index"), tmp_path / "prices.csv")
+    text = check(str(path), CONFIG)
+    assert "verdict   refused: 1 findings under feed.policy=error" in text
+    assert f"{path}, row 51 (CCC, 2020-01-17): high" in text
+    assert "proof     no observation" in text
+    accepted = check(str(path), CONFIG.model_copy(update={"policy": "quarantine"}))
+    assert "verdict   accepted with 1 findings" in accepted
