@@ -8,7 +8,7 @@ from feeds.market.config import Reward
 
 Array = Any
 
-_FLAT = 1e-12  # variance of returns below which a Sharpe ratio has no derivative
+_FLAT = 1e-10  # variance of returns below which a Sharpe ratio has no derivative
 
 
 class Outcome(NamedTuple):
@@ -25,7 +25,7 @@ Rewarder = Callable[[Outcome, Array], tuple[Array, Array]]  # (outcome, moments)
 
 def num_moments(settings: Reward) -> int:
     """How many running numbers a stream carries for its reward."""
-    return 2 if settings.kind == "differential_sharpe" else 0
+    return 3 if settings.kind == "differential_sharpe" else 0
 
 
 def make_rewarder(settings: Reward, backend: Backend) -> Rewarder:
@@ -50,14 +50,16 @@ def make_rewarder(settings: Reward, backend: Backend) -> Rewarder:
 def differential_sharpe(xp: Any, log_return: Array, moments: Array, decay: float) -> tuple[Array, Array]:
     """Derivative of the exponentially weighted Sharpe ratio by its decay; 0 while returns have shown no variance.
 
-    `moments` [B, 2] are the running means of the simple return and of its square. Moody and Saffell (2001), "Learning
-    to trade via direct reinforcement", equation 12.
+    `moments` [B, 3] are the running means of the simple return and of its square, and how many returns are in them:
+    plain means while these are fewer than 1 / decay, or the first variances would be of almost nothing. Moody and
+    Saffell (2001), "Learning to trade via direct reinforcement", equation 12.
     """
     simple = xp.exp(log_return) - 1.0
-    mean, square = moments[:, 0], moments[:, 1]
+    mean, square, count = moments[:, 0], moments[:, 1], moments[:, 2]
     to_mean, to_square = simple - mean, simple * simple - square
     variance = square - mean * mean
     known = variance > _FLAT
     spread = xp.where(known, variance, 1.0) ** 1.5
     value = xp.where(known, (square * to_mean - 0.5 * mean * to_square) / spread, 0.0)
-    return value, xp.stack((mean + decay * to_mean, square + decay * to_square), axis=1)
+    rate = xp.maximum(1.0 / (count + 1.0), decay)
+    return value, xp.stack((mean + rate * to_mean, square + rate * to_square, count + 1.0), axis=1)

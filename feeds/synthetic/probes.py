@@ -63,6 +63,9 @@ class Probe:
     def to(self, device: str) -> "Probe":
         return Probe(self.name, self.law, backend(device))
 
+    def describe(self) -> dict[str, Any]:
+        return {"name": self.name, "digest": "", "source": "feeds.synthetic.probes", "schema": {}, "profile": {}}
+
     def reset(self, keys: Array, *, split: str = "train") -> tuple[ProbeState, Step]:
         """Splits differ in their episodes, not in their law."""
         if split not in self.spec.splits:
@@ -165,7 +168,7 @@ def _chain_look(xp: Any, state: ProbeState) -> Array:
 
 def _chain_reward(xp: Any, state: ProbeState, action: Array, place: Array) -> Array:
     """1 at the far end, a crumb for staying at the near one: greed for the crumb never sees the far end."""
-    return xp.where(place == _LINKS - 1, 1.0, xp.where(place == 0, 0.01, 0.0))
+    return xp.astype(place == _LINKS - 1, xp.float64) + 0.01 * xp.astype(place == 0, xp.float64)
 
 
 PROBES: dict[str, Law] = {
