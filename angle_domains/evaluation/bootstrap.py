@@ -72,18 +72,20 @@ def resample(
     return Resamples(evaluate(log_return, excess, periods), whole, block)
 
 
-def evaluate(log_return: measures.Series, excess: measures.Series, periods: float) -> dict[str, measures.Value]:
+def evaluate(
+    log_return: measures.Series, excess: measures.Series, periods: float
+) -> dict[str, Float[np.ndarray, "..."]]:
     """The measures that get intervals."""
-    returns = np.expm1(log_return)
-    return {
+    found = {
         "sharpe": measures.sharpe(excess, periods),
         "sortino": measures.sortino(excess, periods),
         "growth": measures.growth(log_return, periods),
         "cagr": measures.cagr(log_return, periods),
-        "volatility": measures.volatility(returns, periods),
+        "volatility": measures.volatility(np.expm1(log_return), periods),
         "max_drawdown": measures.max_drawdown(log_return),
         "calmar": measures.calmar(log_return, periods),
     }
+    return {name: np.asarray(value) for name, value in found.items()}
 
 
 def block_length(series: Float[np.ndarray, "s t"]) -> float:

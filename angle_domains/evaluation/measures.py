@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 Series = Float[np.ndarray, "... t"]
-Value = Float[np.ndarray, "..."]
+Value = Float[np.ndarray, "..."] | np.float64
 
 _STILL = 1e-12  # a deviation below this is rounding, not risk
 

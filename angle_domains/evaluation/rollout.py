@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,12 +13,7 @@ from angle_domains.types import Agent, Percept
 from feeds.base import FeedSpec, Step
 
 Targets = Callable[[int, int], Float[np.ndarray, " n"]]  # (bar, decisions so far) -> weights; NaN: leave it alone
-
-
-class Driver(Protocol):
-    """Whoever decides: moves the one stream of a feed by a step."""
-
-    def __call__(self, state: Any, step: Step) -> tuple[Any, Step]: ...
+Driver = Callable[[Any, Step], tuple[Any, Step]]  # whoever decides: moves the one stream of a feed by a step
 
 
 class Tick(NamedTuple):

@@ -7,9 +7,14 @@ import numpy as np
 from jaxtyping import Float
 
 _TIME_STEPS = (  # unit of NumPy, how many, how a tick is written
+    ("m", 1, "minute"),
+    ("m", 5, "minute"),
+    ("m", 15, "minute"),
     ("h", 1, "minute"),
     ("h", 6, "minute"),
+    ("h", 12, "minute"),
     ("D", 1, "day"),
+    ("D", 2, "day"),
     ("D", 7, "day"),
     ("M", 1, "month"),
     ("M", 3, "month"),
@@ -19,8 +24,10 @@ _TIME_STEPS = (  # unit of NumPy, how many, how a tick is written
     ("Y", 5, "year"),
     ("Y", 10, "year"),
     ("Y", 20, "year"),
+    ("Y", 100, "year"),
+    ("Y", 1000, "year"),
 )
-_MOST = 10  # labels on a time axis
+_MOST = 70  # letters on a time axis
 
 
 @dataclass(frozen=True)
@@ -41,8 +48,8 @@ class Scale:
     def at(self, value: Float[np.ndarray, "*n"] | float) -> Float[np.ndarray, "*n"]:
         value = np.asarray(value, float)
         if self.log:
-            return np.log(value / self.low) / math.log(self.high / self.low)
-        return (value - self.low) / (self.high - self.low)
+            return np.asarray(np.log(value / self.low) / math.log(self.high / self.low))
+        return np.asarray((value - self.low) / (self.high - self.low))
 
 
 def linear(values: np.ndarray, *, zero: bool = False, count: int = 5) -> Scale:
@@ -108,7 +115,7 @@ def time_ticks(begin: np.datetime64, end: np.datetime64) -> list[tuple[float, st
     """(position, label) of round dates between two times."""
     begin, end = begin.astype("datetime64[us]"), end.astype("datetime64[us]")
     candidates = ((_round_dates(begin, end, unit, every), written) for unit, every, written in _TIME_STEPS)
-    ticks, written = next((dates, written) for dates, written in candidates if len(dates) <= _MOST)
+    ticks, written = next(found for found in candidates if len(found[0]) * len(_written(begin, found[1])) <= _MOST)
     span = (end - begin) / np.timedelta64(1, "us") or 1.0
     return [(float((tick - begin) / np.timedelta64(1, "us") / span), _written(tick, written)) for tick in ticks]
 
@@ -116,8 +123,9 @@ def time_ticks(begin: np.datetime64, end: np.datetime64) -> list[tuple[float, st
 def _round_dates(begin: np.datetime64, end: np.datetime64, unit: str, every: int) -> np.ndarray:
     first, last = begin.astype(f"datetime64[{unit}]").astype(int), end.astype(f"datetime64[{unit}]").astype(int)
     anchor = 1970 if unit == "Y" else 0  # years are numbered from 1970, a decade should begin with its 0
-    numbers = [n for n in range(int(first), int(last) + 1) if (n + anchor) % every == 0]
-    dates = np.array(numbers, dtype=np.int64).astype(f"datetime64[{unit}]").astype("datetime64[us]")
+    begun = int(first) + -(int(first) + anchor) % every
+    stop = min(int(last) + 1, begun + every * (_MOST + 1))  # more than that are too many in any case
+    dates = np.arange(begun, stop, every).astype(f"datetime64[{unit}]").astype("datetime64[us]")
     return dates[(dates >= begin) & (dates <= end)]
 
 
