@@ -28,6 +28,7 @@ class Progress:
         self._task: TaskID | None = None
         self._total = 0
         self._label = ""
+        self._began = 0.0
         self._drawn, self._shown = 0.0, -1  # when, and which step
         self._seen: dict[str, float] = {}
         self._past: deque[tuple[float, int]] = deque()
@@ -35,7 +36,7 @@ class Progress:
     def start(self, total: int, label: str) -> None:
         """Begins work of `total` steps; work that stands open is closed first."""
         self.close()
-        self._total, self._label = total, label
+        self._total, self._label, self._began = total, label, time.monotonic()
         self._seen.clear()
         self._past.clear()
         self._drawn, self._shown = time.monotonic(), -1
@@ -96,6 +97,8 @@ class Progress:
         parts += [f"{word} {value:.4g}" for word, value in self._seen.items()]
         if speed > 0 and step < self._total:
             parts.append(f"{duration((self._total - step) / speed)} left")
+        elif step >= self._total:
+            parts.append(f"in {duration(self._past[-1][0] - self._began)}")
         return "  ".join(parts)
 
     def _speed(self) -> float:

@@ -52,4 +52,6 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     console = Console(highlight=False)
-    console.print(table, width=None if console.is_terminal else 240)
+    if not console.is_terminal:
+        console.width = 240
+    console.print(table)

@@ -56,7 +56,11 @@ def _train(wish: "Wish", seeds: list[int] | None, resume: str | None) -> int:
     from angle_domains.console import Progress
     from angle_domains.training import train
 
-    return tell(train(config, seeds=seeds, resume=resume, root=options.ROOT, console=Progress()))
+    try:
+        return tell(train(config, seeds=seeds, resume=resume, root=options.ROOT, console=Progress()))
+    except KeyboardInterrupt:  # a second Ctrl-C, or one outside of training; the first is a wish the trainer grants
+        typer.echo("interrupted: --resume RUN goes on from the last checkpoint", err=True)
+        raise
 
 
 def _configuration(wish: "Wish", resume: str | None) -> "AgentConfig":

@@ -41,7 +41,7 @@ def test_plain_lines_without_a_terminal(clock: Clock) -> None:
     lines = out.getvalue().splitlines()
     assert lines[0] == "run: 1,000 steps"
     assert lines[1] == "run: 400 of 1,000 steps   40%  40 steps/s  return 0.4  0:15 left"
-    assert lines[-1] == "run: 1,000 of 1,000 steps  100%  40 steps/s  return 1"
+    assert lines[-1] == "run: 1,000 of 1,000 steps  100%  40 steps/s  return 1  in 0:25"
     assert len(lines) == 4  # the head, one every ten seconds, the last at the end
     assert "\x1b" not in out.getvalue()
 
@@ -98,7 +98,11 @@ def test_close_twice_and_start_again(clock: Clock) -> None:
     bar.close()
     bar.start(20, "second")
     bar.close()
-    assert out.getvalue().splitlines() == ["first: 10 steps", "first: 10 of 10 steps  100%", "second: 20 steps"]
+    assert out.getvalue().splitlines() == [
+        "first: 10 steps",
+        "first: 10 of 10 steps  100%  in 0:00",
+        "second: 20 steps",
+    ]
 
 
 @pytest.mark.parametrize(("seconds", "told"), [(0.4, "0:00"), (42, "0:42"), (725, "12:05"), (11_229, "3:07:09")])

@@ -1,0 +1,234 @@
+"""What the commands do with what a user typed: exit codes, sentences, and what they hand on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import angle_domains
+from angle_domains.cli import main
+from angle_domains.config import AgentConfig, load_config
+from angle_domains.errors import TrainingError
+
+
+@dataclass
+class Result:
+    lines: tuple[str, ...]
+    exit_code: int = 0
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of its own, and plain output of a stated width."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("FORCE_COLOR", "COLUMNS", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What `train` was called with, in place of training."""
+    from angle_domains import training
+
+    calls: list[dict[str, Any]] = []
+
+    def train(config: AgentConfig, **rest: Any) -> list[Result]:
+        calls.append({"config": config, **rest})
+        return [Result(("first", "second")), Result(("third",))]
+
+    monkeypatch.setattr(training, "train", train)
+    return calls
+
+
+def run(*words: str) -> int:
+    return main(list(words))
+
+
+def test_version_and_an_empty_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"angle-domains {angle_domains.__version__}\n"
+    assert run() == 2
+    assert "train" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["tarin"], "Did you mean 'train'?"),
+        (["train", "--stpes", "3"], "--steps"),
+        (["train", "--steps", "many"], "--steps"),
+        (["train", "--steps", "0"], "--steps"),
+        (["train", "--agent", "ppo"], "no feed is named: give --feed (market"),
+        (["train", "--feed", "market"], "no agent is named: give --agent"),
+        (["train", "--feed", "markt", "--agent", "ppo"], "did you mean 'market'?"),
+        (["train", "--feed", "market", "--agent", "pppo"], "did you mean 'ppo'?"),
+        (["train", "--feed", "market", "--agent", "ppo", "--set", "agent.gama=1"], "did you mean 'agent.gamma'?"),
+        (["train", "--feed", "market", "--agent", "ppo", "--device", "gpu"], "--device"),
+        (["train", "--feed", "market", "--agent", "ppo", "--seeds", "0,x"], "--seeds 0,x: write whole numbers"),
+        (["train", "--feed", "market", "--agent", "ppo", "--seeds", "1,1"], "the seeds should differ"),
+        (["train", "--feed", "market", "--agent", "ppo", "--seeds", "1", "--seed", "2"], "cannot stand together"),
+        (["train", "--feed", "market", "--agent", "ppo", "--config", "market/pp"], "did you mean 'market/ppo'?"),
+        (["train", "--resume", "gone"], "no run 'gone'"),
+        (["train", "--resume", "gone", "--config", "market/ppo"], "cannot stand together"),
+        (["evaluate", "gone"], "no run 'gone'"),
+        (["play", "--checkpoint", "gone"], "no run 'gone'"),
+        (["play"], "--checkpoint"),
+        (["feeds", "check", "gone.csv"], "gone.csv"),
+        (["feeds", "chek"], "Did you mean 'check'?"),
+        (["feeds", "check", "sp500", "--set", "feed.colums.close=x"], "did you mean 'feed.columns"),
+        (["feeds", "check", "sp500", "--set", "close=x"], "'close' is unknown"),
+        (["configs", "show", "--feed", "market", "--agent", "a3c"], "did you mean 'a2c'?"),
+        (["compare", "gone"], "does not exist"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_2(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*words) == 2
+    said = capsys.readouterr()
+    assert told in said.err
+    assert "Traceback" not in said.err
+    assert not said.out
+
+
+def test_a_failure_is_exit_code_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from angle_domains import training
+
+    def explode(*_: Any, **__: Any) -> None:
+        raise TrainingError("loss/policy became nan at step 512")
+
+    monkeypatch.setattr(training, "train", explode)
+    assert run("train", "--feed", "market", "--agent", "ppo") == 1
+    assert capsys.readouterr().err == "error: loss/policy became nan at step 512\n"
+
+
+def test_what_was_not_foreseen(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from angle_domains import training
+
+    def explode(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError("by nought")
+
+    monkeypatch.setattr(training, "train", explode)
+    words = ["train", "--feed", "market", "--agent", "ppo"]
+    assert run(*words) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: ZeroDivisionError: by nought\n")
+    assert "--debug" in said
+    assert "Traceback" not in said
+    assert run(*words, "--debug") == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_debug_shows_the_traceback_of_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("train", "--debug", "--agent", "ppo") == 2
+    said = capsys.readouterr().err
+    assert "Traceback" in said
+    assert said.rstrip().splitlines()[-1].startswith("error: no feed is named")
+
+
+def test_an_interrupt_is_exit_code_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from angle_domains import training
+
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "train", interrupt)
+    assert run("train", "--feed", "market", "--agent", "ppo") == 130
+    assert "--resume" in capsys.readouterr().err
+
+
+def test_train_hands_on_what_was_typed(trained: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
+    words = "train --feed market --algo ppo --steps 500 --streams 8 --seeds 3,1 --device cpu --name run --experiment e"
+    words += " --tracking-uri sqlite:///x.db --tensorboard --register m --set agent.gamma=0.5 --set feed.path=a.csv"
+    assert run(*words.split()) == 0
+    assert capsys.readouterr().out == "first\nsecond\nthird\n"
+    (call,) = trained
+    config = call["config"]
+    assert (config.feed_name, config.agent_name, config.feed.path) == ("market", "ppo", "a.csv")
+    assert (config.training.steps, config.training.streams, config.agent.gamma) == (500, 8, 0.5)
+    assert (config.device, config.name, call["seeds"], call["resume"]) == ("cpu", "run", [3, 1], None)
+    tracking = config.tracking
+    assert (tracking.uri, tracking.experiment, tracking.register_as) == ("sqlite:///x.db", "e", "m")
+    assert tracking.tensorboard is True
+
+
+def test_resume_takes_the_configuration_of_the_run(tmp_path: Path, trained: list[dict[str, Any]]) -> None:
+    from angle_domains.config_text import dump
+
+    folder = tmp_path / "runs" / "old"
+    folder.mkdir(parents=True)
+    stored = load_config(feed="market", agent="a2c", overrides=["agent.gamma=0.25"], options={"seed": 11})
+    (folder / "config.yaml").write_text(dump(stored.to_dict()))
+    assert run("train", "--resume", "old", "--steps", "123") == 0
+    (call,) = trained
+    assert call["resume"] == "old"
+    assert call["config"].training.steps == 123
+    assert (call["config"].agent.gamma, call["config"].seed) == (0.25, 11)
+    assert run("train", "--resume", "old", "--agent", "ppo") == 2
+
+
+def test_the_first_failure_of_several_runs_is_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    from angle_domains import training
+
+    monkeypatch.setattr(training, "train", lambda *_, **__: [Result(()), Result((), 143), Result((), 1)])
+    assert run("train", "--feed", "market", "--agent", "ppo") == 143
+
+
+def test_evaluate_hands_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from angle_domains import training
+
+    calls: list[Any] = []
+    monkeypatch.setattr(training, "evaluate", lambda *a, **k: calls.append((a, k)) or [Result(("told",))])
+    assert run("evaluate", "some", "--split", "validation") == 0
+    assert calls == [(("some",), {"split": "validation", "root": Path("runs")})]
+    assert capsys.readouterr().out == "told\n"
+
+
+def test_compare_and_ui_hand_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from angle_domains import compare, ui
+
+    calls: list[Any] = []
+    monkeypatch.setattr(compare, "compare", lambda *a, **k: calls.append((a, k)) or iter(["row", "page"]))
+    monkeypatch.setattr(ui, "serve", lambda **k: calls.append(k))
+    assert run("compare", "a", "b") == 0
+    assert run("compare", "--last", "3", "--filter", "tags.agent = 'ppo'", "--experiment", "e") == 0
+    assert run("ui", "--port", "0", "--no-open") == 0
+    rest = {"root": Path("runs"), "uri": None}
+    assert calls[0] == ((["a", "b"],), {"last": None, "filter": None, "experiment": None, **rest})
+    assert calls[1] == (((),), {"last": 3, "filter": "tags.agent = 'ppo'", "experiment": "e", **rest})
+    assert calls[2] == {"port": 0, "open_browser": False, **rest}
+    assert capsys.readouterr().out == "row\npage\n" * 2
+
+
+def test_feeds_agents_and_configs_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, names in ((["feeds"], ["market"]), (["agents"], ["a2c", "ppo"]), (["configs"], ["market/ppo"])):
+        assert run(*words) == 0
+        head, *rows = capsys.readouterr().out.splitlines()
+        assert head.split()[0] in ("feed", "agent", "configuration")
+        assert set(names) <= {row.split()[0] for row in rows}
+        assert all(len(row.split()) > 1 for row in rows)  # each says what it is
+
+
+def test_configs_show_prints_yaml_that_gives_the_same_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["configs", "show", "--feed", "market", "--agent", "ppo", "--set", "agent.gamma=.5", "--set"]
+    assert run(*words, "feed.side_tables=[{path: 'x, # y.csv'}]") == 0
+    text = capsys.readouterr().out
+    assert run("configs", "show", "--config", "market/ppo") == 0
+    (tmp_path / "shown.yaml").write_text(text)
+    overrides = ["agent.gamma=0.5", "feed.side_tables=[{path: 'x, # y.csv'}]"]
+    assert load_config(file="shown.yaml") == load_config(feed="market", agent="ppo", overrides=overrides)
+    assert text.splitlines()[0].endswith("configs/market/ppo.yaml")
+    (gamma,) = (line for line in text.splitlines() if "gamma:" in line)
+    assert gamma.split() == ["gamma:", "0.5", "#", "--set"]
+    (patience,) = (line for line in text.splitlines() if "patience:" in line)
+    assert patience.endswith("# default")
+
+
+def test_every_configuration_that_comes_along_is_whole() -> None:
+    from angle_domains.config import known_configs
+
+    for name in known_configs():
+        config = load_config(file=name)
+        assert name == f"{config.feed_name}/{config.agent_name}"
+        assert AgentConfig.from_dict(config.to_dict()) == config
