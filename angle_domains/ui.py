@@ -5,12 +5,14 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from angle_domains.errors import ConfigError
 from angle_domains.tracking.links import DEFAULT_PORT, compare_link, experiment_link, home_link, run_link
@@ -24,6 +26,7 @@ _QUIET = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # two processes instead of ten
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
+    "PYTHONWARNINGS": "ignore",
 }
 
 
@@ -49,6 +52,7 @@ def ui_command(store: Store, *, host: str = LOOPBACK[0], port: int = DEFAULT_POR
             f"use {LOOPBACK[0]} and reach it through an SSH tunnel"
         )
     words = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
+    words += ["--uvicorn-opts", "--log-level warning"]
     words += ["--backend-store-uri", store.uri, "--registry-store-uri", store.uri]
     if store.artifacts is not None:
         words += ["--default-artifact-root", str(store.artifacts), "--no-serve-artifacts"]
@@ -81,9 +85,9 @@ def serve(
     command = ui_command(store, port=free_port(port))
     print(f"starting the UI on {store.shown} …", flush=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no server outlives its command
-    with subprocess.Popen(command.words, env=command.environment, stdout=subprocess.DEVNULL) as server:
+    with tempfile.TemporaryFile() as said, _started(command, said) as server:
         try:
-            wait_until_up(command.address, server)
+            wait_until_up(command.address, server, said)
             _show(command.page, store, open_browser)
             print("Ctrl-C ends it", flush=True)
             server.wait()
@@ -93,18 +97,32 @@ def serve(
             server.terminate()
 
 
-def wait_until_up(address: str, server: "subprocess.Popen[bytes]", seconds: float = _PATIENCE) -> None:
-    """Returns when the server answers; ConfigError where it ended or took too long."""
+def _started(command: UiCommand, said: IO[bytes]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(command.words, env=command.environment, stdout=said, stderr=said)
+
+
+def wait_until_up(
+    address: str, server: "subprocess.Popen[bytes]", said: IO[bytes] | None = None, seconds: float = _PATIENCE
+) -> None:
+    """Returns when the server answers; ConfigError where it ended (with what it `said` last) or took too long."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if server.poll() is not None:
-            raise ConfigError(f"MLflow's server ended at once with code {server.returncode}: see its message above")
+            raise ConfigError(f"MLflow's server ended with code {server.returncode}: {_last_line(said)}")
         try:
             with urllib.request.urlopen(f"{address}/health", timeout=5):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
     raise ConfigError(f"MLflow's server did not answer at {address} within {seconds:.0f} seconds")
+
+
+def _last_line(said: IO[bytes] | None) -> str:
+    if said is None:
+        return "it said nothing"
+    said.seek(0)
+    lines = said.read().decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
 
 
 def _tidy(store: Store, root: Path) -> None:

@@ -193,9 +193,9 @@ class Courier:
             return
         if not client.search_registered_models(filter_string=f"name = '{name}'"):
             client.create_registered_model(name)
+        place = client.get_logged_model(policy.model_id).artifact_location
         versions = client.search_model_versions(f"name = '{name}'")
-        if all(version.model_id != policy.model_id for version in versions):
-            place = client.get_logged_model(policy.model_id).artifact_location
+        if all(version.source != place for version in versions):  # a second try registers once
             client.create_model_version(name, place, run_id=self._run_id, model_id=policy.model_id)
 
 

@@ -17,7 +17,8 @@ class PolicyModel(PythonModel):
 
         self.policy = load_policy(context.artifacts["checkpoint"])
 
-    def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> np.ndarray:
+    # Without a type for the input: MLflow would take it for a schema of its own.
+    def predict(self, context: Any, model_input, params: dict[str, Any] | None = None) -> np.ndarray:  # type: ignore[no-untyped-def]
         return self.policy.predict(np.asarray(model_input))
 
 

@@ -1,0 +1,136 @@
+import os
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from angle_domains.compare import compare
+from angle_domains.errors import ConfigError
+from angle_domains.tracking import MlflowTracker, RunInfo, finish_parent, resolve_store
+
+INFO = RunInfo("x", "market", "market", "ppo", 0)
+
+
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A folder of runs (two alone, one of two seeds) and the ids by name."""
+    runs, ids = tmp_path_factory.mktemp("compare") / "runs", {}
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+
+    def run(name: str, lr: float, sharpe: float, parent: str | None = None) -> None:
+        tracker = MlflowTracker(resolve_store(None, runs), runs / name, interval=0.1)
+        tracker.start(replace(INFO, name=name, params={"lr": lr, "gamma": 0.9}, parent=parent))
+        tracker.log({"episode/return": sharpe / 10, "time/steps_per_second": 41_234.0}, 100)
+        bounds = {"test/sharpe_low": sharpe - 1, "test/sharpe_high": sharpe + 1}
+        tracker.log({"test/sharpe": sharpe, "test/cost_drag": 0.0123, **bounds}, 100)
+        tracker.finish()
+        ids[name] = tracker.run_id or ""
+
+    run("first", 0.1, 0.5)
+    run("<b>second</b>", 0.2, 1.5)
+    parent = MlflowTracker(resolve_store(None, runs), runs / "seeds", interval=0.1)
+    parent.start(replace(INFO, name="seeds", agent="a2c", seed=None, params={"lr": 0.1}))
+    for seed in (0, 1):
+        run(f"seeds-{seed}", 0.1, float(seed), parent.reference)
+    finish_parent(parent, [runs / "seeds-0", runs / "seeds-1"])
+    ids["seeds"] = parent.run_id or ""
+    return runs, ids
+
+
+class Tags(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+
+
+def page_of(lines: list[str]) -> str:
+    (place,) = [line.removeprefix("page: ") for line in lines if line.startswith("page: ")]
+    return Path(place).read_text()
+
+
+def test_runs_stand_side_by_side_with_intervals(
+    tracked: tuple[Path, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    runs, ids = tracked
+    lines = list(compare(["first", ids["<b>second</b>"], str(runs / "seeds")], root=runs))
+    table = {cells[0]: cells[1:] for line in lines if len(cells := re.split(r"\s*[│┃]\s*", line.strip("│┃ "))) == 4}
+    assert table["run"] == ["first", "<b>second</b>", "seeds"]
+    assert table["agent"] == ["ppo", "ppo", "a2c"]
+    assert table["seeds"] == ["1", "1", "2"]
+    assert table["test/sharpe"] == ["0.5 [-0.5, 1.5]", "1.5 [0.5, 2.5]", "0.5 [-5.853, 6.853]"]
+    assert table["test/cost_drag"] == ["0.0123"] * 3
+    assert table["time/steps_per_second"] == ["41,234"] * 3
+    assert list(table)[-1] == "time/steps_per_second"
+    link = lines[-1]
+    assert all(ids[name] in link for name in ("first", "<b>second</b>", "seeds"))
+    assert "/#/compare-runs?" in link
+
+
+def test_the_page_needs_nothing_else_and_runs_no_foreign_markup(tracked: tuple[Path, dict[str, str]]) -> None:
+    runs, ids = tracked
+    page = page_of(list(compare(["first", ids["<b>second</b>"]], root=runs)))
+    tags = Tags(page).seen
+    assert not {"b", "script", "link", "img", "iframe"} & {tag for tag, _ in tags}
+    assert [attributes["href"] for tag, attributes in tags if tag == "a"] != []
+    assert len([tag for tag, _ in tags if tag == "circle"]) == 2
+    assert "&lt;b&gt;second&lt;/b&gt;" in page
+    settings = page[page.index("Settings that differ") :]
+    assert "<td>lr</td><td>0.1</td><td>0.2</td>" in settings
+    assert "gamma" not in settings
+
+
+def test_the_last_runs_leave_children_to_their_parent(tracked: tuple[Path, dict[str, str]]) -> None:
+    runs, ids = tracked
+    link = list(compare(last=2, root=runs))[-1]
+    assert ids["seeds"] in link
+    assert ids["<b>second</b>"] in link
+    assert ids["first"] not in link
+    assert ids["seeds-0"] not in link
+
+
+def test_a_filter_and_an_experiment_find_runs(tracked: tuple[Path, dict[str, str]]) -> None:
+    runs, ids = tracked
+    link = list(compare(filter="tags.agent = 'ppo' and metrics.`test/sharpe` > 1", experiment="market", root=runs))[-1]
+    assert ids["<b>second</b>"] in link
+    assert ids["first"] not in link
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ({"runs": ["frist"]}, "no run is called 'frist': did you mean 'first'"),
+        ({"runs": ["0" * 32]}, "no run has the id"),
+        ({"filter": "tags.agent ="}, "the filter 'tags.agent ='"),
+        ({"filter": "tags.agent = 'nobody'"}, "no run matches"),
+        ({"last": 1, "experiment": "markte"}, "no experiment is called 'markte': did you mean 'market'"),
+        ({"runs": ["first"], "last": 2}, "not both"),
+    ],
+)
+def test_mistakes_are_told_in_a_sentence(
+    tracked: tuple[Path, dict[str, str]], asked: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(sentence)):
+        list(compare(**asked, root=tracked[0]))
+
+
+def test_without_any_run_a_sentence_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(ConfigError, match="no run has been tracked there yet"):
+        list(compare(last=3, root=tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_many_runs_are_lines(tracked: tuple[Path, dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr("angle_domains.compare._FEW", 1)
+    lines = list(compare(["first", "seeds"], root=tracked[0]))
+    (line,) = [line for line in lines if line.startswith("│ first")]
+    assert "0.5 [-0.5, 1.5]" in line
+    assert "41,234" in line

@@ -1,0 +1,90 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from gymnasium import spaces
+
+from angle_domains import checkpoint
+from angle_domains.config import load_config
+from angle_domains.policy import load_policy
+from angle_domains.specs import spec_to_dict
+from angle_domains.tables import agent_spec, resolve
+from angle_domains.tracking import MlflowTracker, resolve_store
+from angle_domains.tracking.store import connect
+from feeds.base import Block, FeedSpec
+from tests.angle_domains.tracking.worlds import ROOT, get_run, info
+
+SPEC = FeedSpec(
+    name="market",
+    observation_space=spaces.Box(-np.inf, np.inf, (6,), np.float32),
+    action_space=spaces.Box(0.0, 1.0, (2,), np.float32),
+    blocks=(Block("assets", 0, (2, 2)), Block("weights", 4, (2,))),
+    simplex=True,
+)
+LOAD = """
+import json, pickle, sys
+def refuse(*args, **keywords):
+    raise AssertionError("something was unpickled")
+pickle.load = pickle.loads = refuse
+from angle_domains.tracking.store import load_mlflow
+mlflow = load_mlflow()
+mlflow.set_tracking_uri(sys.argv[1])
+import numpy as np
+rows = np.array(json.loads(sys.argv[3]), np.float32)
+for uri in sys.argv[2].split(","):
+    print(json.dumps(mlflow.pyfunc.load_model(uri).predict(rows).tolist()))
+"""
+
+
+def saved(folder: Path) -> Path:
+    """The checkpoint of a PPO that was never trained."""
+    config = load_config(feed="market", agent="ppo", overrides=["training.streams=2", "device=cpu"])
+    agent = resolve(agent_spec("ppo").build)(config.agent, SPEC, streams=2, seed=0, device="cpu")
+    meta = {"step": 5, "config": config.to_dict(), "spec": spec_to_dict(SPEC)}
+    return checkpoint.save(folder, {"agent": agent.state_dict()}, meta)
+
+
+def test_a_policy_is_a_registered_model_that_loads_without_pickle(runs: Path, tmp_path: Path) -> None:
+    best = saved(tmp_path / "best")
+    tracker = MlflowTracker(resolve_store(None, runs), runs / "a", register="portfolio", interval=0.1)
+    tracker.start(info("a"))
+    tracker.log_policy(best, SPEC, step=5)
+    tracker.finish(patience=60)
+
+    client = connect(tracker.store)
+    (output,) = get_run(tracker).outputs.model_outputs
+    assert output.step == 5
+    (version,) = client.search_model_versions("name = 'portfolio'")
+    assert version.run_id == tracker.run_id
+    assert version.source == client.get_logged_model(output.model_id).artifact_location
+    files = [path for path in (runs / "artifacts").rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} <= {"", ".json", ".py", ".safetensors", ".txt", ".yaml"}
+    (model,) = [path for path in files if path.name == "MLmodel"]
+    assert '"float32", "shape": [-1, 6]' in model.read_text().replace("\n   ", "")
+
+    uris = [f"models:/{output.model_id}", "models:/portfolio/1", f"runs:/{tracker.run_id}/policy"]
+    rows = np.random.default_rng(0).normal(size=(3, 6)).astype(np.float32)
+    words = [sys.executable, "-c", LOAD, tracker.store.uri, ",".join(uris), json.dumps(rows.tolist())]
+    strict = {**os.environ, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, cwd=tmp_path, env=strict, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3_000:]
+    wanted = load_policy(best).predict(rows)
+    assert wanted.shape == (3, 2)
+    for line in done.stdout.splitlines():
+        np.testing.assert_allclose(json.loads(line), wanted, rtol=1e-6)
+    assert len(done.stdout.splitlines()) == len(uris)
+
+
+def test_a_checkpoint_that_is_gone_is_told_and_keeps_nothing_else_back(runs: Path, tmp_path: Path) -> None:
+    tracker = MlflowTracker(resolve_store(None, runs), runs / "a", interval=0.1)
+    tracker.start(info("a"))
+    tracker.log_policy(tmp_path / "nowhere", SPEC, step=5)
+    tracker.log({"loss": 1.0}, 6)
+    tracker.finish()
+    assert tracker.writer is not None
+    assert "nowhere" in tracker.writer.courier.refused[0]
+    assert get_run(tracker).info.status == "FINISHED"
+    assert get_run(tracker).data.metrics == {"loss": 1.0}
