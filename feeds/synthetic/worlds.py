@@ -19,7 +19,7 @@ class MeanReversion:
 
     fair_price: float = 100.0
     rho: float = 0.8
-    volatility: float = 0.02  # of a bar
+    volatility: float = 0.015  # of a bar
 
     @property
     def deviation(self) -> float:
