@@ -26,13 +26,13 @@ config = MarketConfig(path=sys.argv[1])
 def peak():  # of this process alone: getrusage's counter is inherited from the parent
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
-idle, begin = peak(), time.perf_counter()
+idle, begin, begin_cpu = peak(), time.perf_counter(), time.process_time()
 bars, report = read_bars(config)
-read, read_peak = time.perf_counter(), peak()
+read, read_cpu, read_peak = time.perf_counter(), time.process_time(), peak()
 features = build_features(bars, config, time_splits(bars.timestamp, config.splits)["train"])
 done = time.perf_counter()
 print(json.dumps({"rows": report.rows, "shape": list(bars.shape), "read_seconds": round(read - begin, 2),
-    "read_peak_mib": round(read_peak), "idle_mib": round(idle), "features_seconds": round(done - read, 2),
+    "read_cpu_seconds": round(read_cpu - begin_cpu, 2), "read_peak_mib": round(read_peak), "idle_mib": round(idle), "features_seconds": round(done - read, 2),
     "features": len(features.names), "features_peak_mib": round(peak())}))
 """
 

@@ -113,5 +113,5 @@ class Findings:
 def _of_row(rule: str, rows: Rows, index: int, detail: str) -> Finding:
     stamp = str(np.int64(rows.instants.micros[index]).view("datetime64[us]"))
     stamp = stamp[:10] if stamp.endswith("T00:00:00.000000") else stamp[:19].replace("T", " ")
-    file = rows.table.labels[rows.file[index]]
-    return Finding(rule, file, int(rows.row[index]), rows.symbols[rows.code[index]], stamp, detail)
+    file, row = rows.table.place(int(rows.row[index]))
+    return Finding(rule, file, row, rows.symbols[rows.code[index]], stamp, detail)

@@ -14,7 +14,7 @@ from feeds.market.bars import Bars
 from feeds.market.config import MarketConfig, SideTable
 from feeds.market.panel import carried, last_bar
 from feeds.market.side import is_numeric, known_from, open_side
-from feeds.market.tables import FILE, ROW
+from feeds.market.tables import PATH, ROW
 from feeds.split import Part
 
 Build = Callable[[MarketConfig, Bars], Any]  # -> a DataFeed with `.parts`
@@ -147,7 +147,7 @@ def _spliced(past: np.ndarray, future: np.ndarray, bar: int) -> np.ndarray:
 def _change_side(side: SideTable, bars: Bars, bar: int, folder: Path) -> SideTable:
     """The same table with other numbers in the rows that are known after `bar`, and every third of them gone."""
     table = open_side(side)
-    frame = table.collect(pl.concat(table.scans)).drop(FILE, ROW)
+    frame = table.collect(table.scan).drop(PATH, ROW)
     end = bars.timestamp[bar].astype("datetime64[us]").astype(np.int64)
     later = known_from(side, table) > end
     numeric = [

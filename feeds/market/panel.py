@@ -78,6 +78,8 @@ def last_bar(present: np.ndarray) -> np.ndarray:
 
 def carried(values: np.ndarray, last: np.ndarray) -> np.ndarray:
     """Each cell's newest value up to t; NaN before the first bar."""
+    if (last == np.arange(len(last), dtype=last.dtype)[:, None]).all():  # nothing is missing
+        return values.copy()
     filled = np.take_along_axis(values, np.maximum(last, 0), axis=0)
     filled[last < 0] = np.nan
     return filled

@@ -87,7 +87,7 @@ def _one_currency(table: Table, config: MarketConfig) -> None:
     name = config.columns.currency
     if name not in table.columns or config.columns.symbol not in table.columns:
         return
-    keys = table.collect(pl.concat(table.scans).select(name, config.columns.symbol).unique(maintain_order=True))
+    keys = table.collect(table.scan.select(name, config.columns.symbol).unique(maintain_order=True))
     if config.symbols:
         keys = keys.filter(pl.col(config.columns.symbol).cast(pl.String).is_in(list(config.symbols)))
     kinds = keys[name].unique(maintain_order=True).to_list()
@@ -120,7 +120,7 @@ def _without_foreign_zones(rows: Rows, findings: Findings) -> Rows:
     def load(name: str) -> np.ndarray:
         return rows.load(name)[keep]
 
-    return replace(rows, instants=instants, code=rows.code[keep], file=rows.file[keep], row=rows.row[keep], load=load)
+    return replace(rows, instants=instants, code=rows.code[keep], row=rows.row[keep], load=load)
 
 
 def _table_notes(rows: Rows) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -11,7 +10,7 @@ import polars as pl
 from feeds.errors import FeedError, nearest
 from feeds.market.config import MarketConfig
 from feeds.market.instants import Instants, read_instants, typed_instant
-from feeds.market.tables import FILE, ROW, Table, is_long
+from feeds.market.tables import PATH, ROW, Table, is_long
 
 VALUES = ("close", "open", "high", "low", "volume")
 
@@ -24,8 +23,7 @@ class Rows:
     symbols: tuple[str, ...]  # N
     instants: Instants  # [M]
     code: np.ndarray  # [M] int32 index into symbols
-    file: np.ndarray  # [M] int32 index into table.labels
-    row: np.ndarray  # [M] int64 row of the file, from 1, its header not counted
+    row: np.ndarray  # [M] row of the table, from 0
     columns: tuple[str, ...]  # of VALUES and the extra columns: those that are there
     load: Callable[[str], np.ndarray]  # float64 [M] of one of them
     unknown: tuple[str, ...] = ()  # columns that nobody asked for
@@ -59,19 +57,16 @@ def _micros(config: MarketConfig) -> tuple[int, int]:
 def _read_long(table: Table, config: MarketConfig) -> Rows:
     names = config.columns
     kind = table.dtypes[names.timestamp]
-    scans = table.scans
+    every = table.scan
     if names.symbol not in table.columns:  # one asset a file, called after it
-        scans = tuple(
-            scan.with_columns(pl.lit(Path(label).name.split(".")[0]).alias(names.symbol))
-            for scan, label in zip(scans, table.labels, strict=True)
-        )
-    every = pl.concat(scans)
+        stem = pl.col(PATH).str.replace_all(r"\\", "/").str.split("/").list.last().str.split(".").list.first()
+        every = every.with_columns(stem.alias(names.symbol))
     lazy = every.filter(_wanted(table, config))
     typed = typed_instant(names.timestamp, kind)
     stamp = pl.col(names.timestamp) if typed is None else typed
-    keys = table.collect(lazy.select(stamp.alias("stamp"), pl.col(names.symbol).alias("symbol"), FILE, ROW))
+    keys = table.collect(lazy.select(stamp.alias("stamp"), pl.col(names.symbol).alias("symbol"), ROW))
     _check_symbols(table, keys)
-    instants = read_instants(keys["stamp"], kind, _place(table, keys))
+    instants = read_instants(keys["stamp"], kind, namer(table, keys))
     low, high = _micros(config)
     keep = (instants.micros >= low) & (instants.micros < high)
     whole = bool(keep.all())  # dates and datetimes were filtered by the scan already
@@ -86,8 +81,7 @@ def _read_long(table: Table, config: MarketConfig) -> Rows:
 
     symbols, code = _codes(table, every, keys["symbol"].cast(pl.String), config)
     columns, unknown = _value_columns(table, config)
-    position = keys[ROW].cast(pl.Int64).to_numpy() + 1
-    return Rows(table, symbols, instants, code, keys[FILE].to_numpy(), position, columns, load, unknown)
+    return Rows(table, symbols, instants, code, keys[ROW].to_numpy(), columns, load, unknown)
 
 
 def _wanted(table: Table, config: MarketConfig) -> pl.Expr:
@@ -104,17 +98,20 @@ def _wanted(table: Table, config: MarketConfig) -> pl.Expr:
     return expression
 
 
-def _place(table: Table, keys: pl.DataFrame) -> Callable[[int], str]:
+def namer(table: Table, keys: pl.DataFrame) -> Callable[[int], str]:
     """Names a row of `keys` by file and row."""
-    if not len(keys):
-        return lambda index: table.name
-    return lambda index: f"{table.labels[keys[FILE][index]]}, row {keys[ROW][index] + 1}"
+
+    def place(index: int) -> str:
+        file, row = table.place(keys[ROW][index]) if len(keys) else (table.name, 0)
+        return f"{file}, row {row}"
+
+    return place
 
 
 def _check_symbols(table: Table, keys: pl.DataFrame) -> None:
     missing = keys["symbol"].is_null()
     if missing.any():
-        first = _place(table, keys)(int(missing.arg_max() or 0))
+        first = namer(table, keys)(int(missing.arg_max() or 0))
         raise FeedError(f"{first}: no symbol is named; {int(missing.sum())} such rows in all")
 
 
@@ -162,12 +159,13 @@ def _numbers_only(table: Table, column: str, hint: str = "") -> None:
     """Raises FeedError naming the first row of a CSV column that holds no number, or the kind of any other column."""
     if table.dtypes[column].is_numeric():
         return
-    for scan, label in zip(table.scans, table.labels, strict=True):
-        text = table.collect(scan.select(pl.col(column).cast(pl.String)))[column] if table.text else pl.Series([""])
+    if table.text:
+        text = table.collect(table.scan.select(pl.col(column).cast(pl.String)))[column]
         bad = text.is_not_null() & text.cast(pl.Float64, strict=False).is_null()
-        if table.text and bad.any():
-            row = int(bad.arg_max() or 0)
-            raise FeedError(f"{label}, row {row + 1}: column '{column}' holds '{text[row]}', wanted a number{hint}")
+        if bad.any():
+            line = int(bad.arg_max() or 0)
+            file, row = table.place(line)
+            raise FeedError(f"{file}, row {row}: column '{column}' holds '{text[line]}', wanted a number{hint}")
     raise FeedError(f"{table.name}: column '{column}' is {table.dtypes[column]}, wanted numbers{hint}")
 
 
@@ -182,9 +180,9 @@ def _read_wide(table: Table, config: MarketConfig) -> Rows:
     stamp = pl.col(names.timestamp) if typed is None else typed
     for symbol in symbols:
         _numbers_only(table, symbol, "; in a long table set feed.columns.symbol and feed.columns.close")
-    lazy = pl.concat(table.scans)
-    keys = table.collect(lazy.select(stamp.alias("stamp"), FILE, ROW))
-    instants = read_instants(keys["stamp"], kind, _place(table, keys))
+    lazy = table.scan
+    keys = table.collect(lazy.select(stamp.alias("stamp"), ROW))
+    instants = read_instants(keys["stamp"], kind, namer(table, keys))
     frame = table.collect(lazy.select(pl.col(list(symbols)).cast(pl.Float64)))
     if len(frame) != len(keys):
         raise FeedError(f"{table.name}: the file changed while it was being read; it has other rows now")
@@ -194,6 +192,5 @@ def _read_wide(table: Table, config: MarketConfig) -> Rows:
     line, code = np.nonzero(~np.isnan(values) & inside[:, None])
     cells = values[line, code]
     spread = Instants(*(part[line] for part in vars(instants).values()))
-    row = keys[ROW].cast(pl.Int64).to_numpy()[line] + 1
-    file = keys[FILE].to_numpy()[line]
-    return Rows(table, symbols, spread, code.astype(np.int32), file, row, ("close",), lambda name: cells, wide=True)
+    row = keys[ROW].to_numpy()[line]
+    return Rows(table, symbols, spread, code.astype(np.int32), row, ("close",), lambda name: cells, wide=True)

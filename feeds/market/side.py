@@ -11,7 +11,8 @@ from feeds.market.bars import Bars
 from feeds.market.config import SideTable
 from feeds.market.instants import read_instants, typed_instant
 from feeds.market.panel import DAY
-from feeds.market.tables import FILE, ROW, Table, Watch, find_files, open_files
+from feeds.market.rows import namer
+from feeds.market.tables import ROW, Table, Watch, find_files, open_files
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,8 @@ def known_from(side: SideTable, table: Table) -> np.ndarray:
     kind = table.dtypes[side.published]
     typed = typed_instant(side.published, kind)
     stamp = pl.col(side.published) if typed is None else typed
-    keys = table.collect(pl.concat(table.scans).select(stamp.alias("stamp"), FILE, ROW))
-    instants = read_instants(
-        keys["stamp"], kind, lambda index: f"{table.labels[keys[FILE][index]]}, row {keys[ROW][index] + 1}"
-    )
+    keys = table.collect(table.scan.select(stamp.alias("stamp"), ROW))
+    instants = read_instants(keys["stamp"], kind, namer(table, keys))
     return instants.micros + np.where(instants.dates, DAY, 0)
 
 
@@ -65,7 +64,7 @@ def _join(side: SideTable, bars: Bars, table: Table) -> SideFacts:
     wanted = _columns(side, table)
     micros = known_from(side, table)
     symbol = pl.col(side.symbol).cast(pl.String) if side.symbol else pl.lit("")
-    frame = table.collect(pl.concat(table.scans).select(symbol.alias("__symbol"), *wanted))
+    frame = table.collect(table.scan.select(symbol.alias("__symbol"), *wanted))
     place, notes = _newest(side, bars, micros, frame["__symbol"])
     known = place >= 0
     names: list[str] = []

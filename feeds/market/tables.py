@@ -7,29 +7,42 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+from pyarrow import ArrowException, parquet
 
 from feeds.errors import FeedError, nearest
 from feeds.market.config import Columns
 
 PARQUET = (".parquet", ".pq")
 CSV = (".csv", ".csv.gz", ".tsv")
-FILE, ROW = "__file", "__row"  # columns that we add: index of the file, row within it counted from 0
+ROW, PATH = "__row", "__path"  # columns that we add: row of the table from 0, path of its file
 _OHLCV = {"open", "high", "low", "close", "volume", "adj close", "adj_close"}
 
 
 @dataclass(frozen=True)
 class Table:
-    """One scan for each file, all of one shape; a frame is a table with a single nameless file."""
+    """One scan over files of one shape, or over a frame, which has none."""
 
     name: str
-    files: tuple[Path, ...]  # empty for a frame
-    scans: tuple[pl.LazyFrame, ...]
-    labels: tuple[str, ...]  # how errors name each scan
+    files: tuple[Path, ...]
+    starts: np.ndarray  # [files] int64 first row of each
+    scan: pl.LazyFrame
     columns: tuple[str, ...]
     dtypes: dict[str, pl.DataType]
     text: bool = False  # from CSV
     partitions: frozenset[str] = frozenset()  # columns that come from folder names such as year=2020
+
+    def file_of(self, rows: np.ndarray) -> np.ndarray:
+        """Index of the file of each row."""
+        return np.searchsorted(self.starts, rows, side="right") - 1
+
+    def place(self, row: int) -> tuple[str, int]:
+        """The file of a row of the table, and its row in that file from 1, a header not counted."""
+        if not self.files:
+            return self.name, row + 1
+        file = int(self.file_of(np.array([row]))[0])
+        return str(self.files[file]), row - int(self.starts[file]) + 1
 
     def collect(self, lazy: pl.LazyFrame) -> pl.DataFrame:
         """Runs a query; what polars cannot read is a FeedError that names the table."""
@@ -71,30 +84,50 @@ def _hidden(file: Path, root: Path) -> bool:
 
 def open_files(name: str, files: Sequence[Path], keys: Sequence[str]) -> Table:
     """Scans files of one schema. In CSV the columns `keys` are read as text."""
-    scans, first = [], None
-    for index, file in enumerate(files):
-        scan = _scan(file, keys).with_columns(pl.lit(index, pl.Int32).alias(FILE))
-        schema = _schema(file, scan)
-        if first is None:
-            first = schema
-        _same_schema(files[0], first, file, schema)
-        scans.append(scan.select(*first.keys()))
-    assert first is not None
-    columns = tuple(column for column in first if column not in (FILE, ROW))
     text = files[0].name.lower().endswith(CSV)
+    frames: list[pl.DataFrame] = []
+    heights: list[int] = []
+    first: dict[str, pl.DataType] = {}
+    for file in files:
+        if file.name.lower().endswith(CSV) != text:
+            raise FeedError(f"{file}: a set is either CSV or Parquet, and {files[0]} is of the other kind")
+        frame, schema, height = _look_into(file, keys, text)
+        first = first or schema
+        _same_schema(files[0], first, file, schema)
+        heights.append(height)
+        frames += [frame.select(*first).with_columns(pl.lit(str(file)).alias(PATH))] if frame is not None else []
+    if text:
+        scan = pl.concat(frames).lazy().with_row_index(ROW)
+    else:
+        scan = pl.scan_parquet(list(files), row_index_name=ROW, include_file_paths=PATH, hive_partitioning=True)
+    dtypes = dict(scan.collect_schema())
+    columns = tuple(column for column in dtypes if column not in (PATH, ROW))
     partitions = frozenset(part.split("=")[0] for part in files[0].parent.parts if "=" in part)
-    labels = tuple(str(file) for file in files)
-    return Table(name, tuple(files), tuple(scans), labels, columns, first, text, partitions)
+    starts = np.cumsum([0, *heights[:-1]])
+    return Table(name, tuple(files), starts, scan, columns, dtypes, text, partitions)
+
+
+def _look_into(file: Path, keys: Sequence[str], text: bool) -> tuple[pl.DataFrame | None, dict[str, pl.DataType], int]:
+    """Schema and rows of a file; of CSV, which must be read for that, the content too."""
+    try:
+        if not text:
+            return None, dict(pl.read_parquet_schema(file)), parquet.read_metadata(file).num_rows
+        frame = _read_csv(file, keys)
+        return frame, dict(frame.schema), len(frame)
+    except pl.exceptions.NoDataError as error:
+        raise FeedError(f"{file}: the file is empty, it has not even a header") from error
+    except (pl.exceptions.PolarsError, ArrowException, OSError) as error:
+        raise FeedError(f"{file}: cannot be read, truncated or damaged: {first_line(error)}") from error
 
 
 def open_frame(frame: Any, timestamp: str) -> Table:
     """A polars or pandas frame; a pandas index of dates becomes the timestamp column."""
     if not isinstance(frame, pl.DataFrame | pl.LazyFrame):
         frame = _from_pandas(frame, timestamp)
-    scan = frame.lazy().with_row_index(ROW).with_columns(pl.lit(0, pl.Int32).alias(FILE))
+    scan = frame.lazy().with_row_index(ROW).with_columns(pl.lit("frame").alias(PATH))
     dtypes = dict(scan.collect_schema())
-    columns = tuple(column for column in dtypes if column not in (FILE, ROW))
-    return Table("frame", (), (scan,), ("frame",), columns, dtypes)
+    columns = tuple(column for column in dtypes if column not in (PATH, ROW))
+    return Table("frame", (), np.zeros(1, np.int64), scan, columns, dtypes)
 
 
 def _from_pandas(frame: Any, timestamp: str) -> pl.DataFrame:
@@ -123,17 +156,6 @@ def _from_pandas_column(name: str, column: Any) -> pl.Series:
     return pl.from_pandas(column).alias(name)
 
 
-def _scan(file: Path, keys: Sequence[str]) -> pl.LazyFrame:
-    try:
-        if file.name.lower().endswith(PARQUET):
-            return pl.scan_parquet(file, row_index_name=ROW, hive_partitioning=True)
-        return _read_csv(file, keys).lazy()
-    except pl.exceptions.NoDataError as error:
-        raise FeedError(f"{file}: the file is empty, it has not even a header") from error
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise FeedError(f"{file}: cannot be read, truncated or damaged: {first_line(error)}") from error
-
-
 def _read_csv(file: Path, keys: Sequence[str]) -> pl.DataFrame:
     """Text has no types: the whole file is read, so that no ragged line passes; what looks like numbers is float64."""
     separator = "\t" if file.name.lower().endswith(".tsv") else ","
@@ -141,16 +163,7 @@ def _read_csv(file: Path, keys: Sequence[str]) -> pl.DataFrame:
     types = {column: pl.String() for column in header if column in keys}
     frame = pl.read_csv(file, separator=separator, schema_overrides=types, infer_schema_length=None)
     hollow = [name for name in frame.columns if name not in types and frame[name].null_count() == len(frame)]
-    return frame.with_columns(pl.selectors.numeric().cast(pl.Float64), pl.col(hollow).cast(pl.Float64)).with_row_index(
-        ROW
-    )
-
-
-def _schema(file: Path, scan: pl.LazyFrame) -> dict[str, pl.DataType]:
-    try:
-        return dict(scan.collect_schema())
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise FeedError(f"{file}: cannot be read, truncated or damaged: {first_line(error)}") from error
+    return frame.with_columns(pl.selectors.numeric().cast(pl.Float64), pl.col(hollow).cast(pl.Float64))
 
 
 def _same_schema(first: Path, wanted: dict[str, pl.DataType], file: Path, got: dict[str, pl.DataType]) -> None:

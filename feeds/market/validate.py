@@ -61,7 +61,7 @@ def _backward(rows: Rows) -> np.ndarray:
         return np.zeros(0, np.int64)
     order = np.argsort(rows.code, kind="stable")
     back = np.diff(rows.instants.micros[order]) < 0
-    back &= (np.diff(rows.code[order]) == 0) & (np.diff(rows.file[order]) == 0)
+    back &= (np.diff(rows.code[order]) == 0) & (np.diff(rows.table.file_of(rows.row[order])) == 0)
     return np.sort(order[1:][back])
 
 
