@@ -1,5 +1,6 @@
 """The command line `angle-domains`. Nothing heavy is imported before a command needs it: `--help` answers at once."""
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     A mistake becomes one sentence on standard error; `--debug`, anywhere on the line, shows the traceback too.
     """
+    # read once, when torch loads: waiting threads that spin cost a busy machine most of its speed
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from angle_domains.cli.app import app
 
     given = list(sys.argv[1:] if arguments is None else arguments)
