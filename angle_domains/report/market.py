@@ -62,7 +62,7 @@ def headline(comparison: Comparison, run: RunSummary) -> str:
 
 def _notes(comparison: Comparison) -> list[str]:
     ruined = [f"{path.name} was ruined before the end of the part" for path in comparison.paths if path.ruined]
-    return [f"{note[:1].upper()}{note[1:].rstrip('.')}." for note in (*comparison.notes, *ruined)]
+    return [*comparison.notes, *ruined]
 
 
 def key_numbers(comparison: Comparison) -> str:

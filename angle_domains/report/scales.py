@@ -27,7 +27,7 @@ _TIME_STEPS = (  # unit of NumPy, how many, how a tick is written
     ("Y", 100, "year"),
     ("Y", 1000, "year"),
 )
-_MOST = 70  # letters on a time axis
+_MOST = 50  # letters on a time axis
 
 
 @dataclass(frozen=True)
@@ -67,17 +67,14 @@ def linear(values: np.ndarray, *, zero: bool = False, count: int = 5) -> Scale:
 
 
 def logarithmic(values: np.ndarray) -> Scale:
-    """A log scale: round multiples where the values span less than a decade, else 1, 2 and 5 of each decade."""
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    if high / low < 1.001:
-        low, high = low / 1.05, high * 1.05
+    """A log scale: round steps where the values span less than a decade, else 1, 2 and 5 of each decade."""
+    low, high = 0.97 * float(np.nanmin(values)), 1.03 * float(np.nanmax(values))
     if high / low < 10.0:
-        scale = linear(np.array([low, high]), count=6)
-        ticks = tuple(tick for tick in scale.ticks if tick > 0.0)
-        return Scale(min(low, ticks[0]) if ticks[0] > low else ticks[0], max(high, ticks[-1]), ticks, log=True)
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    ticks = tuple(m * 10.0**d for d in decades for m in (1, 2, 5) if low <= m * 10.0**d <= high)
-    return Scale(low * 0.97, high * 1.03, ticks, log=True)
+        ticks = linear(np.array([low, high]), count=6).ticks
+    else:
+        decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        ticks = tuple(m * 10.0**d for d in decades for m in (1, 2, 5))
+    return Scale(low, high, tuple(tick for tick in ticks if low <= tick <= high), log=True)
 
 
 def round_step(step: float) -> float:

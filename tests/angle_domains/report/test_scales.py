@@ -59,7 +59,7 @@ def test_equal_ratios_are_equal_distances() -> None:
     ("begin", "end", "labels"),
     [
         ("2016-02-03", "2022-12-28", ["2017", "2018", "2019", "2020", "2021", "2022"]),
-        ("2016-02-03", "2018-09-10", ["2016-04", "2016-07", "2016-10"]),
+        ("2016-02-03", "2018-09-10", ["2016-07", "2017-01", "2017-07"]),
         ("2020-01-15", "2020-05-10", ["2020-02", "2020-03", "2020-04", "2020-05"]),
         ("2020-01-15", "2020-01-18", ["2020-01-15", "2020-01-16", "2020-01-17", "2020-01-18"]),
         ("1961-01-01", "2004-06-01", ["1965", "1970"]),
@@ -68,7 +68,7 @@ def test_equal_ratios_are_equal_distances() -> None:
 )
 def test_dates_are_round(begin: str, end: str, labels: list[str]) -> None:
     found = time_ticks(np.datetime64(begin, "us"), np.datetime64(end, "us"))
-    assert 1 <= len(found) * len(labels[0]) <= 70  # letters that fit
+    assert 1 <= len(found) * len(labels[0]) <= 50  # letters that fit
     assert [label for _, label in found][: len(labels)] == labels
     assert all(0.0 <= at <= 1.0 for at, _ in found)
 
@@ -78,7 +78,7 @@ def test_round_dates_fit_however_long_the_time(days: float) -> None:
     begin = np.datetime64("1890-03-05", "us")
     found = time_ticks(begin, begin + np.timedelta64(round(days * 1440), "m"))
     assert len(found) >= 2
-    assert sum(len(label) for _, label in found) <= 70
+    assert sum(len(label) for _, label in found) <= 50
 
 
 def test_time_runs_by_the_clock_and_not_by_the_bar() -> None:
