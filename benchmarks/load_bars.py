@@ -31,9 +31,17 @@ bars, report = read_bars(config)
 read, read_cpu, read_peak = time.perf_counter(), time.process_time(), peak()
 features = build_features(bars, config, time_splits(bars.timestamp, config.splits)["train"])
 done = time.perf_counter()
-print(json.dumps({"rows": report.rows, "shape": list(bars.shape), "read_seconds": round(read - begin, 2),
-    "read_cpu_seconds": round(read_cpu - begin_cpu, 2), "read_peak_mib": round(read_peak), "idle_mib": round(idle), "features_seconds": round(done - read, 2),
-    "features": len(features.names), "features_peak_mib": round(peak())}))
+print(json.dumps({
+    "rows": report.rows,
+    "shape": list(bars.shape),
+    "read_seconds": round(read - begin, 2),
+    "read_cpu_seconds": round(read_cpu - begin_cpu, 2),
+    "read_peak_mib": round(read_peak),
+    "idle_mib": round(idle),
+    "features": len(features.names),
+    "features_seconds": round(done - read, 2),
+    "features_peak_mib": round(peak()),
+}))
 """
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from feeds.errors import FeedError
 SPLITS = ("train", "validation", "test")
 
 
+@runtime_checkable
 class SplitSettings(Protocol):
     """What `feeds.market.config.Splits` says; dates begin a part, fractions count where there is no date."""
 
