@@ -13,7 +13,8 @@ ARGS ?=
 WORKERS ?= 2
 
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Twice quiet: errors alone.
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 INSTALL := $(PIP) install --constraint constraints.txt
 export OMP_NUM_THREADS ?= 2
 
@@ -47,6 +48,7 @@ clean:
 	$(PYTHON) -m venv .venv
 
 .venv/installed: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing pinned dependencies into .venv: a few minutes the first time"
 	$(if $(TORCH_INDEX),$(INSTALL) torch --index-url $(TORCH_INDEX))
 	$(INSTALL) --editable .
 	@touch $@
