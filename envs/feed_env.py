@@ -61,4 +61,5 @@ class FeedEnv(gymnasium.Env[Any, Any]):
 
 
 def _first(step: Step) -> dict[str, Any]:
-    return {name: array[0] for name, array in step.info.items()}
+    """Plain numbers and rows: gymnasium's vector forms make object arrays of NumPy's booleans."""
+    return {name: array.item() if array.ndim == 1 else array[0] for name, array in step.info.items()}
