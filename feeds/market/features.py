@@ -43,10 +43,9 @@ def build_features(bars: Bars, config: MarketConfig, train: Part) -> Features:
     """
     indicators = [parse(name) for name in config.features if name not in bars.extras]
     facts = [join_side(side, bars) for side in config.side_tables]
-    own = [fact for fact in facts if fact.known.ndim == 2]
-    common = [fact for fact in facts if fact.known.ndim == 1]
+    own, common = ([fact for fact in facts if fact.known.ndim == axes] for axes in (2, 1))
     flags = {fact.known_name for fact in facts}
-    names = [indicator.name for indicator in indicators] + list(bars.extras)
+    names = [*(indicator.name for indicator in indicators), *bars.extras]
     names += [name for fact in own for name in (*fact.names, fact.known_name)]
     shared_names = list(_CALENDAR) * config.calendar
     shared_names += [name for fact in common for name in (*fact.names, fact.known_name)]
@@ -61,10 +60,9 @@ def build_features(bars: Bars, config: MarketConfig, train: Part) -> Features:
     fresh = fresh_bars(bars, config.max_gap_days)
     scaled = config.scale == "standard"
     values, known, scaler = _stack(names, panels(), fresh, train, flags if scaled else set(names))
-    lines = iter([*(_calendar(bars.timestamp) if config.calendar else []), *_unfolded(common)])
-    always = np.ones(len(bars.timestamp), bool)
+    lines = [*_calendar(bars.timestamp)] * config.calendar + [*_unfolded(common)]
     unscaled = {*flags, *_CALENDAR} if scaled else set(shared_names)
-    shared, _, shared_scaler = _stack(shared_names, lines, always, train, unscaled)
+    shared, _, shared_scaler = _stack(shared_names, iter(lines), np.ones(len(bars.timestamp), bool), train, unscaled)
     return Features(
         values=values,
         names=tuple(names),

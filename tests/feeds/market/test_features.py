@@ -164,7 +164,7 @@ def test_leading_nan_is_unknown_until_an_asset_has_its_own_history() -> None:
 def test_halts_carry_prices_until_they_are_stale() -> None:
     bars = replace(BARS, tradable=BARS.tradable.copy())
     bars.tradable[100:130, 0] = False
-    fresh = fresh_bars(bars, 10)
+    fresh = fresh_bars(bars, 10.0)
     assert fresh[:, 1:].all()
     assert np.flatnonzero(~fresh[:, 0]).tolist() == list(range(110, 130))
 
