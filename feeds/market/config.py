@@ -1,11 +1,24 @@
 """Every setting of the market feed. The defaults are those of the embedded stocks."""
 
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 Fraction = NonNegativeFloat
+
+# Dates that an embedded set is known by; a setting that is given, even as null, stands.
+EMBEDDED_START = {"sp500": date(2000, 1, 1)}
+EMBEDDED_SPLITS = {"sp500": {"validation_from": date(2012, 1, 1), "test_from": date(2016, 1, 1)}}
 
 
 class Settings(BaseModel):
@@ -87,7 +100,7 @@ class MarketConfig(Settings):
     path: str = "sp500"  # a file, a folder, "sp500", "sp500-ohlcv" or "synthetic-…"
     columns: Columns = Columns()
     symbols: tuple[str, ...] = ()  # empty: all
-    start: date | None = None  # None: all, but 2000 for the embedded stocks
+    start: date | None = None  # None: all
     end: date | None = None
     policy: Literal["error", "clip", "quarantine"] = "error"  # what becomes of rows that break a rule
     max_jump: PositiveFloat = 5.0  # a close above this multiple (or below its inverse) of the one before breaks a rule
@@ -117,3 +130,15 @@ class MarketConfig(Settings):
     actions: Actions = Actions()
     reward: Reward = Reward()
     world_seed: int = 0  # of the synthetic worlds
+
+    @model_validator(mode="before")
+    @classmethod
+    def _dates_of_embedded_sets(cls, given: Any) -> Any:
+        """Fills in the dates of an embedded set where none are given: other data are split by fractions."""
+        if not isinstance(given, dict):
+            return given
+        path, splits = given.get("path", "sp500"), given.get("splits", {})
+        filled = {"start": EMBEDDED_START[path]} if path in EMBEDDED_START else {}
+        if path in EMBEDDED_SPLITS and isinstance(splits, dict):
+            filled["splits"] = EMBEDDED_SPLITS[path] | splits
+        return filled | given | {key: filled[key] for key in ("splits",) if key in filled}

@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
 from typing import Any
 
 import numpy as np
@@ -169,7 +168,7 @@ def _read_sp500(config: MarketConfig) -> tuple[Bars, CheckReport]:
         from skfolio.datasets import load_sp500_dataset
 
         prices = load_sp500_dataset()
-    config = config.model_copy(update={"start": config.start or date(2000, 1, 1), "columns": Columns()})
+    config = config.model_copy(update={"columns": Columns()})
     notes = (
         "survivors: 20 stocks chosen with hindsight; their equal weight beats the S&P 500 price index by about "
         "9.7 points a year by selection alone, so judge against equal weight of the same 20",
