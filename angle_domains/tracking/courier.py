@@ -21,6 +21,10 @@ _BYTES = 400_000  # of the journal, for one look at it
 _FINAL = {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE"}
 
 
+class NotYet(Exception):
+    """Something that must arrive first is still on its way."""
+
+
 @dataclass
 class _Batch:
     """Metric lines that go in one request, and the byte after them."""
@@ -132,7 +136,7 @@ class Courier:
             return {"mlflow.parentRunId": info.parent} if info.parent else {}
         parent = self._by_key(experiment, info.parent)
         if parent is None and self.wait_for_parent:
-            raise LookupError(f"the parent run {info.parent} is not in the store yet")
+            raise NotYet(f"the parent run {info.parent} is not in the store yet")
         return {"mlflow.parentRunId": parent.info.run_id} if parent else {}
 
     def _tags(self, tags: Mapping[str, str]) -> None:

@@ -102,7 +102,8 @@ class MlflowTracker:
             found["experiment"] = experiment_link(base, delivery.experiment_id)
         return found
 
-    def finish(self, status: Status = "FINISHED", *, patience: float = PATIENCE) -> None:
+    def finish(self, status: Status = "FINISHED", *, patience: float | None = None) -> None:
+        """As the protocol says; `patience` in seconds holds for a slow store, one that is away is given up sooner."""
         if self.writer is None or self._finished:
             return
         self._finished = True
@@ -110,7 +111,7 @@ class MlflowTracker:
             self.journal.append("metrics", step=step, values=values)
         dropped = {f"dropped.{reason}": str(count) for reason, count in self.gate.dropped.items()}
         self.journal.append("finish", status=status, tags=dropped)
-        if not self.writer.close(patience):
+        if not self.writer.close(PATIENCE[status] if patience is None else patience):
             why = self.problem or "the store is slow"
             _logger.warning(
                 "not all of the run has reached %s (%s): the rest is kept in %s and is sent at the next start",

@@ -6,13 +6,14 @@ import threading
 import time
 from collections.abc import Callable
 
-from angle_domains.tracking.courier import Courier
+from angle_domains.tracking.courier import Courier, NotYet
 from angle_domains.tracking.store import mask
 
 INTERVAL = 1.5  # seconds between requests
 LONGEST_WAIT = 15.0  # seconds between tries while the store is away
 _LAST_TRIES, _LAST_PAUSE = 3, 0.5  # at the end of a run
-PATIENCE = 10.0  # seconds that the end of a run waits for the last lines
+# Seconds that the end of a run waits for a store that is slow; a signal must be obeyed within ten.
+PATIENCE: dict[str, float] = {"FINISHED": 60.0, "FAILED": 60.0, "KILLED": 8.0}
 
 _logger = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ class Writer:
         self._first: Callable[[], object] | None = first
         self.problem = ""  # why the last try failed
         self._signal, self._contact, self._over = threading.Event(), threading.Event(), threading.Event()
-        self._closing = False
+        self._closing = self._told = False
         self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
 
     def start(self) -> None:
@@ -37,7 +38,7 @@ class Writer:
         self._contact.wait(seconds)
         return self.courier.delivery.run_id is not None
 
-    def close(self, patience: float = PATIENCE) -> bool:
+    def close(self, patience: float) -> bool:
         """Asks for a last delivery and waits for it; True where everything arrived."""
         self._closing = True
         self._signal.set()
@@ -65,11 +66,15 @@ class Writer:
         try:
             self.courier.deliver()
             self._greet()
+        except NotYet as error:
+            self.problem = str(error)
+            return self.interval
         except Exception as error:  # whatever it is, training must go on: it is told, and tried again
             self._tell(error)
             return min(max(pause, self.interval) * 2, LONGEST_WAIT)
-        if self.problem:
-            self.problem = ""
+        self.problem = ""
+        if self._told:
+            self._told = False
             _logger.warning("%s answers again: what was kept has been sent", self.courier.store.shown)
         return max(self.interval - (time.monotonic() - began), 0.05)
 
@@ -82,8 +87,9 @@ class Writer:
             gc.freeze()
 
     def _tell(self, error: Exception) -> None:
-        known, self.problem = self.problem, mask(f"{type(error).__name__}: {error}".splitlines()[0])[:300]
-        if not known:
+        self.problem = mask(f"{type(error).__name__}: {error}".splitlines()[0])[:300]
+        if not self._told:
+            self._told = True
             _logger.warning(
                 "%s does not take what is logged (%s); training goes on, the lines are kept in %s",
                 self.courier.store.shown,

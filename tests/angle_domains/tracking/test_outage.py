@@ -12,6 +12,8 @@ from angle_domains.tracking.store import connect
 from tests.angle_domains.tracking.conftest import Server
 from tests.angle_domains.tracking.worlds import eventually, get_run, history, opened, wired
 
+pytestmark = pytest.mark.xdist_group("mlflow-server")  # one server for all
+
 NOBODY = Store("http://127.0.0.1:9")  # the port for discarding; nothing listens
 
 

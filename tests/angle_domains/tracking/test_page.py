@@ -10,6 +10,12 @@ from tests.angle_domains.tracking.conftest import Server
 from tests.angle_domains.tracking.worlds import opened
 from tests.conftest_browser import browser_page
 
+pytestmark = pytest.mark.xdist_group("mlflow-server")  # one server for all
+
+# What the charts of the page draw; on canvases, so that there are no elements to count.
+DRAWN = """() => [...document.querySelectorAll('.js-plotly-plot')].flatMap(plot => plot.data || [])
+    .map(curve => ({type: curve.type || '', y: [...(curve.y || [])]}))"""
+
 
 def three_runs(server: Server) -> tuple[list[str], str, str]:
     """Ids of three seeds, their parent's name and their experiment."""
@@ -46,13 +52,17 @@ def test_the_links_show_charts_in_the_real_ui(server: Server, tmp_path: Path) ->
         assert page.get_by_text("test/sharpe", exact=True).count() >= 1
         page.screenshot(path=tmp_path / "comparison.png")
         page.get_by_role("tab", name="Scatter Plot").click()
-        page.locator(".js-plotly-plot path.point").nth(2).wait_for()
-        assert page.locator(".js-plotly-plot path.point").count() == 3  # one for each run
+        page.wait_for_function(f"({DRAWN})().some(curve => curve.type.startsWith('scatter'))")
+        (points,) = page.evaluate(DRAWN)
+        assert sorted(points["y"]) == pytest.approx([0.9, 1.9, 2.9])  # a point for each run
+        page.screenshot(path=tmp_path / "scatter.png")
 
         page.goto("about:blank")
         page.goto(experiment_link(base, experiment))
         page.get_by_text(f"{parent} (episode/return)").first.wait_for(timeout=60_000)
-        page.locator(".js-plotly-plot svg.main-svg path.js-line").first.wait_for(timeout=60_000)
+        page.wait_for_function(f"({DRAWN})().some(curve => curve.y.length == 10)", timeout=60_000)
+        curves = [curve["y"] for curve in page.evaluate(DRAWN)]
+        assert pytest.approx([step / 10 + 1 for step in range(10)]) in curves  # the mean of the seeds
         assert page.get_by_text(f"{parent} (test/sharpe_low)").count() == 1  # the interval stands beside the mean
         page.screenshot(path=tmp_path / "experiment.png")
     print(f"screenshots in {tmp_path}")
