@@ -20,7 +20,7 @@ def draw(excess: np.ndarray, seed: int = 0, count: int = 200) -> Resamples:
     return resample(np.log1p(excess), excess, periods=1.0, generator=np.random.default_rng(seed), count=count)
 
 
-def coverage(phi: float, sets: int = 200, length: int = 200) -> tuple[float, float]:
+def coverage(phi: float, sets: int = 150, length: int = 150) -> tuple[float, float]:
     """How often the intervals of a Sharpe ratio and of a difference hold the truth."""
     own = paired = 0
     for seed in range(sets):
@@ -42,9 +42,9 @@ def test_intervals_cover_the_truth(phi: float, least: float) -> None:
 
 
 def test_blocks_are_what_covers_dependent_returns(monkeypatch: pytest.MonkeyPatch) -> None:
-    with_blocks, _ = coverage(0.6, sets=60)
+    with_blocks, _ = coverage(0.6, sets=40)
     monkeypatch.setattr(bootstrap, "block_length", lambda series: 1.0)
-    without, _ = coverage(0.6, sets=60)
+    without, _ = coverage(0.6, sets=40)
     assert without < with_blocks - 0.1
 
 
