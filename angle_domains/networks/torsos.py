@@ -70,46 +70,48 @@ class WindowConv(nn.Module):
         return Features(self.layers(torch.cat([obs[..., : self.start], obs[..., self.stop :], read], -1)))
 
 
-class SetEncoder(nn.Module):
-    """Every asset through one encoder, with what concerns all assets added (Zaheer et al. 2017).
+class Pool(nn.Module):
+    """One code for a set: the mean of its items, or a mean weighted by a learned score of each."""
 
-    The assets then see one another once, through their pooled code. Permuting the assets of the observation permutes
-    `items` and leaves `whole` as it is.
+    def __init__(self, size: int, kind: str, generator: Generator) -> None:
+        super().__init__()
+        self.score = linear(size, 1, generator, gain=1.0) if kind == "attention" else None
+
+    def forward(self, items: Float[Tensor, "*b n e"]) -> Float[Tensor, "*b e"]:
+        if self.score is None:
+            return items.sum(-2) * (1.0 / items.shape[-2])  # the mean, whose gradient would divide every entry
+        return (torch.softmax(self.score(items), -2) * items).sum(-2)
+
+
+class SetEncoder(nn.Module):
+    """Every asset, with what concerns all assets, through one encoder (Zaheer et al. 2017).
+
+    In the last layer the assets see one another, through their pooled code. Permuting the assets of the observation
+    permutes `items` and leaves `whole` as it is.
     """
 
-    own: Tensor
-    context: Tensor
+    columns: Tensor  # [N · width] of the observation: what each asset's encoder reads
 
     def __init__(self, spec: FeedSpec, config: NetworkConfig, generator: Generator) -> None:
         super().__init__()
         own, context = _asset_columns(spec)
-        self.assets, width = len(own), len(own[0])
-        self.register_buffer("own", torch.tensor(own).flatten(), persistent=False)
-        self.register_buffer("context", torch.tensor(context, dtype=torch.long), persistent=False)
-        first, *others = config.hidden
-        self.read_own = linear(width, first, generator)
-        self.read_context = linear(len(context), first, generator, bias=False) if context else None
+        columns = torch.tensor([row + context for row in own])
+        self.assets, width = columns.shape
+        self.register_buffer("columns", columns.flatten(), persistent=False)
+        hidden, size = config.hidden[:-1] or config.hidden, config.hidden[-1]
+        self.layers = stack(width, hidden, config.activation, generator)
+        self.pool_code = Pool(hidden[-1], config.pooling, generator)
+        self.mix_item = linear(hidden[-1], size, generator)
+        self.mix_whole = linear(hidden[-1], size, generator, bias=False)
         self.activation = ACTIVATIONS[config.activation]()
-        self.layers = stack(first, tuple(others), config.activation, generator)
-        size = config.hidden[-1]
-        self.attention = linear(size, 1, generator, gain=1.0) if config.pooling == "attention" else None
-        self.mix_item = linear(size, size, generator)
-        self.mix_whole = linear(size, size, generator, bias=False)
+        self.pool = Pool(size, config.pooling, generator)
         self.whole_size = self.item_size = size
 
     def forward(self, obs: Float[Tensor, "*b d"]) -> Features:
-        own = obs.index_select(-1, self.own).unflatten(-1, (self.assets, -1))
-        hidden = self.read_own(own)
-        if self.read_context is not None:
-            hidden = hidden + self.read_context(obs.index_select(-1, self.context)).unsqueeze(-2)
-        items = self.layers(self.activation(hidden))
-        mixed = self.activation(self.mix_item(items) + self.mix_whole(self._pool(items)).unsqueeze(-2))
-        return Features(self._pool(mixed), mixed)
-
-    def _pool(self, items: Float[Tensor, "*b n e"]) -> Float[Tensor, "*b e"]:
-        if self.attention is None:
-            return items.mean(-2)
-        return (torch.softmax(self.attention(items), -2) * items).sum(-2)
+        code = self.layers(obs.index_select(-1, self.columns).unflatten(-1, (self.assets, -1)))
+        mixed = self.mix_item(code).add_(self.mix_whole(self.pool_code(code)).unsqueeze(-2))
+        items = self.activation(mixed)
+        return Features(self.pool(items), items)
 
 
 TORSOS: dict[str, type[MLP] | type[WindowConv] | type[SetEncoder]] = {
