@@ -6,22 +6,29 @@ from angle_domains.evaluation.bootstrap import LEVEL, Interval
 from angle_domains.evaluation.comparison import BENCHMARK, Comparison
 
 _CONVINCING = 0.95  # deflated Sharpe ratio from which luck is no likely explanation
+_NEGLIGIBLE = 0.01  # difference in Sharpe ratio that nobody can use, however sure it is
+
+
+def standing(over: Interval) -> str:
+    """ "better" or "worse" where the whole interval of a difference in Sharpe ratio is and matters, else "alike"."""
+    if not np.isfinite(over.low) or over.includes_zero or max(abs(over.low), abs(over.high)) < _NEGLIGIBLE:
+        return "alike"
+    return "better" if over.low > 0.0 else "worse"
 
 
 def sentence(comparison: Comparison) -> str:
     """Whether the agent's Sharpe ratio differs from that of equal weight, and whether the trials explain it."""
     over = comparison.difference("sharpe")
-    if over.includes_zero or not np.isfinite(over.low):
-        return (
-            f"No skill shown: the Sharpe ratio differs from that of {BENCHMARK} by {over.estimate:+.2f}, and the "
-            f"{LEVEL:.0%} interval of the difference, {bounds(over)}, includes zero."
-        )
-    word = "Better" if over.low > 0.0 else "Worse"
-    told = (
-        f"{word} than {BENCHMARK}: the Sharpe ratio is {'higher' if over.low > 0.0 else 'lower'} by "
-        f"{abs(over.estimate):.2f}, {LEVEL:.0%} interval of the difference {bounds(over)}."
-    )
-    return f"{told} {_luck(comparison)}" if over.low > 0.0 and comparison.trials else told
+    stands = standing(over)
+    interval = f"the {LEVEL:.0%} interval of the difference"
+    if stands == "alike" and max(abs(over.low), abs(over.high)) < _NEGLIGIBLE:
+        return f"No skill shown: the Sharpe ratio differs from that of {BENCHMARK} by less than {_NEGLIGIBLE}."
+    if stands == "alike":
+        by = f"differs from that of {BENCHMARK} by {over.estimate:+z.2f}"
+        return f"No skill shown: the Sharpe ratio {by}, and {interval}, {bounds(over)}, includes zero."
+    by = f"{'higher' if stands == 'better' else 'lower'} by {abs(over.estimate):.2f}"
+    told = f"{stands.capitalize()} than {BENCHMARK}: the Sharpe ratio is {by}, {interval} is {bounds(over)}."
+    return f"{told} {_luck(comparison)}" if stands == "better" and comparison.trials else told
 
 
 def _luck(comparison: Comparison) -> str:
@@ -50,12 +57,12 @@ def table(comparison: Comparison) -> tuple[str, ...]:
 def _row(comparison: Comparison, name: str, width: int) -> str:
     found = comparison.measures[comparison.names.index(name)]
     return (
-        f"{name:<{width}}  {found['sharpe']:>6.2f}  {bounds(comparison.interval('sharpe', name)):>14}  "
-        f"{found['cagr']:>+7.1%}  {found['max_drawdown']:>7.1%}  {found['turnover']:>10.2f}"
+        f"{name:<{width}}  {found['sharpe']:>z6.2f}  {bounds(comparison.interval('sharpe', name)):>14}  "
+        f"{found['cagr']:>+z7.1%}  {found['max_drawdown']:>7.1%}  {found['turnover']:>10.2f}"
     )
 
 
-def bounds(interval: Interval, form: str = ".2f") -> str:
+def bounds(interval: Interval, form: str = "z.2f") -> str:
     """ "[low, high]"."""
     return f"[{interval.low:{form}}, {interval.high:{form}}]"
 

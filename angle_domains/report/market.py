@@ -11,7 +11,7 @@ from angle_domains.evaluation import Verdict
 from angle_domains.evaluation.bootstrap import LEVEL
 from angle_domains.evaluation.comparison import BENCHMARK, Comparison
 from angle_domains.evaluation.skill import lucky_sharpe
-from angle_domains.evaluation.words import bounds, count, sentence
+from angle_domains.evaluation.words import bounds, count, sentence, standing
 from angle_domains.report import RunSummary, figures
 from angle_domains.report.page import definitions, flatten, forest, paragraph, section, tiles, typeset, write_page
 from angle_domains.report.scales import linear
@@ -46,8 +46,7 @@ def write_report(verdict: Verdict, run: RunSummary, path: Path) -> Path:
 
 def headline(comparison: Comparison, run: RunSummary) -> str:
     """Name, dates and source; the verdict in words; what a reader must know of the data."""
-    over = comparison.difference("sharpe")
-    style = "" if over.includes_zero or np.isnan(over.low) else "better" if over.low > 0.0 else "worse"
+    style = standing(comparison.difference("sharpe"))
     seeds = f" · seed{'s' * (len(run.seeds) != 1)} {', '.join(map(str, run.seeds))}" if run.seeds else ""
     notes = "".join(f"<li>{escape(note)}</li>" for note in _notes(comparison))
     return (
@@ -72,7 +71,7 @@ def key_numbers(comparison: Comparison) -> str:
     return tiles(
         [
             ("Sharpe ratio", f"{own['sharpe']:.2f}", bounds(comparison.interval("sharpe", names[0]))),
-            (f"Less {BENCHMARK}", f"{over.estimate:+.2f}", bounds(over, "+.2f")),
+            (f"Less {BENCHMARK}", f"{over.estimate:+z.2f}", bounds(over, "+z.2f")),
             ("CAGR", _percent(own["cagr"]), f"{BENCHMARK} {_percent(benchmark['cagr'])}"),
             ("Maximum drawdown", _percent(own["max_drawdown"]), f"{BENCHMARK} {_percent(benchmark['max_drawdown'])}"),
             ("Turnover a year", f"{own['turnover']:.1f}×", f"costs {own['cost_drag']:.2%} a year"),
@@ -85,8 +84,8 @@ def differences(comparison: Comparison, agent: str) -> str:
     """Paired differences to every baseline, Sharpe ratio and growth."""
     parts = []
     for measure, title, form, beside in (
-        ("sharpe", "Sharpe ratio", ".1f", "+.2f"),
-        ("cagr", "CAGR", ".0%", "+.1%"),
+        ("sharpe", "Sharpe ratio", ".1f", "+z.2f"),
+        ("cagr", "CAGR", ".0%", "+z.1%"),
     ):
         found = {name: comparison.difference(measure, name) for name in comparison.names[1:]}
         reach = np.array([[row.low, row.high] for row in found.values()])

@@ -12,25 +12,25 @@ from angle_domains.evaluation.words import bounds
 from angle_domains.report.page import Cell, Row, table
 
 _MEASURES = (  # key, name, form; the bootstrapped ones show their interval
-    ("sharpe", "Sharpe ratio", ".2f"),
-    ("cagr", "CAGR", ".1%"),
-    ("volatility", "Volatility, annual", ".1%"),
-    ("sortino", "Sortino ratio", ".2f"),
-    ("calmar", "Calmar ratio", ".2f"),
-    ("max_drawdown", "Maximum drawdown", ".1%"),
-    ("drawdown_years", "Longest drawdown, years", ".1f"),
-    ("value_at_risk", "Value at risk 95%, one bar", ".2%"),
-    ("cvar", "Expected shortfall 95%, one bar", ".2%"),
-    ("hit_rate", "Bars with a gain", ".1%"),
-    ("beta", "Beta to equal weight", ".2f"),
-    ("alpha", "Alpha to equal weight, annual", ".1%"),
-    ("exposure", "Exposure (gross weight)", ".0%"),
-    ("herfindahl", "Concentration (Herfindahl)", ".3f"),
-    ("turnover", "Turnover a year, × wealth", ".2f"),
-    ("cost_drag", "Cost drag on CAGR", ".2%"),
-    ("projected", "Decisions projected", ".1%"),
-    ("psr", "Probabilistic Sharpe ratio", ".2f"),
-    ("dsr", "Deflated Sharpe ratio", ".2f"),
+    ("sharpe", "Sharpe ratio", "z.2f"),
+    ("cagr", "CAGR", "z.1%"),
+    ("volatility", "Volatility, annual", "z.1%"),
+    ("sortino", "Sortino ratio", "z.2f"),
+    ("calmar", "Calmar ratio", "z.2f"),
+    ("max_drawdown", "Maximum drawdown", "z.1%"),
+    ("drawdown_years", "Longest drawdown, years", "z.1f"),
+    ("value_at_risk", "Value at risk 95%, one bar", "z.2%"),
+    ("cvar", "Expected shortfall 95%, one bar", "z.2%"),
+    ("hit_rate", "Bars with a gain", "z.1%"),
+    ("beta", "Beta to equal weight", "z.2f"),
+    ("alpha", "Alpha to equal weight, annual", "z.1%"),
+    ("exposure", "Exposure (gross weight)", "z.0%"),
+    ("herfindahl", "Concentration (Herfindahl)", "z.3f"),
+    ("turnover", "Turnover a year, × wealth", "z.2f"),
+    ("cost_drag", "Cost drag on CAGR", "z.2%"),
+    ("projected", "Decisions projected", "z.1%"),
+    ("psr", "Probabilistic Sharpe ratio", "z.2f"),
+    ("dsr", "Deflated Sharpe ratio", "z.2f"),
 )
 _AGENT_ALONE = ("projected", "dsr")  # a baseline is no trial, and asks for nothing infeasible
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -63,9 +63,9 @@ def years_table(comparison: Comparison, labels: Sequence[str]) -> str:
         rows.append(
             [
                 Cell(str(year), f"{inside.sum():,} bars"),
-                *(written(values[i], ".1%") for values in found),
-                written(found[0][i] - found[benchmark][i], "+.1%"),
-                written(float(deepest), ".1%"),
+                *(written(values[i], "z.1%") for values in found),
+                written(found[0][i] - found[benchmark][i], "+z.1%"),
+                written(float(deepest), "z.1%"),
             ]
         )
     return table(["", *labels, f"{labels[0]} less {BENCHMARK}", f"max drawdown of {labels[0]}"], rows)
@@ -80,7 +80,7 @@ def months_table(path: PortfolioPath) -> str:
     rows: list[Row] = []
     for year, total in zip(years, whole, strict=True):
         cells = [_heat(value.get(f"{year}-{month:02d}"), most) for month in range(1, 13)]
-        rows.append([str(year), *cells, Cell(written(total, ".1%"))])
+        rows.append([str(year), *cells, Cell(written(total, "z.1%"))])
     return table(["", *_MONTHS, "year"], rows, own=-1, style="heat")
 
 
@@ -89,7 +89,7 @@ def _heat(gain: float | None, most: float) -> Cell:
         return Cell("")
     strength = min(1.0, abs(gain) / most) * 0.55
     colour = "gain" if gain >= 0.0 else "loss"
-    return Cell(written(gain, ".1%"), attributes=f' style="background:rgba(var(--{colour}),{strength:.2f})"')
+    return Cell(written(gain, "z.1%"), attributes=f' style="background:rgba(var(--{colour}),{strength:.2f})"')
 
 
 def compounded(
@@ -101,8 +101,5 @@ def compounded(
 
 
 def written(value: float, form: str) -> str:
-    """The number, or a dash where it does not exist; never a negative zero."""
-    if not np.isfinite(value):
-        return "–"
-    text = f"{value:{form}}"
-    return text.lstrip("-") if not any(digit in text for digit in "123456789") else text
+    """The number, or a dash where it does not exist."""
+    return f"{value:{form}}" if np.isfinite(value) else "–"

@@ -110,7 +110,7 @@ def test_equal_weight_itself_shows_no_skill(feed: MarketFeed) -> None:
     verdict = judge(feed, fixed(1 / 3, 1 / 3, 1 / 3), split="test", trials=1)
     assert verdict.metrics["excess_sharpe"] == pytest.approx(0.0, abs=1e-4)
     assert verdict.lines[-1].startswith("No skill shown")
-    assert "includes zero" in verdict.lines[-1]
+    assert "less than 0.01" in verdict.lines[-1]
 
 
 def test_skill_is_said_and_so_is_its_lack() -> None:
@@ -138,6 +138,10 @@ def test_words_for_an_interval_that_touches_zero(verdict: Verdict, monkeypatch: 
     assert "by +0.40" in sentence(verdict.detail)
     monkeypatch.setattr(Comparison, "difference", lambda self, measure, other="": Interval(0.4, 0.01, 0.9, 0.99))
     assert sentence(verdict.detail).startswith("Better")
+    monkeypatch.setattr(Comparison, "difference", lambda self, measure, other="": Interval(-0.004, -0.006, -0.002, 0.0))
+    assert sentence(verdict.detail).endswith("differs from that of equal weight by less than 0.01.")
+    monkeypatch.setattr(Comparison, "difference", lambda self, measure, other="": Interval(-0.1, -0.3, -0.004, 0.0))
+    assert sentence(verdict.detail).startswith("Worse than equal weight: the Sharpe ratio is lower by 0.10, the 95%")
     missing = Interval(0.4, float("nan"), float("nan"), float("nan"))
     monkeypatch.setattr(Comparison, "difference", lambda self, measure, other="": missing)
     assert sentence(verdict.detail).startswith("No skill shown")
