@@ -45,7 +45,8 @@ def compare(
     yield from capture.get().rstrip("\n").split("\n")
     page = write_page(table, root / f"compare-{time.strftime('%Y%m%d-%H%M%S')}.html")
     yield f"page: {page.absolute()}"
-    yield f"MLflow's comparison (while `angle-domains ui` runs): {table.link}"
+    when = "" if store.database is None else " (while `angle-domains ui` runs)"
+    yield f"MLflow's comparison{when}: {table.link}"
 
 
 def terminal_table(table: RunTable) -> "Table":

@@ -7,7 +7,8 @@ from statistics import fmean, stdev
 
 from angle_domains.tracking.base import Status, Tracker
 from angle_domains.tracking.gate import MAX_KEYS
-from angle_domains.tracking.journal import read_points
+from angle_domains.tracking.journal import Journal, read_points
+from angle_domains.tracking.links import compare_link, ui_base
 
 LEVEL = 0.95
 # Keys with an interval, as far as 40 keys go; of all others the parent shows the mean.
@@ -38,7 +39,8 @@ def finish_parent(parent: Tracker, children: Sequence[Path], status: Status = "F
     for step in sorted(by_step):
         parent.log(by_step[step], step)
     parent.finish(status)
-    return _told({key: points[max(points)] for key, points in curves.items()}, len(seeds))
+    newest = {key: points[max(points)] for key, points in curves.items()}
+    return (*_told(newest, len(seeds)), *_comparison(children))
 
 
 def aggregate(seeds: Sequence[Curves]) -> dict[str, dict[int, float]]:
@@ -69,6 +71,16 @@ def _told(newest: Mapping[str, float], count: int) -> tuple[str, ...]:
         interval = f" [{bounds[0]:.4g}, {bounds[1]:.4g}]" if bounds else ""
         lines.append(f"{key}: {newest[key]:.4g}{interval}, mean of {count} seeds")
     return tuple(lines)
+
+
+def _comparison(children: Sequence[Path]) -> tuple[str, ...]:
+    """The link to MLflow's comparison of the seeds; none where fewer than two have arrived in the store."""
+    known = [journal.load() for folder in children if (journal := Journal(folder)).exists]
+    runs = [delivery.run_id for delivery in known if delivery.run_id]
+    experiments = dict.fromkeys(delivery.experiment_id for delivery in known if delivery.experiment_id)
+    if len(runs) < 2:
+        return ()
+    return (f"comparison: {compare_link(ui_base(known[0].uri), runs, list(experiments))}",)
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float]:

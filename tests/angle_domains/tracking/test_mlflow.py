@@ -73,6 +73,7 @@ def test_children_stand_under_a_parent_that_carries_means_and_intervals(runs: Pa
     assert history(parent, "test/sharpe") == [(22, 1.0)]
     assert get_run(parent).data.tags["angle.role"] == "parent"
     assert "test/sharpe: 1 [-1.484, 3.484], mean of 3 seeds" in lines
+    assert lines[-1].startswith("comparison: http://127.0.0.1:5000/#/compare-runs?runs=")
 
 
 @pytest.mark.parametrize("name", ["../x", "a/../../b", "..\\x", "/etc", "a\x00b", "", " ", "x" * 251])
