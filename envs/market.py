@@ -36,9 +36,9 @@ def make_market_vector(
 
 
 def _feed(settings: dict[str, Any], bars: Bars | None) -> MarketFeed:
-    config = _config(settings)
     if bars is not None:
-        return MarketFeed(config, bars=bars)
+        return MarketFeed(_config({"path": bars.source or "bars", **settings}), bars=bars)
+    config = _config(settings)
     # a file may change between two environments; what is built in does not, and a feed holds nothing of its streams
     return MarketFeed(config) if Path(config.path).exists() else _built_in(config)
 

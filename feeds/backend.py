@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import array_api_compat.numpy
@@ -23,6 +23,8 @@ class Backend:
     xp: Any  # the array namespace
     rows: Callable[[Array, Array], Array]  # table [T, ...], index [B] -> [B, ...]
     row_sum: Callable[[Array], Array]  # [B, N] -> [B]; a row's sum does not depend on how many rows there are
+    count: Callable[[Array], Any]  # how many entries are true
+    copy: Callable[[Array], Array]
     put: Callable[[Any], Array]  # values as an array of this library, shared where they are one already
     to_float: Callable[[Array], Array]  # a float64 copy
     device: Any = None
@@ -38,8 +40,10 @@ def backend(name: str) -> Backend:
             name=name,
             xp=array_api_compat.numpy,
             rows=lambda table, index: table.take(index, 0),
-            # einsum adds each row by itself: a BLAS product rounds differently for other numbers of rows or threads
-            row_sum=partial(np.einsum, "bn->b"),
+            # one scalar product a row: a matrix product rounds differently for other numbers of rows or threads
+            row_sum=lambda values: np.vecdot(values, _ones(values.shape[1])),
+            count=np.count_nonzero,
+            copy=np.ndarray.copy,
             put=np.asarray,
             to_float=lambda array: array.astype(np.float64),
             device="cpu",
@@ -61,6 +65,8 @@ def _torch_backend(name: str) -> Backend:
         xp=xp,
         rows=lambda table, index: table.index_select(0, index),
         row_sum=lambda values: values.sum(1),
+        count=torch.count_nonzero,
+        copy=torch.clone,
         put=partial(torch.as_tensor, device=device),
         to_float=lambda array: array.to(torch.float64, copy=True),
         device=device,
@@ -70,3 +76,8 @@ def _torch_backend(name: str) -> Backend:
 def to_numpy(array: Array) -> np.ndarray:
     """The array on the CPU, as NumPy."""
     return array if isinstance(array, np.ndarray) else array.detach().cpu().numpy()
+
+
+@cache
+def _ones(length: int) -> np.ndarray:
+    return np.ones(length)

@@ -34,7 +34,9 @@ def random_closes(length: int = 200, assets: int = 4, seed: int = 0, volatility:
 def market(close: Any = None, *, panels: dict[str, Any] | None = None, **settings: Any) -> MarketFeed:
     """A feed on these closes, else on random ones; one short feature, so that almost every bar can be used."""
     bars = bars_of(random_closes() if close is None else close, **(panels or {}))
-    return MarketFeed(MarketConfig(**{"features": ("log_return_1",), "splits": SPLITS, **settings}), bars=bars)
+    return MarketFeed(
+        MarketConfig(**{"path": "a test", "features": ("log_return_1",), "splits": SPLITS, **settings}), bars=bars
+    )
 
 
 def whole(feed: MarketFeed) -> MarketFeed:

@@ -4,7 +4,6 @@ A portfolio is what its assets are worth (`assets` [B, N], currency, negative wh
 their sum by definition, so that nothing is gained or lost but price moves, interest and costs.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -98,14 +97,24 @@ def portfolio_step(terms: Terms, portfolio: Portfolio, targets: Array, bar: Bar,
         return traded
     stays = None if early else bar.stays
     portfolio = drift(terms, traded.portfolio, bar.after, stays, financed=terms.financed and not early)
-    wealth = worth(terms, portfolio)
+    wealth = solvent(terms, worth(terms, portfolio))
     return Traded(portfolio, wealth, traded.before_costs, traded.notional, traded.cost)
 
 
 def worth(terms: Terms, portfolio: Portfolio) -> Array:
-    """`[B]` currency; FeedError, which names the stream, where it is not a positive finite number."""
-    wealth = portfolio.cash + terms.backend.row_sum(portfolio.assets)
-    return _solvent(wealth)
+    """`[B]` currency."""
+    return portfolio.cash + terms.backend.row_sum(portfolio.assets)
+
+
+def solvent(terms: Terms, wealth: Array) -> Array:
+    """The same wealth `[B]`; FeedError, which names the stream, where it is not a positive number."""
+    if terms.backend.count(wealth > 0.0) == wealth.shape[0]:
+        return wealth
+    stream, left = next((i, w) for i, w in enumerate(wealth.tolist()) if not w > 0.0)
+    raise FeedError(
+        f"stream {stream}: wealth is {left:.6g} after a loss larger than the wealth before it; "
+        "lower feed.actions.gross_cap or check the prices"
+    )
 
 
 def drift(
@@ -139,26 +148,27 @@ def interest(terms: Terms, portfolio: Portfolio) -> Array:
 def trade(terms: Terms, portfolio: Portfolio, targets: Array, bar: Bar, kept: Array | None) -> Traded:
     """Orders that reach the targets as fractions of the wealth left *after* their own costs.
 
-    That wealth is mu times the wealth before, with mu = 1 - cost(mu): solved by fixed-point iteration. The orders of
-    the last iterate are charged exactly what they cost, and what it lacks in precision stays in cash.
+    What is left is solved for by fixed-point iteration: from what is left after the orders of one iterate follow those
+    of the next. The last orders are charged exactly what they cost, and what they lack in precision stays in cash.
     """
     xp, row_sum = terms.backend.xp, terms.backend.row_sum
     assets = portfolio.assets
     wealth = worth(terms, portfolio)
-    wanted = targets * wealth[:, None]
     carried = None
     if bar.fills is not None or kept is not None:
-        wanted, carried = _within_caps(terms, assets, wealth, wanted, _free(bar.fills, kept))
-    held = wanted if carried is None else wanted + carried
+        targets, carried = _within_caps(terms, assets, solvent(terms, wealth), targets, _free(bar.fills, kept))
+    held = targets * wealth[:, None]
+    if carried is not None:
+        held += carried
     order = held - assets
     cost, notional = charge(terms, xp.abs(order, out=order), wealth, bar)
     for _ in range(terms.rounds - 1):
-        held = wanted * (1.0 - cost / wealth)[:, None]
+        held = targets * (wealth - cost)[:, None]
         if carried is not None:
             held += carried
         xp.subtract(held, assets, out=order)  # a fresh array for each of these would cost as much as the arithmetic
         cost, notional = charge(terms, xp.abs(order, out=order), wealth, bar)
-    left = _solvent(wealth - cost)
+    left = solvent(terms, wealth - cost)
     return Traded(Portfolio(held, left - row_sum(held)), left, wealth, notional, cost)
 
 
@@ -186,30 +196,19 @@ def _free(fills: Array | None, kept: Array | None) -> Array:
     return 1.0 - kept if fills is None else fills * (1.0 - kept)
 
 
-def _within_caps(terms: Terms, assets: Array, wealth: Array, wanted: Array, free: Array) -> tuple[Array, Array]:
+def _within_caps(terms: Terms, assets: Array, wealth: Array, targets: Array, free: Array) -> tuple[Array, Array]:
     """Targets of free assets, shrunk to the room that the carried positions leave, and the carried positions."""
     xp, row_sum = terms.backend.xp, terms.backend.row_sum
-    carried = assets * (1.0 - free)
-    wanted = wanted * free
-    gross, net = row_sum(xp.abs(wanted)), row_sum(wanted)
-    gross_room = xp.maximum(terms.gross_cap * wealth - row_sum(xp.abs(carried)), 0.0)
+    carried, targets = assets * (1.0 - free), targets * free
+    shares = carried / wealth[:, None]
+    gross, net = row_sum(xp.abs(targets)), row_sum(targets)
+    gross_room = xp.maximum(terms.gross_cap - row_sum(xp.abs(shares)), 0.0)
     # the side of the net cap that the targets move towards; carried positions may stand beyond it already
-    net_room = xp.maximum(terms.net_cap * wealth - xp.sign(net) * row_sum(carried), 0.0)
+    net_room = xp.maximum(terms.net_cap - xp.sign(net) * row_sum(shares), 0.0)
     scale = xp.minimum(_share(xp, gross_room, gross), _share(xp, net_room, xp.abs(net)))
-    return wanted * scale[:, None], carried
+    return targets * scale[:, None], carried
 
 
 def _share(xp: Any, room: Array, wanted: Array) -> Array:
     """`[B]`: which share of what is wanted fits the room, exactly 1 where all of it does but for rounding."""
     return xp.where(wanted > room * (1.0 + 1e-9), room / xp.maximum(wanted, 1e-30), 1.0)
-
-
-def _solvent(wealth: Array) -> Array:
-    """The same wealth `[B]`, checked."""
-    if float(wealth.min()) > 0.0 and float(wealth.max()) < math.inf:
-        return wealth
-    stream, left = next((i, w) for i, w in enumerate(wealth.tolist()) if not 0.0 < w < math.inf)
-    raise FeedError(
-        f"stream {stream}: wealth is {left:.6g} after a loss larger than the wealth before it; "
-        "lower feed.actions.gross_cap or check the prices"
-    )

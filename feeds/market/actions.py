@@ -64,9 +64,10 @@ def _long_only(cap: float, backend: Backend, action: Array) -> tuple[Array, Arra
     xp = backend.xp
     weights = backend.to_float(action)
     total = backend.row_sum(weights)
-    # the common case, a point of the simplex, needs no repair; not-a-number fails both comparisons
-    if float(weights.min()) >= 0.0 and float(total.max()) <= cap:
-        return weights, total > cap
+    above = total > cap
+    # the common case, a point of the simplex, needs no repair; not-a-number fails the first comparison
+    if backend.count(weights >= 0.0) == weights.shape[0] * weights.shape[1] and not backend.count(above):
+        return weights, above
     _refuse_not_finite(xp, weights, total)
     weights = xp.maximum(weights, 0.0, out=weights)
     kept = backend.row_sum(weights)

@@ -15,7 +15,7 @@ from feeds import random
 from feeds.backend import Backend, backend
 from feeds.base import FeedSpec, Step
 from feeds.errors import FeedError, nearest
-from feeds.market.accounting import Portfolio, drift, make_terms, portfolio_step, worth
+from feeds.market.accounting import Portfolio, drift, make_terms, portfolio_step, solvent, worth
 from feeds.market.actions import action_space, is_simplex, make_decoder
 from feeds.market.bars import Bars
 from feeds.market.config import MarketConfig
@@ -97,7 +97,7 @@ class MarketFeed:
     def step(self, state: MarketState, action: Array) -> tuple[MarketState, Step]:
         """Trades towards the action's weights. FeedError, which names the stream, where it is not a number."""
         action = self.backend.put(action)
-        stale = bool(state.over.any())
+        stale = bool(self.backend.count(state.over))
         if stale:
             over = state.over.reshape(-1, *[1] * (action.ndim - 1))
             action = self.backend.xp.where(over, self.backend.xp.zeros_like(action), action)
@@ -127,11 +127,11 @@ class MarketFeed:
         traded = portfolio_step(self._terms, Portfolio(state.assets, state.cash), targets, bar, kept)
         spent = traded.cost / traded.before_costs
         log_return = xp.log(traded.wealth / state.wealth)
-        returns, gross_returns = log_return[:, None], (log_return - xp.log(1.0 - spent))[:, None]
+        returns, gross_returns = log_return[:, None], (log_return - xp.log1p(-spent))[:, None]
         portfolio = traded.portfolio
         moved = MarketState(
             bar=ahead,
-            end=state.end + 0,
+            end=self.backend.copy(state.end),
             over=state.over,
             assets=portfolio.assets,
             cash=portfolio.cash,
@@ -145,13 +145,13 @@ class MarketFeed:
             returns, gross_returns = xp.concat([returns, *later], axis=1), xp.concat([gross_returns, *later], axis=1)
             log_return = self.backend.row_sum(returns)
         info = {
-            "wealth": moved.wealth + 0.0,
+            "wealth": self.backend.copy(moved.wealth),
             "log_return": returns,
             "gross_log_return": gross_returns,
             "turnover": traded.notional / traded.before_costs,
             "cost": spent,
             "projected": projected,
-            "bar": moved.bar + 0,
+            "bar": self.backend.copy(moved.bar),
         }
         return self._finish(state, moved, log_return, info)
 
@@ -166,10 +166,11 @@ class MarketFeed:
         terminated = state.wealth <= self._ruin
         over = terminated | (state.bar >= state.end)
         info["weights"] = weights = state.assets * share[:, None]
-        info["ruined"] = terminated | False
+        info["ruined"] = self.backend.copy(terminated)
         pending = state.tranches.sum(1) / config.holding if config.holding > 1 else None
         observation = self._observer.look(state.bar, weights, state.cash * share, drawdown, pending)
-        state = MarketState(*state[:2], over, *state[3:8], moments)
+        bar, end, _, assets, cash, wealth, peak, tranches, _ = state
+        state = MarketState(bar, end, over, assets, cash, wealth, peak, tranches, moments)
         return state, Step(observation, reward, terminated, over ^ terminated, info)
 
     def _coast(self, state: MarketState) -> tuple[MarketState, list[Array]]:
@@ -185,7 +186,7 @@ class MarketFeed:
             )
             assets = xp.where(moving[:, None], drifted.assets, state.assets)
             cash = xp.where(moving, drifted.cash, state.cash)
-            wealth = xp.where(moving, worth(terms, Portfolio(assets, cash)), state.wealth)
+            wealth = solvent(terms, xp.where(moving, worth(terms, Portfolio(assets, cash)), state.wealth))
             returns.append(xp.log(wealth / state.wealth)[:, None])
             peak = xp.maximum(state.peak, wealth)
             state = state._replace(bar=ahead, assets=assets, cash=cash, wealth=wealth, peak=peak)

@@ -31,12 +31,14 @@ def num_moments(settings: Reward) -> int:
 def make_rewarder(settings: Reward, backend: Backend) -> Rewarder:
     """The reward of a feed, penalties taken off where there are any."""
     xp = backend.xp
+    if settings.kind == "log_wealth" and not (settings.drawdown_penalty or settings.turnover_penalty):
+        return lambda outcome, moments: (backend.copy(outcome.log_return), moments)  # infos hold the original
 
     def reward(outcome: Outcome, moments: Array) -> tuple[Array, Array]:
         if settings.kind == "differential_sharpe":
             value, moments = differential_sharpe(xp, outcome.log_return, moments, settings.sharpe_decay)
         else:
-            value = outcome.log_return + 0.0  # a copy: infos hold the original
+            value = outcome.log_return
         if settings.drawdown_penalty:
             growth = xp.maximum(outcome.drawdown - outcome.drawdown_before, 0.0)
             value = value - settings.drawdown_penalty * growth

@@ -200,7 +200,7 @@ def test_a_total_loss_is_an_error_not_a_logarithm_of_nothing() -> None:
 def test_a_relative_that_is_not_a_number_is_an_error() -> None:
     held = Portfolio(np.array([[1_000.0]]), np.array([0.0]))
     for bad in (np.nan, np.inf):
-        with pytest.raises(FeedError, match="stream 0: wealth is (nan|inf)"):
+        with np.errstate(invalid="ignore"), pytest.raises(FeedError, match="stream 0: wealth is nan"):
             portfolio_step(terms(**FREE), held, np.zeros((1, 1)), Bar(np.array([[bad]]), *[None] * 5))
 
 
