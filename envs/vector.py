@@ -57,6 +57,7 @@ class FeedVectorEnv(VectorEnv[Any, Any, Any]):
 
         With a seed the streams start over at their first episode; without one each goes on to its next.
         """
+        seed = int(seed) if isinstance(seed, np.integer) else seed
         super().reset(seed=seed if isinstance(seed, int) else None)
         mask = self._reset_mask(options)
         self._reseed(seed, mask)

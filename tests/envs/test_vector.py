@@ -82,17 +82,22 @@ def test_it_is_what_gymnasium_makes_of_single_environments(kind: str, mode: Auto
     assert ended >= 2 * STREAMS
 
 
+GPU = pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here"))
+
+
 @pytest.mark.parametrize("mode", MODES)
-def test_torch_streams_are_the_same(mode: AutoresetMode) -> None:
+@pytest.mark.parametrize("device", ["torch", GPU])
+def test_torch_streams_are_the_same(device: str, mode: AutoresetMode) -> None:
     feed = feed_of()
-    numpy_env, torch_env = (FeedVectorEnv(feed, STREAMS, autoreset_mode=mode, device=d) for d in ("cpu", "torch"))
+    numpy_env, torch_env = (FeedVectorEnv(feed, STREAMS, autoreset_mode=mode, device=d) for d in ("cpu", device))
     first, _ = numpy_env.reset(seed=2)
     second, _ = torch_env.reset(seed=2)
     assert isinstance(second, torch.Tensor)
-    np.testing.assert_allclose(first, second.numpy(), atol=1e-6)
+    assert second.device.type == ("cuda" if device == "cuda" else "cpu")
+    np.testing.assert_allclose(first, to_numpy(second), atol=1e-6)
     for seed in range(30):
         action = actions(numpy_env, seed)
-        one, other = numpy_env.step(action), torch_env.step(torch.from_numpy(action))
+        one, other = numpy_env.step(action), torch_env.step(torch.from_numpy(action).to(second.device))
         np.testing.assert_allclose(one[0], to_numpy(other[0]), rtol=1e-6, atol=1e-6)
         np.testing.assert_allclose(one[1], to_numpy(other[1]), atol=1e-12)
         for mine, reference in zip(one[2:4], other[2:4], strict=True):

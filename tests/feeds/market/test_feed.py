@@ -1,4 +1,4 @@
-"""The clock, the episodes and the traps of a market feed."""
+"""States, episodes and observations of a market feed."""
 
 from dataclasses import replace
 from typing import Any
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from feeds.backend import to_numpy
 from feeds.errors import FeedError
 from feeds.market.feed import MarketFeed
-from tests.universe import FREE, SPLITS, bars_of, market, play, random_closes, rewards, whole
+from tests.universe import FREE, SPLITS, bars_of, market, play, random_closes
 
 SHORTING: dict[str, Any] = {"long_only": False, "gross_cap": 1.5, "net_cap": 1.0}
 KINDS: list[dict[str, Any]] = [
@@ -37,36 +37,6 @@ def opened(length: int = 200) -> dict[str, Any]:
     return {"open": close * np.exp(np.random.default_rng(7).normal(0, 0.01, close.shape)), "volume": close * 1e4}
 
 
-def test_the_clock_decides_at_a_close_and_fills_at_the_next() -> None:
-    """The price jumps from bar 6 to 7 alone. Whoever decides at 4 holds it through the jump, whoever at 6 does not."""
-    close = np.full(40, 100.0)
-    close[7:] = 150.0
-    gains = {}
-    for decided in range(3, 8):
-        tape = play(whole(market(close, costs=FREE)), lambda bar, step, at=decided: [1.0 if bar >= at else 0.0])
-        gains[decided] = rewards(tape).sum()
-    assert gains == pytest.approx({3: np.log(1.5), 4: np.log(1.5), 5: np.log(1.5), 6: 0.0, 7: 0.0})
-
-
-def test_filling_at_the_same_close_is_one_bar_earlier() -> None:
-    close = np.full(40, 100.0)
-    close[7:] = 150.0
-    for decided, gain in ((6, np.log(1.5)), (7, 0.0)):
-        feed = whole(market(close, costs=FREE, fill="same_close"))
-        tape = play(feed, lambda bar, step, at=decided: [1.0 if bar >= at else 0.0])
-        assert rewards(tape).sum() == pytest.approx(gain)
-
-
-def test_an_open_is_where_orders_fill() -> None:
-    """Bar 7 opens at 120 and closes at 150: an order of bar 6 earns 150/120 of it."""
-    close = np.full(40, 100.0)
-    close[7:] = 150.0
-    start = close.copy()
-    start[7] = 120.0
-    feed = whole(market(close, costs=FREE, panels={"open": start[:, None]}))
-    assert rewards(play(feed, lambda bar, step: [1.0 if bar >= 6 else 0.0])).sum() == pytest.approx(np.log(150 / 120))
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_rewards_sum_to_the_log_of_final_wealth(kind: dict[str, Any]) -> None:
     feed = market(panels=opened(), **kind)
@@ -79,16 +49,6 @@ def test_rewards_sum_to_the_log_of_final_wealth(kind: dict[str, Any]) -> None:
             break
     np.testing.assert_allclose(total, np.log(step.info["wealth"] / first.info["wealth"]), atol=1e-9)
     assert len(set(total.tolist())) > 1
-
-
-def test_the_return_of_a_step_is_net_and_gross_of_costs() -> None:
-    tape = play(whole(market(rebalance_every=3)), np.full(4, 0.25))
-    for step in tape[1:]:
-        info = step.info
-        assert info["log_return"].shape == info["gross_log_return"].shape == (1, 3)
-        assert info["log_return"].sum() == pytest.approx(step.reward[0], abs=1e-15)
-        drag = (info["gross_log_return"] - info["log_return"]).sum()
-        assert drag == pytest.approx(-np.log1p(-info["cost"][0]), abs=1e-15)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -123,112 +83,6 @@ def test_torch_computes_the_same(kind: dict[str, Any]) -> None:
         state, step = feed.step(state, action)
         state_t, step_t = other.step(state_t, action)
     assert to_numpy(state_t.assets).dtype == np.float64
-
-
-def test_the_end_of_the_data_truncates() -> None:
-    tape = play(market(), np.full(4, 0.25))
-    assert [bool(step.truncated[0]) for step in tape[-2:]] == [False, True]
-    assert not tape[-1].terminated[0]
-    assert tape[-1].info["bar"][0] == 199
-    assert tape[-1].reward[0] != 0.0  # the last step earns like any other
-
-
-def test_ruin_terminates() -> None:
-    close = 100.0 * np.exp(-0.5 * np.arange(40.0))
-    tape = play(whole(market(close, ruin=0.05)), np.array([1.0]))
-    assert tape[-1].terminated[0]
-    assert not tape[-1].truncated[0]
-    assert tape[-1].info["ruined"][0]
-    wealth = [float(step.info["wealth"][0]) for step in tape]
-    assert wealth[-1] <= 0.05 * 1e6 < wealth[-2]
-
-
-def test_ruin_within_a_step_of_several_bars_ends_it_there() -> None:
-    close = 100.0 * np.exp(-0.5 * np.arange(40.0))
-    tape = play(whole(market(close, ruin=0.05, rebalance_every=5)), np.array([1.0]))
-    assert tape[-1].terminated[0]
-    assert tape[-1].info["bar"][0] - tape[-2].info["bar"][0] < 5
-    assert tape[-1].info["log_return"][0, -1] == 0.0
-    assert rewards(tape).sum() == pytest.approx(np.log(tape[-1].info["wealth"][0] / 1e6))
-
-
-@pytest.mark.parametrize("fill", ["next_bar", "same_close"])
-def test_a_bankrupt_asset_pays_its_recovery(fill: str) -> None:
-    """Half in an asset that falls to 40 and is delisted with a recovery of 0.25: 0.5 + 0.5 * 0.4 * 0.25 = 0.55."""
-    close = np.full((60, 2), 100.0)
-    close[30:, 0] = 40.0
-    listed = np.ones((60, 2), bool)
-    listed[35:, 0] = False
-    feed = market(close, panels={"listed": listed, "tradable": listed}, costs=FREE, recovery=0.25, fill=fill)
-    tape = play(whole(feed), lambda bar, step: [0.5, 0.5] if step == 0 else [np.nan, np.nan])
-    assert tape[-1].info["wealth"][0] == pytest.approx(0.55 * 1e6, rel=1e-12)
-    assert tape[-1].info["weights"][0].tolist() == pytest.approx([0.0, 0.5 / 0.55])
-    paid = [float(step.reward[0]) for step in tape[1:] if step.info["bar"][0] == 35]
-    assert paid == pytest.approx([np.log(0.55 / 0.7)])
-
-
-def test_a_halted_asset_cannot_be_traded_and_is_carried() -> None:
-    close = np.full((60, 2), 100.0)
-    tradable = np.ones((60, 2), bool)
-    tradable[20:30, 0] = False
-    close[30:, 0] = 80.0
-    feed = whole(market(close, panels={"tradable": tradable}, costs=FREE))
-    tape = play(feed, lambda bar, step: [0.6, 0.0] if bar < 21 else [0.0, 1.0])
-    weights = {int(step.info["bar"][0]): step.info["weights"][0] for step in tape}
-    np.testing.assert_allclose(weights[19], [0.6, 0.0])
-    for bar in range(22, 30):  # the sale is blocked, and what is bought meanwhile takes no loan
-        np.testing.assert_allclose(weights[bar], [0.6, 0.4])
-    np.testing.assert_allclose(weights[30], [0.0, 1.0], atol=1e-12)
-    block = feed.spec.block("tradable")
-    assert block is not None
-    seen = {int(step.info["bar"][0]): step.observation[0, block.start : block.stop] for step in tape}
-    assert seen[25].tolist() == [0.0, 1.0]
-    assert seen[30].tolist() == [1.0, 1.0]
-
-
-def test_an_asset_that_is_not_listed_yet_cannot_be_bought() -> None:
-    close = random_closes(60, 2)
-    close[:30, 1] = np.nan
-    there = np.isfinite(close)
-    feed = whole(market(close, panels={"listed": there, "tradable": there}, costs=FREE))
-    tape = play(feed, [0.5, 0.5])
-    for step in tape:
-        assert np.isfinite(step.observation).all()
-        if step.info["bar"][0] < 30:
-            assert step.info["weights"][0, 1] == 0.0
-    assert tape[-1].info["weights"][0, 1] > 0.0
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.data())
-def test_holes_in_the_data_never_become_numbers_that_are_not(data: st.DataObject) -> None:
-    seed = data.draw(st.integers(0, 10_000))
-    generator = np.random.default_rng(seed)
-    close = random_closes(80, 3, seed, volatility=0.05)
-    listed = np.ones(close.shape, bool)
-    for asset in range(2):
-        begin, stop = sorted(generator.integers(0, 80, 2))
-        listed[:begin, asset] = False
-        listed[max(stop, begin + 1) :, asset] = False
-        close[:begin, asset] = np.nan
-        close[max(stop, begin + 1) :, asset] = close[max(stop, begin + 1) - 1, asset]
-    tradable = listed & (generator.random(close.shape) > 0.2)
-    opens = np.where(tradable, close * np.exp(generator.normal(0, 0.02, close.shape)), np.nan)
-    volume = np.where(tradable, generator.integers(0, 3, close.shape) * 1e4, np.nan)
-    feed = market(
-        close,
-        panels={"listed": listed, "tradable": tradable, "open": opens, "volume": volume},
-        fill=data.draw(st.sampled_from(["next_bar", "same_close"])),
-        costs={"sqrt_impact": data.draw(st.sampled_from([0.0, 0.01])), "minimum_fee": 1.0},
-        recovery=0.5,
-        window=4,
-        holding=data.draw(st.sampled_from([1, 2])),
-    )
-    state, step = feed.reset(np.arange(4), split=data.draw(st.sampled_from(["train", "test"])))
-    for _ in range(30):
-        for array in (*step[:2], *step.info.values()):
-            assert np.isfinite(array).all()
-        state, step = feed.step(state, generator.random((4, 3)))
 
 
 def test_a_larger_action_is_a_larger_holding() -> None:
@@ -266,45 +120,6 @@ def test_permuting_the_assets_permutes_their_blocks() -> None:
             views = [step.observation[0, block.start : block.stop].reshape(block.shape) for step in (one, other)]
             expected = views[0] if axis is None else views[0].take(order, axis)
             np.testing.assert_allclose(views[1], expected, atol=1e-6)
-
-
-def test_tranches_hold_the_mean_of_the_last_targets() -> None:
-    feed = whole(market(np.full((60, 2), 100.0), costs=FREE, holding=3))
-    wanted = np.random.default_rng(0).dirichlet(np.ones(3), 60)[:, :2]
-    tape = play(feed, lambda bar, step: wanted[step])
-    padded = np.concatenate([np.zeros((2, 2)), wanted])
-    block = feed.spec.block("pending")
-    assert block is not None
-    for step, seen in enumerate(tape[1:]):
-        np.testing.assert_allclose(seen.info["weights"][0], padded[step : step + 3].mean(0), atol=1e-12)
-        pending = seen.observation[0, block.start : block.stop]
-        np.testing.assert_allclose(pending, padded[step + 1 : step + 3].sum(0) / 3, atol=1e-6)
-
-
-def test_rebalancing_every_few_bars_trades_once_in_them() -> None:
-    close = random_closes(60, 2)
-    feed = whole(market(close, costs=FREE, rebalance_every=4))
-    tape = play(feed, [0.5, 0.5])
-    first = int(tape[0].info["bar"][0])
-    bars = [int(step.info["bar"][0]) for step in tape]
-    assert bars == [*range(first, 59, 4), 59]
-    wealth, step = 1.0, 1
-    for bought in range(first + 1, 60, 4):
-        sold = min(bought + 4, 59)
-        wealth *= (close[sold] / close[bought]).mean()
-        if bars[step] > bought:
-            at_close = (close[bars[step]] / close[bought]).mean()
-            earned = wealth / (close[sold] / close[bought]).mean() * at_close
-            assert tape[step].info["wealth"][0] == pytest.approx(earned * 1e6)
-        step += 1
-
-
-def test_the_last_step_of_several_bars_is_cut_at_the_end() -> None:
-    tape = play(whole(market(random_closes(60), rebalance_every=7)), np.full(4, 0.25))
-    assert tape[-1].truncated[0]
-    taken = int(tape[-1].info["bar"][0] - tape[-2].info["bar"][0])
-    assert tape[-1].info["log_return"][0, taken:].tolist() == [0.0] * (7 - taken)
-    assert (tape[-1].info["log_return"][0, :taken] != 0.0).all()
 
 
 @settings(max_examples=60, deadline=None)
@@ -373,18 +188,6 @@ def test_discrete_portfolios_differ() -> None:
         state, step = feed.step(state, np.arange(3))
     assert len(set(step.info["wealth"].tolist())) == 3
     assert step.info["wealth"][2] == 1e6
-
-
-def test_an_asset_delisted_later_leaves_what_was_seen_before_it() -> None:
-    close = random_closes(120)
-    listed = np.ones(close.shape, bool)
-    listed[80:, 1] = False
-    gone = np.where(listed, close, close[79])
-    stays, delisted = market(close), market(gone, panels={"listed": listed, "tradable": listed})
-    for one, other in zip(*(play(f, np.full(4, 0.25), split="validation") for f in (stays, delisted)), strict=True):
-        if one.info["bar"][0] < 80:
-            np.testing.assert_array_equal(one.observation, other.observation)
-            np.testing.assert_array_equal(one.reward, other.reward)
 
 
 def test_what_is_over_may_be_stepped_and_thrown_away() -> None:
