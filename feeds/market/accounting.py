@@ -22,14 +22,14 @@ class Portfolio(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """What the market does to each stream within one bar; None where that is the same for all: nothing."""
+    """What the market does to each stream within one bar; None where it does nothing to any."""
 
-    before: Array | None  # [B, N] price relatives up to the fill
-    after: Array | None  # [B, N] price relatives from the fill to the close
-    fills: Array | None  # [B, N] 1.0 where orders fill, 0.0 where they are blocked
-    stays: Array | None  # [B, N] 0.0 where a delisted asset is paid out, else 1.0
-    linear: Array | None  # [B, N] cost of trading a unit of currency, per unit of currency
-    root: Array | None  # [B, N] the same per root of a unit of currency
+    before: Array | None = None  # [B, N] price relatives up to the fill
+    after: Array | None = None  # [B, N] price relatives from the fill to the close
+    fills: Array | None = None  # [B, N] 1.0 where orders fill, 0.0 where they are blocked
+    stays: Array | None = None  # [B, N] 0.0 where a delisted asset is paid out, else 1.0
+    linear: Array | None = None  # [B, N] cost of trading a unit of currency, per unit of currency
+    root: Array | None = None  # [B, N] the same per root of a unit of currency
 
 
 class Traded(NamedTuple):

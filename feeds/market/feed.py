@@ -143,7 +143,7 @@ class MarketFeed:
         if config.rebalance_every > 1:
             moved, later = self._coast(moved)
             returns, gross_returns = xp.concat([returns, *later], axis=1), xp.concat([gross_returns, *later], axis=1)
-            log_return = self.backend.row_sum(returns)
+            log_return = xp.sum(returns, axis=1)
         info = {
             "wealth": self.backend.copy(moved.wealth),
             "log_return": returns,
@@ -159,9 +159,9 @@ class MarketFeed:
         self, before: MarketState, state: MarketState, log_return: Array, info: dict[str, Array]
     ) -> tuple[MarketState, Step]:
         """Reward, end and observation of a step whose books are closed."""
-        config, share = self.config, 1.0 / state.wealth
-        drawdown = 1.0 - state.wealth / state.peak
-        earlier = 1.0 - before.wealth / before.peak if config.reward.drawdown_penalty else drawdown
+        config, share = self.config, self.backend.xp.reciprocal(state.wealth)
+        drawdown = (state.peak - state.wealth) / state.peak
+        earlier = (before.peak - before.wealth) / before.peak if config.reward.drawdown_penalty else drawdown
         reward, moments = self._reward(Outcome(log_return, drawdown, earlier, info["turnover"]), before.moments)
         terminated = state.wealth <= self._ruin
         over = terminated | (state.bar >= state.end)
@@ -246,7 +246,7 @@ class MarketFeed:
 
     def _place(self, where: Backend) -> None:
         """Puts every table on a device."""
-        config = self.config
+        config, where = self.config, where.sized(len(self.bars.symbols))
         self.backend = where
         self._flow = self._flow_tables.to(where)
         self._observer = Observer(self._layout, self._panel, where)

@@ -1,6 +1,7 @@
 """What the market does to a portfolio, as tables `[T, N]` computed once: relatives, fills, payouts, impact."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -34,21 +35,27 @@ class Flow:
     same_close: bool
 
     def to(self, backend: Backend) -> "Flow":
-        tables = {name: table for name, table in vars(self).items() if name != "same_close" and table is not None}
-        return Flow(**{**vars(self), **{name: backend.put(table) for name, table in tables.items()}})
+        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Flow(**{name: backend.put(t) if isinstance(t, np.ndarray) else t for name, t in named.items()})
 
     def bar(self, backend: Backend, now: Array, ahead: Array) -> Bar:
         """The bar that leads each stream from row `now` to row `ahead`, both `[B]`."""
-        fill = now if self.same_close else ahead
         rows = backend.rows
-        return Bar(
-            before=None if self.before is None else rows(self.before, ahead),
-            after=None if self.after is None else rows(self.after, ahead),
-            fills=None if self.fills is None else rows(self.fills, fill),
-            stays=None if self.stays is None else rows(self.stays, ahead),
-            linear=None if self.linear is None else rows(self.linear, fill),
-            root=None if self.root is None else rows(self.root, fill),
+        if self.plain:
+            return Bar(rows(self.before, ahead))
+        moves = (None if table is None else rows(table, ahead) for table in (self.before, self.after))
+        fill = now if self.same_close else ahead
+        fills, linear, root = (
+            None if table is None else rows(table, fill) for table in (self.fills, self.linear, self.root)
         )
+        stays = None if self.stays is None else rows(self.stays, ahead)
+        return Bar(*moves, fills, stays, linear, root)
+
+    @cached_property
+    def plain(self) -> bool:
+        """Prices move up to the fill, and nothing else happens: the common case, worth a shortcut."""
+        others = self.after, self.fills, self.stays, self.linear, self.root
+        return self.before is not None and all(table is None for table in others)
 
 
 def make_flow(bars: Bars, config: MarketConfig) -> Flow:

@@ -14,7 +14,7 @@ from feeds.market.accounting import Bar, Portfolio, Terms, make_terms, portfolio
 from feeds.market.config import Actions, Costs
 from tests.universe import FREE, market, play, random_closes, rewards, whole
 
-NOTHING = Bar(None, None, None, None, None, None)
+NOTHING = Bar()
 
 
 def terms(**costs: Any) -> Terms:
@@ -100,7 +100,7 @@ def test_impact_needs_more_rounds_and_reaches_its_weights_too() -> None:
 def test_weights_drift_with_prices() -> None:
     held = Portfolio(np.array([[300.0, 300.0]]), np.array([400.0]))
     relatives = np.array([[1.1, 0.8]])
-    traded = portfolio_step(terms(**FREE), held, np.zeros((1, 2)), Bar(relatives, *[None] * 5), np.ones((1, 2)))
+    traded = portfolio_step(terms(**FREE), held, np.zeros((1, 2)), Bar(relatives), np.ones((1, 2)))
     weights = np.array([0.3, 0.3])
     drifted = weights * relatives[0] / (1.0 + weights @ (relatives[0] - 1.0))
     np.testing.assert_allclose(traded.portfolio.assets[0] / traded.wealth[0], drifted, rtol=1e-14)
@@ -108,7 +108,7 @@ def test_weights_drift_with_prices() -> None:
 
 def test_a_short_position_gains_when_its_price_falls() -> None:
     held = Portfolio(np.array([[-500.0]]), np.array([1_500.0]))
-    traded = portfolio_step(terms(**FREE), held, np.zeros((1, 1)), Bar(np.array([[0.9]]), *[None] * 5), np.ones((1, 1)))
+    traded = portfolio_step(terms(**FREE), held, np.zeros((1, 1)), Bar(np.array([[0.9]])), np.ones((1, 1)))
     assert traded.wealth[0] == pytest.approx(1_050.0)
     assert traded.portfolio.assets[0, 0] / traded.wealth[0] == pytest.approx(-450.0 / 1_050.0)
 
@@ -179,7 +179,7 @@ def test_higher_costs_leave_less_wealth(name: str) -> None:
 def test_a_loss_beyond_all_wealth_is_an_error_that_names_the_stream() -> None:
     """A position of 300 % that loses 40 %: 120 % of the wealth are gone, and no clamp hides it."""
     held = Portfolio(np.array([[0.0], [3_000.0]]), np.array([1_000.0, -2_000.0]))
-    fall = Bar(np.array([[0.6], [0.6]]), *[None] * 5)
+    fall = Bar(np.array([[0.6], [0.6]]))
     with pytest.raises(FeedError, match=r"stream 1: wealth is -200 .*gross_cap"):
         portfolio_step(terms(**FREE), held, np.zeros((2, 1)), fall)
 
@@ -194,14 +194,14 @@ def test_a_loss_beyond_all_wealth_is_an_error_in_the_feed() -> None:
 def test_a_total_loss_is_an_error_not_a_logarithm_of_nothing() -> None:
     gone = Portfolio(np.array([[1_000.0]]), np.array([0.0]))
     with pytest.raises(FeedError, match="stream 0: wealth is 0"):
-        portfolio_step(terms(**FREE), gone, np.zeros((1, 1)), Bar(np.array([[0.0]]), *[None] * 5))
+        portfolio_step(terms(**FREE), gone, np.zeros((1, 1)), Bar(np.array([[0.0]])))
 
 
 def test_a_relative_that_is_not_a_number_is_an_error() -> None:
     held = Portfolio(np.array([[1_000.0]]), np.array([0.0]))
     for bad in (np.nan, np.inf):
         with np.errstate(invalid="ignore"), pytest.raises(FeedError, match="stream 0: wealth is nan"):
-            portfolio_step(terms(**FREE), held, np.zeros((1, 1)), Bar(np.array([[bad]]), *[None] * 5))
+            portfolio_step(terms(**FREE), held, np.zeros((1, 1)), Bar(np.array([[bad]])))
 
 
 def test_blocked_positions_are_carried_and_the_rest_stays_under_the_cap() -> None:

@@ -103,7 +103,7 @@ def test_its_costs_are_those_of_the_books(held: float, wanted: float) -> None:
         backend("cpu"), Costs(commission=0.002, half_spread=0.0), Actions(), periods=252, same_close=False
     )
     portfolio = Portfolio(np.array([[held]]), np.array([1.0 - held]))
-    traded = portfolio_step(terms, portfolio, np.array([[wanted]]), Bar(*[None] * 6))
+    traded = portfolio_step(terms, portfolio, np.array([[wanted]]), Bar())
     left = left_after_costs(np.array(held), np.array(wanted), 0.002)
     assert traded.wealth[0] == pytest.approx(float(left), abs=1e-7)
 
