@@ -138,7 +138,7 @@ class MarketConfig(Settings):
         if not isinstance(given, dict):
             return given
         path, splits = given.get("path", "sp500"), given.get("splits", {})
-        filled = {"start": EMBEDDED_START[path]} if path in EMBEDDED_START else {}
+        dates: dict[str, Any] = {"start": EMBEDDED_START[path]} if path in EMBEDDED_START else {}
         if path in EMBEDDED_SPLITS and isinstance(splits, dict):
-            filled["splits"] = EMBEDDED_SPLITS[path] | splits
-        return filled | given | {key: filled[key] for key in ("splits",) if key in filled}
+            return dates | given | {"splits": EMBEDDED_SPLITS[path] | splits}
+        return dates | given

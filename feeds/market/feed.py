@@ -57,7 +57,7 @@ class MarketFeed:
         if bars is None:
             bars, self.check_report = read_bars(config)
         self.bars = bars
-        self.parts = time_splits(bars.timestamp, config.splits)
+        self.parts = time_splits(bars.timestamp, config.splits, horizon=config.rebalance_every * config.holding)
         self.features = build_features(bars, config, self.parts["train"])
         self._layout = lay_out(self.features, bars, tranches=config.holding > 1)
         self._panel = make_panel(self._layout, self.features, bars)

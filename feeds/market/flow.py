@@ -43,13 +43,13 @@ class Flow:
         rows = backend.rows
         if self.plain:
             return Bar(rows(self.before, ahead))
-        moves = (None if table is None else rows(table, ahead) for table in (self.before, self.after))
+        before, after = (None if table is None else rows(table, ahead) for table in (self.before, self.after))
         fill = now if self.same_close else ahead
         fills, linear, root = (
             None if table is None else rows(table, fill) for table in (self.fills, self.linear, self.root)
         )
         stays = None if self.stays is None else rows(self.stays, ahead)
-        return Bar(*moves, fills, stays, linear, root)
+        return Bar(before, after, fills, stays, linear, root)
 
     @cached_property
     def plain(self) -> bool:
