@@ -1,5 +1,6 @@
 """`angle-domains feeds` and `angle-domains agents`: what there is."""
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Annotated
 
@@ -29,7 +30,7 @@ def check(
     from angle_domains.config import feed_settings
     from angle_domains.tables import feed_entry, resolve
 
-    settings = feed_settings(feed, set_ or ())
+    settings = feed_settings(feed, (f"feed.path={json.dumps(path)}", *(set_ or ())))  # it decides on other defaults
     typer.echo(resolve(feed_entry(feed).check)(path, settings))
 
 
