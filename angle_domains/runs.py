@@ -11,9 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from angle_domains import checkpoint
+from angle_domains import checkpoint, config_text
 from angle_domains.errors import CheckpointError, ConfigError, nearest
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -57,13 +55,13 @@ class RunFolder:
 
     def write_config(self, config: dict[str, Any]) -> None:
         draft = self.config.with_suffix(".tmp")
-        draft.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+        draft.write_text(config_text.dump(config))
         os.replace(draft, self.config)
 
     def read_config(self) -> dict[str, Any]:
         if not self.config.is_file():
             raise CheckpointError(f"{self.path} is no run: it has no config.yaml")
-        loaded = yaml.safe_load(self.config.read_text())
+        loaded = config_text.read(self.config).values
         if not isinstance(loaded, dict):
             raise CheckpointError(f"{self.config} is damaged: it should hold keys and values")
         return loaded

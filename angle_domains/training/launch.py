@@ -93,19 +93,14 @@ class Session:
 
     def run(self) -> RunResult:
         feed = resolve(feed_entry(self.config.feed_name).build)(self.config.feed)
+        trainer = AgentTrainer(self.config, self.folder, self.console, feed)  # settings that do not fit open no run
         with self.folder.lock():
-            state = self._open()
-            info = run_info(
-                self.config, self.folder.name, seed=self.config.seed, feed=feed, parent=self.parent, resume=self.resumed
-            )
-            tracker = open_tracker(self.config.tracking, info, self.folder.path)
+            self._open(trainer)
+            tracker = open_tracker(self.config.tracking, self._info(feed), self.folder.path)
             status: Status = "FAILED"
             try:
                 with StopSignal() as stop:
-                    trainer = AgentTrainer(self.config, self.folder, tracker, self.console, feed)
-                    if state is not None:
-                        trainer.resume(state)
-                    trainer.train(stop)
+                    trainer.train(tracker, stop)
                 self._note(trainer)
                 result = self._stopped(stop) if stop.caught else self._finished(trainer)
                 status = result.status
@@ -118,11 +113,15 @@ class Session:
                 tracker.finish(status)
         return result
 
-    def _open(self) -> dict[str, Any] | None:
-        """Makes the folder, or gives the state to go on from."""
+    def _info(self, feed: Any) -> RunInfo:
+        config, name = self.config, self.folder.name
+        return run_info(config, name, seed=config.seed, feed=feed, parent=self.parent, resume=self.resumed)
+
+    def _open(self, trainer: AgentTrainer) -> None:
+        """Makes the folder, or puts the trainer where the run stopped."""
         if not self.resumed:
             self.folder.create(self.config.to_dict())
-            return None
+            return
         state, meta, problems = self.folder.load_last()
         for problem in problems:
             self.console.line(problem)
@@ -131,8 +130,8 @@ class Session:
             raise ConfigError(f"the run {self.folder.name} has finished its {step:,} steps: give more with --steps")
         self.folder.discard_after(step)
         self.folder.write_config(self.config.to_dict())
+        trainer.resume(state)
         self.console.line(f"{self.folder.name}: goes on at step {step:,} of {steps:,}")
-        return state
 
     def _note(self, trainer: AgentTrainer) -> None:
         """Facts that pages need of the training, kept beside the checkpoints."""

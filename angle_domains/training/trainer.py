@@ -17,7 +17,7 @@ from angle_domains.replay import ReplayBuffer
 from angle_domains.runs import RunFolder
 from angle_domains.specs import spec_to_dict
 from angle_domains.tables import agent_spec, feed_entry, resolve
-from angle_domains.tracking import Tracker
+from angle_domains.tracking import NullTracker, Tracker
 from angle_domains.training.signals import StopSignal
 from angle_domains.types import Agent, Report
 from envs.vector import FeedVectorEnv
@@ -50,10 +50,9 @@ class Progress:
 class AgentTrainer:
     """One agent on one feed with one seed. `train` runs to the end of the budget or to a stop signal."""
 
-    def __init__(
-        self, config: AgentConfig, run: RunFolder, tracker: Tracker, console: Console, feed: Any = None
-    ) -> None:
-        self.config, self.run, self.tracker, self.console = config, run, tracker, console
+    def __init__(self, config: AgentConfig, run: RunFolder, console: Console, feed: Any = None) -> None:
+        self.config, self.run, self.console = config, run, console
+        self.tracker: Tracker = NullTracker()
         self.device = resolve_device(config.device)
         entry = feed_entry(config.feed_name)
         self.judge = resolve(entry.judge)
@@ -88,8 +87,9 @@ class AgentTrainer:
             "progress": vars(self.progress),
         }
 
-    def train(self, stop: StopSignal) -> None:
+    def train(self, tracker: Tracker, stop: StopSignal) -> None:
         """Trains to the budget; returns early, with a checkpoint written, where a signal came."""
+        self.tracker = tracker
         self.console.start(self.config.training.steps, self.run.name)
         self._clock = time.monotonic()
         for report in self._reports():

@@ -34,7 +34,7 @@ def trained(world: str, steps: int, seed: int, folder: Path) -> tuple[MarketFeed
     feed = MarketFeed(config.feed)  # type: ignore[arg-type]
     run = RunFolder(folder / "run")
     run.create(config.to_dict())
-    AgentTrainer(config, run, NullTracker(), Silent(), feed).train(StopSignal())
+    AgentTrainer(config, run, Silent(), feed).train(NullTracker(), StopSignal())
     return feed, load_policy(run.path).agent
 
 

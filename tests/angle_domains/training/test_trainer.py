@@ -29,7 +29,7 @@ class Silent:
 
 
 def trainer(config: AgentConfig, folder: RunFolder) -> AgentTrainer:
-    return AgentTrainer(config, folder, MemoryTracker(), Silent())
+    return AgentTrainer(config, folder, Silent())
 
 
 def content(folder: RunFolder) -> tuple[Any, dict[str, bytes]]:
@@ -44,16 +44,16 @@ def content(folder: RunFolder) -> tuple[Any, dict[str, bytes]]:
 def test_stopping_and_going_on_is_the_same_as_not_stopping(configure: Any, tmp_path: Path, agent: str) -> None:
     config = configure(agent=agent)
     whole = trainer(config, RunFolder(tmp_path / "whole"))
-    whole.train(StopSignal())
+    whole.train(MemoryTracker(), StopSignal())
 
     folder = RunFolder(tmp_path / "parts")
     first = trainer(config, folder)
-    first.train(StopsAfter(3))
+    first.train(MemoryTracker(), StopsAfter(3))
     assert 0 < first.step < config.training.steps
     second = trainer(config, folder)
     second.resume(folder.load_last()[0])
     assert second.step == first.step
-    second.train(StopSignal())
+    second.train(MemoryTracker(), StopSignal())
 
     assert content(RunFolder(tmp_path / "whole")) == content(folder)
     assert whole.progress.curve == second.progress.curve
@@ -79,7 +79,7 @@ class StopsAfter(StopSignal):
 def test_metrics_are_logged_by_step_and_best_and_last_are_kept(configure: Any, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     one = trainer(configure(), folder)
-    one.train(StopSignal())
+    one.train(MemoryTracker(), StopSignal())
     assert [step for step, _ in one.progress.curve] == [512, 1024, 1536]
     assert checkpoint.read_meta(folder.last.resolve())["step"] == 1536
     best = checkpoint.read_meta(folder.best.resolve())
@@ -90,7 +90,7 @@ def test_metrics_are_logged_by_step_and_best_and_last_are_kept(configure: Any, t
 def test_patience_ends_training(configure: Any, tmp_path: Path) -> None:
     one = trainer(configure("training.patience=1", "training.evaluate_every=128"), RunFolder(tmp_path / "run"))
     one.judge = lambda *_, **__: Falling(one)
-    one.train(StopSignal())
+    one.train(MemoryTracker(), StopSignal())
     assert one.step == 256
 
 
@@ -116,7 +116,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(configure:
 
     one.agent.learn = poisoned  # type: ignore[method-assign]
     with pytest.raises(TrainingError, match="loss/policy became nan at step 640"):
-        one.train(StopSignal())
+        one.train(MemoryTracker(), StopSignal())
     state, meta, problems = folder.load_last()
     assert meta["step"] == 512
     assert not problems
@@ -127,7 +127,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(configure:
 def test_an_exploding_loss_stops(configure: Any, tmp_path: Path) -> None:
     one = trainer(configure("training.loss_limit=1e-12"), RunFolder(tmp_path / "run"))
     with pytest.raises(TrainingError, match="loss/"):
-        one.train(StopSignal())
+        one.train(MemoryTracker(), StopSignal())
 
 
 def test_a_gpu_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
