@@ -33,7 +33,8 @@ def judge(
     The score is the annual logarithmic growth of wealth: it is what the rewards sum to, counts costs and leverage,
     and exists where a Sharpe ratio does not (a policy in cash, a policy in ruin). Without `full` the agent alone is
     rolled out, for choosing checkpoints. `trials` counts the runs that were tried, this one included: a full verdict
-    on the test part without it is a ConfigError, and a quick one leaves the Sharpe ratio out.
+    on the test part without it is a ConfigError, and a quick one leaves the Sharpe ratio out. `seed` is that of the
+    bootstrap: a rollout draws nothing.
     """
     trials = Trials.of(trials)
     if full and split == "test" and trials is None:
@@ -42,7 +43,7 @@ def judge(
             "give judge(..., trials=), which counts this run as one"
         )
     feed = feed.to("cpu")
-    path = rollout(feed, AgentDriver(feed, agent), split=split, name=AGENT, seed=seed)
+    path = rollout(feed, AgentDriver(feed, agent), split=split, name=AGENT)
     return _full(feed, path, split, seed, trials) if full else _quick(feed, path, split, trials)
 
 

@@ -1,5 +1,9 @@
-"""One episode over a whole part, for an agent or a rule, through the market feed's own accounting."""
+"""One episode over a whole part, for an agent or a rule, through the market feed's own accounting.
 
+Every part is one episode here, the train part too: nothing is drawn, so that all paths cover the same dates.
+"""
+
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -105,9 +109,17 @@ def blank_action(spec: FeedSpec) -> torch.Tensor:
     return torch.as_tensor(create_empty_array(spec.action_space, 1, fn=np.zeros))
 
 
-def episode(feed: Any, driver: Driver, *, split: str, seed: int = 0) -> Iterator[Tick]:
+def undivided(feed: Any) -> Any:
+    """The same feed, tables shared, whose train part is one episode like the others."""
+    whole = copy.copy(feed)
+    bars = len(feed.parts["train"])
+    whole.config = feed.config.model_copy(update={"random_start": False, "episode_bars": bars})
+    return whole
+
+
+def episode(feed: Any, driver: Driver, *, split: str) -> Iterator[Tick]:
     """The ticks of one episode over the part, from its first bar to its end or to ruin."""
-    state, step = feed.reset(np.asarray([seed], np.int64), split=split)
+    state, step = undivided(feed).reset(np.zeros(1, np.int64), split=split)
     over = False
     while not over:
         decided = int(step.info["bar"][0])
@@ -116,9 +128,9 @@ def episode(feed: Any, driver: Driver, *, split: str, seed: int = 0) -> Iterator
         over = bool(step.terminated[0] or step.truncated[0])
 
 
-def rollout(feed: Any, driver: Driver, *, split: str, name: str, seed: int = 0) -> PortfolioPath:
+def rollout(feed: Any, driver: Driver, *, split: str, name: str) -> PortfolioPath:
     """The path of one portfolio over the part."""
-    ticks = list(episode(feed, driver, split=split, seed=seed))
+    ticks = list(episode(feed, driver, split=split))
     bars, first = feed.bars, ticks[0].decided
     # a step that the end of the part cuts short reports fewer bars than the clock's
     taken = [int(tick.info["bar"]) - tick.decided for tick in ticks]

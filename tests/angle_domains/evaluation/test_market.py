@@ -200,6 +200,14 @@ def test_bounds_and_counts() -> None:
     assert (count(1, "trial"), count(1200, "trial")) == ("1 trial", "1,200 trials")
 
 
+@pytest.mark.parametrize("seed", [0, 1, 7])
+def test_on_the_train_part_too_all_paths_cover_the_same_dates(seed: int) -> None:
+    feed = make_feed(random_closes(500, 3), costs=Costs(cash_rate=0.02))
+    paths = judge(feed, wandering(3), split="train", seed=seed).detail.paths
+    assert len({path.timestamp.tobytes() for path in paths}) == 1
+    assert paths[0].timestamp[-1] == feed.bars.timestamp[feed.parts["train"].stop - 1]
+
+
 def test_judging_leaves_the_agent_alone(feed: MarketFeed) -> None:
     agent: Rule = fixed(0.2, 0.2, 0.2)
     judge(feed, agent, split="validation", full=False)

@@ -17,7 +17,7 @@ def run(feed: MarketFeed, agent: Rule, split: str = "test") -> PortfolioPath:
     return rollout(feed, AgentDriver(feed, agent), split=split, name="agent")
 
 
-@pytest.mark.parametrize("split", ["validation", "test"])
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
 @pytest.mark.parametrize("settings", [{}, {"rebalance_every": 7}, {"holding": 3}, {"fill": "same_close"}])
 def test_log_returns_sum_to_the_log_of_final_wealth(split: str, settings: dict[str, object]) -> None:
     feed = make_feed(random_closes(200, 4), costs=COSTLY, **settings)
@@ -28,10 +28,11 @@ def test_log_returns_sum_to_the_log_of_final_wealth(split: str, settings: dict[s
     assert path.wealth[-1] == pytest.approx(ticks[-1].info["wealth"] / 1e6)
 
 
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
 @pytest.mark.parametrize("every", [1, 7])
-def test_a_path_covers_every_bar_of_the_part(every: int) -> None:
-    feed = make_feed(random_closes(200, 3), rebalance_every=every)
-    path, part = run(feed, fixed(0.3, 0.3, 0.3)), feed.parts["test"]
+def test_a_path_covers_every_bar_of_the_part(every: int, split: str) -> None:
+    feed = make_feed(random_closes(200, 3), rebalance_every=every, features=())
+    path, part = run(feed, fixed(0.3, 0.3, 0.3), split), feed.parts[split]
     np.testing.assert_array_equal(path.timestamp, feed.bars.timestamp[part.start + 1 : part.stop])
     assert path.start == feed.bars.timestamp[part.start]
     assert len(path.log_return) == len(path.gross_log_return) == len(path.timestamp) == len(part) - 1
@@ -105,6 +106,26 @@ def test_ruin_stands_still_to_the_end_of_the_part() -> None:
     assert path.closed[-1] == len(path.turnover) - 1 == 80 - feed.parts["test"].start - 1
     assert path.wealth[-1] == pytest.approx(path.wealth[path.closed[-1]])
     assert path.wealth[-1] == pytest.approx(0.37, abs=0.05)  # short 0.7 of what rose by 0.9
+
+
+def test_ruin_on_the_train_part_stands_still_to_its_end_too() -> None:
+    close = random_closes(100, 2, risk=0.001)
+    close[25:, 0] *= 1.9
+    feed = make_feed(close, actions=LONG_SHORT, ruin=0.5)
+    path, part = run(feed, fixed(-0.7, -0.3), "train"), feed.parts["train"]
+    assert path.ruined
+    assert path.timestamp[path.closed[-1]] == feed.bars.timestamp[25]
+    np.testing.assert_array_equal(
+        path.timestamp, feed.bars.timestamp[max(part.start, feed.features.first) + 1 : part.stop]
+    )
+
+
+def test_training_keeps_its_short_episodes() -> None:
+    feed = make_feed(random_closes(200, 2))
+    before = feed.config
+    run(feed, fixed(0.5, 0.5), "train")
+    assert feed.config is before
+    assert feed.config.random_start
 
 
 @pytest.mark.parametrize(
