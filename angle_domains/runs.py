@@ -102,10 +102,13 @@ class RunFolder:
         raise CheckpointError(f"the run {self.path} has no whole checkpoint to resume from{told}")
 
     def discard_after(self, step: int) -> None:
-        """Removes checkpoints beyond a step: damaged ones that training will write again."""
+        """Removes checkpoints beyond a step, damaged ones that training will write again, and what points to them."""
         for folder in self.checkpoints.glob("step-*"):
             if int(folder.name.removeprefix("step-")) > step:
                 shutil.rmtree(folder)
+        _point(self.last, self.checkpoints / f"step-{step:012d}")
+        if not self.best.exists():
+            self.best.unlink(missing_ok=True)
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -13,7 +13,7 @@ from angle_domains.tables import feed_entry, resolve
 from angle_domains.tracking import DatasetInfo, RunInfo, Status, finish_parent, open_tracker
 from angle_domains.training.signals import StopSignal
 from angle_domains.training.trainer import AgentTrainer, Console
-from angle_domains.training.verdicts import judge_run
+from angle_domains.training.verdicts import judge_run, same_data
 
 
 @dataclass(frozen=True)
@@ -128,9 +128,10 @@ class Session:
         step, steps = meta["step"], self.config.training.steps
         if step >= steps and self.folder.note().get("status") == "FINISHED":
             raise ConfigError(f"the run {self.folder.name} has finished its {step:,} steps: give more with --steps")
+        same_data(meta, trainer.feed, self.folder)
+        trainer.resume(state)
         self.folder.discard_after(step)
         self.folder.write_config(self.config.to_dict())
-        trainer.resume(state)
         self.console.line(f"{self.folder.name}: goes on at step {step:,} of {steps:,}")
 
     def _note(self, trainer: AgentTrainer) -> None:
@@ -155,6 +156,7 @@ class Session:
         judged = judge_run(self.folder, self.config, trainer.feed, split="test", links=tracker.links())
         metrics = {f"test/{name}": value for name, value in judged.verdict.metrics.items()}
         tracker.log(metrics | {"test/openings": len(self.folder.note()["test_opened"])}, trainer.step)
+        self.folder.note(test_tracked=True)
         for path in (self.folder.config, judged.report):
             tracker.artifact(path)
         best = self.folder.best.resolve()

@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -45,6 +44,8 @@ class Progress:
     logged: int = 0
     learning_seconds: float = 0.0  # over all processes, evaluation left out
     curve: list[tuple[int, float]] = field(default_factory=list)  # step, score on validation
+    pending: dict[str, list[float]] = field(default_factory=dict)  # metrics since the last log
+    pending_seconds: float = 0.0  # of learning since then
 
 
 class AgentTrainer:
@@ -65,11 +66,10 @@ class AgentTrainer:
         self.progress = Progress()
         self.loop_state: LoopState | None = None
         self.step = 0
-        self._since_log: dict[str, list[float]] = defaultdict(list)
         self._clock = 0.0
 
     def resume(self, state: dict[str, Any]) -> None:
-        """Puts back what `state` holds, to the bit."""
+        """Puts back what `state` holds, to the bit; CheckpointError where it belongs to other data or settings."""
         self.agent.load_state_dict(state["agent"])
         self.envs.load_state_dict(state["envs"])
         self.replay.load_state_dict(state["replay"])
@@ -97,15 +97,14 @@ class AgentTrainer:
             self._absorb(report)
             if not report.learned:
                 continue
-            self._log_if_due(step)
-            if step - self.progress.evaluated >= self.config.training.evaluate_every:
+            ends = step >= self.config.training.steps
+            self._log_if_due(step, ends=ends)
+            if ends or step - self.progress.evaluated >= self.config.training.evaluate_every:
                 self._evaluate(step)
             elif stop.caught or step - self.progress.saved >= self.config.training.checkpoint_every:
                 self._save(step)
             if stop.caught or self._out_of_patience():
                 return
-        if self.step > self.progress.evaluated:
-            self._evaluate(self.step)
 
     def _out_of_patience(self) -> bool:
         """True where the last evaluations brought no better score."""
@@ -126,25 +125,25 @@ class AgentTrainer:
                 raise TrainingError(
                     f"{name} became {value:g} at step {report.step:,}: training stopped, the last checkpoint is kept"
                 )
-            self._since_log[name].append(value)
+            self.progress.pending.setdefault(name, []).append(value)
         self.console.update(report.step, report.metrics)
 
-    def _log_if_due(self, step: int) -> None:
-        if step - self.progress.logged < self.config.training.steps / _POINTS:
+    def _log_if_due(self, step: int, *, ends: bool) -> None:
+        progress = self.progress
+        if not ends and step - progress.logged < self.config.training.steps / _POINTS:
             return
-        seconds = self._lap()
-        speed = (step - self.progress.logged) / max(seconds, 1e-9)
-        means = {name: sum(values) / len(values) for name, values in self._since_log.items()}
-        self._since_log.clear()
-        self.progress.logged = step
+        self._lap()
+        speed = (step - progress.logged) / max(progress.pending_seconds, 1e-9)
+        means = {name: sum(values) / len(values) for name, values in progress.pending.items()}
+        progress.pending, progress.pending_seconds, progress.logged = {}, 0.0, step
         self.tracker.log(means | {"time/steps_per_second": speed}, step)
 
-    def _lap(self) -> float:
-        """Seconds of learning since the last lap."""
+    def _lap(self) -> None:
+        """Counts the time since the last lap as learning."""
         now = time.monotonic()
-        seconds, self._clock = now - self._clock, now
-        self.progress.learning_seconds += seconds
-        return seconds
+        self.progress.learning_seconds += now - self._clock
+        self.progress.pending_seconds += now - self._clock
+        self._clock = now
 
     def _evaluate(self, step: int) -> None:
         self._lap()
@@ -160,8 +159,8 @@ class AgentTrainer:
         metrics = {f"validation/{name}": value for name, value in verdict.metrics.items()}
         self.tracker.log(metrics | {"validation/score": verdict.score}, step)
         self.console.update(step, {"validation/score": verdict.score})
+        self._clock = time.monotonic()  # judging is not learning
         self._save(step, best=better)
-        self._clock = time.monotonic()  # judging and saving are not learning
 
     def _save(self, step: int, *, best: bool = False) -> None:
         self._lap()
@@ -172,6 +171,7 @@ class AgentTrainer:
             "config": self.config.to_dict(),
             "spec": spec_to_dict(self.feed.spec),
             "score": self.progress.curve[-1][1] if best else None,
+            "data": self.feed.describe()["digest"],
         }
         self.run.save(step, self.state_dict(), meta, best=best)
 

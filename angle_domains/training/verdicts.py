@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from angle_domains.config import AgentConfig
+from angle_domains.errors import CheckpointError
 from angle_domains.evaluation import Verdict
 from angle_domains.evaluation.skill import Trials
 from angle_domains.policy import load_policy
@@ -30,15 +31,16 @@ def judge_run(folder: RunFolder, config: AgentConfig, feed: Any, *, split: str, 
     """The full verdict on the run's best checkpoint, with its page; opening the test part is noted in `run.json`."""
     entry = feed_entry(config.feed_name)
     policy = load_policy(folder.path)
+    same_data(policy.meta, feed, folder)
     facts = folder.note()
     if split == "test":
         opened = [*facts.get("test_opened", []), time.strftime("%Y-%m-%dT%H:%M:%S%z")]
-        facts = folder.note(test_opened=opened)  # before anything of it is seen
+        experiment = config.tracking.experiment or config.feed_name
+        facts = folder.note(experiment=experiment, test_opened=opened)  # before anything of it is seen
     judge, write = resolve(entry.judge), resolve(entry.report)
     verdict = judge(feed, policy.agent, split=split, seed=config.seed, full=True, trials=count_trials(config, folder))
     if split == "test":
-        experiment = config.tracking.experiment or config.feed_name
-        folder.note(experiment=experiment, test_sharpe=verdict.metrics["sharpe"])
+        folder.note(test_sharpe=verdict.metrics["sharpe"])
     summary = RunSummary(
         name=folder.name,
         feed=config.feed_name,
@@ -57,20 +59,32 @@ def judge_run(folder: RunFolder, config: AgentConfig, feed: Any, *, split: str, 
     return Judged(verdict, write(verdict, summary, page), policy.meta["step"])
 
 
+def same_data(meta: dict[str, Any], feed: Any, folder: RunFolder) -> None:
+    """CheckpointError unless the feed's data are those that the checkpoint was trained on.
+
+    Scaler and splits follow from the data: on others the policy would see numbers that mean something else.
+    """
+    wanted, found = meta["data"], feed.describe()["digest"]
+    if wanted != found:
+        raise CheckpointError(
+            f"the run {folder.name} was trained on data with SHA-256 {wanted[:12]}…, the feed now reads {found[:12]}… "
+            f"from {feed.describe()['source']}: put the old data back, or train anew"
+        )
+
+
 def count_trials(config: AgentConfig, folder: RunFolder) -> Trials:
-    """This run and every other of its experiment whose test part was opened."""
+    """How often the test part was opened in this experiment, this time included, and what the other runs reached.
+
+    Openings stand in the folders beside this one; runs that only the store knows (of other machines) count once each.
+    """
     root, experiment = folder.path.parent, config.tracking.experiment or config.feed_name
+    notes = [RunFolder(path.parent).note() for path in root.glob("*/run.json") if path.parent.name != folder.name]
+    beside = [note for note in notes if note.get("experiment") == experiment and note.get("test_opened")]
+    openings = len(folder.note()["test_opened"]) if "test_opened" in folder.note() else 1
+    count = openings + sum(len(note["test_opened"]) for note in beside)
     if config.tracking.uri == OFF:
-        sharpes = _untracked_sharpes(root, experiment, besides=folder.name)
-    else:
-        store = resolve_store(config.tracking.uri, root)
-        sharpes = trial_sharpes(store, experiment, besides=folder.note().get("run_id"), runs=root)
-    return Trials(count=1 + len(sharpes), sharpes=tuple(sharpes))
-
-
-def _untracked_sharpes(root: Path, experiment: str, besides: str) -> tuple[float, ...]:
-    """Sharpe ratios of the runs in a folder, for runs that no store knows."""
-    notes = [RunFolder(path.parent).note() for path in root.glob("*/run.json") if path.parent.name != besides]
-    return tuple(
-        note["test_sharpe"] for note in notes if note.get("experiment") == experiment and "test_sharpe" in note
-    )
+        return Trials(count, tuple(note["test_sharpe"] for note in beside if "test_sharpe" in note))
+    store = resolve_store(config.tracking.uri, root)
+    stored = trial_sharpes(store, experiment, besides=folder.note().get("run_id"), runs=root)
+    elsewhere = len(stored) - sum("test_tracked" in note for note in beside)
+    return Trials(count + max(elsewhere, 0), stored)

@@ -46,6 +46,7 @@ def test_a_damaged_newest_checkpoint_is_named_and_passed_over(tmp_path: Path) ->
     assert (state["weight"] == 1).all()
     assert "step-000000000002" in problems[0]
     run.discard_after(1)
+    assert run.last.resolve().name == "step-000000000001"
     save(run, 2)
     assert run.load_last()[1]["step"] == 2
 

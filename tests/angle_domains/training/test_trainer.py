@@ -3,6 +3,7 @@
 import json
 import math
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,26 @@ def test_stopping_and_going_on_is_the_same_as_not_stopping(configure: Any, tmp_p
     second.train(MemoryTracker(), StopSignal())
 
     assert content(RunFolder(tmp_path / "whole")) == content(folder)
-    assert whole.progress.curve == second.progress.curve
-    assert whole.progress.best_step == second.progress.best_step
+    assert remembered(whole) == remembered(second)
+    assert remembered(whole) == remembered(resumed(config, folder))  # the last checkpoint knows the last evaluation
+    assert logged(whole.tracker) == logged(first.tracker) | logged(second.tracker)
+
+
+def remembered(one: AgentTrainer) -> dict[str, Any]:
+    """All of the trainer's own progress that is not a duration."""
+    return {name: value for name, value in vars(one.progress).items() if not name.endswith("seconds")}
+
+
+def resumed(config: AgentConfig, folder: RunFolder) -> AgentTrainer:
+    one = trainer(config, folder)
+    one.resume(folder.load_last()[0])
+    return one
+
+
+def logged(tracker: Any) -> dict[tuple[str, int], float]:
+    """Every point, but for speeds."""
+    points = {(key, step): value for key, series in tracker.history.items() for step, value in series}
+    return {place: value for place, value in points.items() if not place[0].startswith("time/")}
 
 
 class StopsAfter(StopSignal):
@@ -85,6 +104,30 @@ def test_metrics_are_logged_by_step_and_best_and_last_are_kept(configure: Any, t
     best = checkpoint.read_meta(folder.best.resolve())
     assert (best["step"], best["score"]) == (one.progress.best_step, one.progress.best_score)
     assert one.progress.best_score == max(score for _, score in one.progress.curve)
+
+
+def test_the_end_is_evaluated_before_it_is_saved(configure: Any, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    config = configure("training.checkpoint_every=128", "training.evaluate_every=1_000_000")
+    one = trainer(config, folder)
+    one.train(MemoryTracker(), StopSignal())
+    assert remembered(resumed(config, folder)) == remembered(one)
+    assert one.progress.best_step == config.training.steps
+    assert checkpoint.read_meta(folder.best.resolve())["score"] == one.progress.best_score
+
+
+def test_judging_is_not_counted_as_learning(configure: Any, tmp_path: Path) -> None:
+    one = trainer(configure(), RunFolder(tmp_path / "run"))
+    judge = one.judge
+
+    def slow(*given: Any, **named: Any) -> Any:
+        time.sleep(1.0)
+        return judge(*given, **named)
+
+    one.judge = slow
+    begun = time.monotonic()
+    one.train(MemoryTracker(), StopSignal())
+    assert one.progress.learning_seconds < time.monotonic() - begun - 3.0
 
 
 def test_patience_ends_training(configure: Any, tmp_path: Path) -> None:
