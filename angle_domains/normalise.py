@@ -90,13 +90,17 @@ class ReturnScaler:
         self.running = torch.zeros(streams, dtype=torch.float64, device=device)
         self.moments = RunningMoments(1, device=device)
 
-    def update(self, reward: Float[Tensor, "t b"], last: Bool[Tensor, "t b"]) -> None:
-        """Takes in the rewards of a window; `last` is where an episode ended with that reward."""
+    def update(self, reward: Float[Tensor, "t b"], last: Bool[Tensor, "t b"], real: Float[Tensor, "t b"]) -> None:
+        """Takes in the rewards of a window.
+
+        `last` is where an episode ended with that reward; `real` is 1 where an action earned it, 0 where the stream
+        was resetting, which is no return at all.
+        """
         sums = torch.empty(reward.shape, dtype=torch.float64, device=reward.device)
         for t in range(len(reward)):
             sums[t] = self.running = self.running * self.gamma + reward[t]
             self.running = self.running * ~last[t]
-        self.moments.update(sums.unsqueeze(-1))
+        self.moments.update(sums[real > 0].unsqueeze(-1))
 
     def scale(self, reward: Float[Tensor, "t b"]) -> Float[Tensor, "t b"]:
         deviation = (self.moments.variance + _EPSILON).sqrt().item()

@@ -55,20 +55,40 @@ def test_normalising_leaves_its_argument_alone() -> None:
     assert x.tolist() == [[50.0], [50.0]]
 
 
+def column(*values: float) -> torch.Tensor:
+    """`[T, 1]`"""
+    return torch.tensor(values).unsqueeze(-1)
+
+
 def test_reward_scale_by_hand() -> None:
     scaler = ReturnScaler(1, gamma=0.5)
-    # sums: 2, 1 + 4 = 5, then the episode ends; 3 begins a new one
-    scaler.update(torch.tensor([[2.0], [4.0], [3.0]]), torch.tensor([[False], [True], [False]]))
+    # sums: 2, 1 + 4 = 5, then the episode ends and the stream resets; 3 begins a new one
+    scaler.update(column(2, 4, 0, 3.0), column(False, True, False, False), column(1, 1, 0, 1.0))
     deviation = torch.tensor([2.0, 5.0, 3.0]).std(correction=0)
-    torch.testing.assert_close(scaler.scale(torch.tensor([[1.0]])), (1.0 / deviation).reshape(1, 1))
-    scaler.update(torch.tensor([[1.0]]), torch.tensor([[False]]))  # 1.5 + 1 goes on where the window ended
+    torch.testing.assert_close(scaler.scale(column(1.0)), (1.0 / deviation).reshape(1, 1))
+    scaler.update(column(1.0), column(False), column(1.0))  # 1.5 + 1 goes on where the window ended
     deviation = torch.tensor([2.0, 5.0, 3.0, 2.5]).std(correction=0)
-    torch.testing.assert_close(scaler.scale(torch.tensor([[1.0]])), (1.0 / deviation).reshape(1, 1))
+    torch.testing.assert_close(scaler.scale(column(1.0)), (1.0 / deviation).reshape(1, 1))
+
+
+def test_episodes_of_one_action_are_scaled_by_the_deviation_of_their_rewards() -> None:
+    scaler = ReturnScaler(1, gamma=0.99)
+    resets = column(1, 0, 1, 0.0)
+    scaler.update(column(1, 0, -1, 0.0), resets > 0, resets)
+    torch.testing.assert_close(scaler.scale(column(1.0, -1.0)), column(1.0, -1.0))
+
+
+def test_a_window_of_resets_alone_leaves_the_reward_scale_as_it_was() -> None:
+    scaler = ReturnScaler(1, gamma=0.5)
+    scaler.update(column(1, -2.0), column(False, True), column(1, 1.0))
+    before = scaler.scale(column(1.0))
+    scaler.update(column(0.0), column(False), column(0.0))
+    assert torch.equal(scaler.scale(column(1.0)), before)
 
 
 def test_reward_scale_is_clipped_and_keeps_the_sign() -> None:
     scaler = ReturnScaler(2, gamma=0.9, clip=5.0)
-    scaler.update(torch.tensor([[0.1, -0.1]]), torch.tensor([[False, False]]))
+    scaler.update(torch.tensor([[0.1, -0.1]]), torch.tensor([[False, False]]), torch.ones(1, 2))
     assert scaler.scale(torch.tensor([[100.0, -100.0]])).tolist() == [[5.0, -5.0]]
 
 
@@ -80,7 +100,7 @@ def test_states_go_on_to_the_bit(make: object) -> None:
     def feed(part: RunningMoments | ReturnScaler) -> None:
         x = torch.randn(4, 2, generator=chance)
         if isinstance(part, ReturnScaler):
-            part.update(x, x > 1.0)
+            part.update(x, x > 1.0, torch.ones_like(x))
         else:
             part.update(x)
 

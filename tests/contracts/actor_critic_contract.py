@@ -66,6 +66,13 @@ class ActorCriticContract(AgentContract):
             states.append(agent.state_dict())
         assert_same(states[0], states[1])
 
+    def test_the_scale_of_rewards_is_that_of_actions_taken(self) -> None:
+        spec = worlds.market_spec()
+        agent = self.build(spec, 3, normalise_reward=True)
+        window = self.window(agent, spec, 3)
+        agent.learn(window)
+        assert agent.core.scaler.moments.count == int(window.real.sum()) < window.real.numel()
+
     def test_a_loss_changes_nothing(self) -> None:
         spec = worlds.market_spec()
         agent = self.build(spec, 3)
