@@ -14,7 +14,7 @@ class Bars:
     timestamp: np.ndarray  # [T] datetime64[us], UTC, the end of each bar, strictly rising
     symbols: tuple[str, ...]  # N
     close: Float[np.ndarray, "t n"]  # carried forward while halted and after delisting, NaN before listing
-    listed: Bool[np.ndarray, "t n"]  # from an asset's first bar to its last (the last bar of the data or its delisting)
+    listed: Bool[np.ndarray, "t n"]  # from an asset's first bar to its delisting, long after its last bar
     tradable: Bool[np.ndarray, "t n"]  # listed, and the bar exists: orders fill
     open: Float[np.ndarray, "t n"] | None = None
     high: Float[np.ndarray, "t n"] | None = None

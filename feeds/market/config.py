@@ -104,7 +104,7 @@ class MarketConfig(Settings):
     end: date | None = None
     policy: Literal["error", "clip", "quarantine"] = "error"  # what becomes of rows that break a rule
     max_jump: PositiveFloat = 5.0  # a close above this multiple (or below its inverse) of the one before breaks a rule
-    max_gap_days: PositiveFloat = 14.0
+    max_gap_days: PositiveFloat = 14.0  # after so long without a bar an asset counts as delisted
     recovery: float = Field(default=1.0, ge=0, le=1)  # share of the last price that a delisted asset pays
     features: tuple[str, ...] = (
         "log_return_1",

@@ -10,7 +10,7 @@ from feeds.errors import FeedError
 from feeds.market.bars import Bars
 from feeds.market.config import MarketConfig
 from feeds.market.indicators import History, parse
-from feeds.market.panel import DAY, last_bar
+from feeds.market.panel import fresh, last_bar
 from feeds.market.side import SideFacts, join_side
 from feeds.scale import Standardiser, moments, rescaled
 from feeds.split import Part
@@ -57,9 +57,9 @@ def build_features(bars: Bars, config: MarketConfig, train: Part) -> Features:
         yield from bars.extras.values()
         yield from _unfolded(own)
 
-    fresh = fresh_bars(bars, config.max_gap_days)
+    recent = fresh_bars(bars, config.max_gap_days)
     scaled = config.scale == "standard"
-    values, known, scaler = _stack(names, panels(), fresh, train, flags if scaled else set(names))
+    values, known, scaler = _stack(names, panels(), recent, train, flags if scaled else set(names))
     lines = [*_calendar(bars.timestamp)] * config.calendar + [*_unfolded(common)]
     unscaled = {*flags, *_CALENDAR} if scaled else set(shared_names)
     shared, _, shared_scaler = _stack(shared_names, iter(lines), np.ones(len(bars.timestamp), bool), train, unscaled)
@@ -69,7 +69,7 @@ def build_features(bars: Bars, config: MarketConfig, train: Part) -> Features:
         known=known,
         shared=shared,
         shared_names=tuple(shared_names),
-        window=price_window(bars.close, fresh, config.window) if config.window else None,
+        window=price_window(bars.close, recent, config.window) if config.window else None,
         first=max([indicator.lookback for indicator in indicators] + [config.window - 1, 0]),
         scaler=scaler,
         shared_scaler=shared_scaler,
@@ -82,10 +82,7 @@ def fresh_bars(bars: Bars, max_age_days: float) -> np.ndarray:
 
     It asks nothing of the future: a halt and a delisting look alike until the data tell them apart.
     """
-    last = last_bar(bars.tradable)
-    micros = bars.timestamp.astype("datetime64[us]").astype(np.int64)
-    age = micros[:, None] - micros[np.maximum(last, 0)]
-    return (last >= 0) & (age <= max_age_days * DAY)
+    return fresh(last_bar(bars.tradable), bars.timestamp.astype("datetime64[us]").astype(np.int64), max_age_days)
 
 
 def price_window(close: np.ndarray, fresh: np.ndarray, bars: int) -> np.ndarray:

@@ -80,7 +80,7 @@ def make_flow(bars: Bars, config: MarketConfig) -> Flow:
 
 
 def payouts(listed: Bool[np.ndarray, "t n"]) -> Bool[np.ndarray, "t n"]:
-    """True in the bar after an asset's last."""
+    """True in the bar at which an asset is no longer listed."""
     paid = np.zeros_like(listed)
     paid[1:] = listed[:-1] & ~listed[1:]
     return paid

@@ -85,16 +85,22 @@ def carried(values: np.ndarray, last: np.ndarray) -> np.ndarray:
     return filled
 
 
+def fresh(last: np.ndarray, micros: np.ndarray, max_gap_days: float) -> np.ndarray:
+    """`[T, N]` bool: no more than `max_gap_days` have passed since the `last` bar of the asset."""
+    oldest = np.searchsorted(micros, micros - int(max_gap_days * DAY))
+    return (last >= 0) & (last >= oldest[:, None])
+
+
 def to_bars(panel: Panel, max_gap_days: float, source: str) -> Bars:
-    """Bars of the panel. An asset whose last bar lies more than `max_gap_days` before the end is delisted after it."""
+    """Bars of the panel. An asset is delisted at the first bar more than `max_gap_days` after its last one.
+
+    Until then its silence is a halt, since nobody can tell the two apart by that time; where it trades again later it
+    is listed anew.
+    """
     present, values = panel.present, panel.values
     last = last_bar(present)
     close = carried(values["close"], last)
-    seen, halted = last >= 0, (last >= 0) & ~present
-    silent = panel.micros[-1] - panel.micros[np.maximum(last[-1], 0)]
-    delisted = silent > max_gap_days * DAY
-    bars = np.arange(len(present), dtype=np.int32)[:, None]
-    listed = seen & ((bars <= last[-1]) | ~delisted)
+    halted = (last >= 0) & ~present
     for name in ("open", "high", "low", "volume"):
         if name in values:
             values[name][halted] = 0.0 if name == "volume" else close[halted]
@@ -102,7 +108,7 @@ def to_bars(panel: Panel, max_gap_days: float, source: str) -> Bars:
         timestamp=panel.micros.view("datetime64[us]"),
         symbols=panel.rows.symbols,
         close=close,
-        listed=listed,
+        listed=fresh(last, panel.micros, max_gap_days),
         tradable=present,
         open=values.get("open"),
         high=values.get("high"),

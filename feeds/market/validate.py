@@ -17,7 +17,7 @@ out_of_range    open or close outside low … high                       the ran
 jump            close more than `max_jump` times (or below its         moved to that multiple of the close before
                 inverse of) the newest close that was accepted; or
                 open, high, low as far from their own bar's close      moved to that multiple of the close
-gap             no bar for more than `max_gap_days`, then one          counts as a halt (so does quarantine)
+gap             no bar for more than `max_gap_days`, then one          delisted, listed anew (so does quarantine)
 
 A close that jumped is accepted once the next bar confirms its level, so that "quarantine" costs one bar of a true move.
 Prices may leave their range by one part in a million, which is rounding.

@@ -206,14 +206,14 @@ def test_symbol_by_symbol_is_sorted() -> None:
     assert bars.digest == read(SOUND, "error")[0].digest
 
 
-def test_gaps_are_refused_or_count_as_halts() -> None:
+def test_gaps_are_refused_or_count_as_halts_until_they_are_too_long() -> None:
     gap = (pl.col("symbol") == "BBB") & pl.col("timestamp").dt.day().is_between(10, 20)
     frame = long_frame().filter(~gap)
     assert "no bar for 12 days before it [gap]" in refusal(frame)
     assert read(frame, "error", max_gap_days=12.0)[1].counts == {}
     bars, report = read(frame, "quarantine")
     assert report.counts == {"gap": 1}
-    assert bars.listed[:, 1].all()
+    assert np.flatnonzero(~bars.listed[:, 1]).tolist() == [19]  # more than 10 days after the last bar
     assert np.flatnonzero(~bars.tradable[:, 1]).tolist() == list(range(9, 20))
 
 
