@@ -45,7 +45,7 @@ class SideTable(Settings):
     """Dated facts, joined to each bar as of the time they were published."""
 
     path: str
-    published: str = "published"  # column: when the row became known
+    published: str = "published"  # column: when the row became known; of days, from their end on
     symbol: str | None = "symbol"  # column; None where a row speaks of all assets
     columns: tuple[str, ...] = ()  # numeric columns to take; empty: all
     max_age_days: PositiveFloat | None = None  # older rows count as missing

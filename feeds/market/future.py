@@ -149,7 +149,7 @@ def _change_side(side: SideTable, bars: Bars, bar: int, folder: Path) -> SideTab
     table = open_side(side)
     frame = table.collect(table.scan).drop(PATH, ROW)
     end = bars.timestamp[bar].astype("datetime64[us]").astype(np.int64)
-    later = known_from(side, table) > end
+    later = known_from(side, table)[0] > end
     numeric = [
         name for name in frame.columns if name not in (side.published, side.symbol) and is_numeric(frame[name].dtype)
     ]

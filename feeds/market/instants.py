@@ -10,6 +10,7 @@ from feeds.errors import FeedError
 
 _OFFSET = r"\d{2}:\d{2}.*?(Z|[+-]\d{2}:?\d{2})$"  # only after a time of day: the last of "2020-01-02" is no offset
 _DATES = ("%Y-%m-%d", "%Y/%m/%d", "%Y%m%d")
+MINUTE = 60_000_000  # microseconds
 _SUMMER = 60  # minutes that one zone's offsets differ between winter and summer
 
 
@@ -30,6 +31,16 @@ def typed_instant(column: str, dtype: pl.DataType) -> pl.Expr | None:
         expression = expression.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
     elif not isinstance(dtype, pl.Date | pl.Datetime):
         return None
+    return expression.cast(pl.Datetime("us")).to_physical()
+
+
+def wall_clock(column: str, dtype: pl.DataType) -> pl.Expr:
+    """Int64 microseconds that the clocks of its zone show, of a column of dates or datetimes; else null."""
+    if not isinstance(dtype, pl.Date | pl.Datetime):
+        return pl.lit(None, pl.Int64)
+    expression = pl.col(column)
+    if isinstance(dtype, pl.Datetime):
+        expression = expression.dt.replace_time_zone(None)
     return expression.cast(pl.Datetime("us")).to_physical()
 
 

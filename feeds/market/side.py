@@ -9,7 +9,7 @@ import polars as pl
 from feeds.errors import FeedError, nearest
 from feeds.market.bars import Bars
 from feeds.market.config import SideTable
-from feeds.market.instants import read_instants, typed_instant
+from feeds.market.instants import MINUTE, read_instants, typed_instant, wall_clock
 from feeds.market.panel import DAY
 from feeds.market.rows import namer
 from feeds.market.tables import ROW, Table, Watch, find_files, open_files
@@ -29,8 +29,9 @@ class SideFacts:
 def join_side(side: SideTable, bars: Bars) -> SideFacts:
     """The newest row published by the end of each bar and not older than `max_age_days`.
 
-    A publication date without time of day counts as the end of that day in UTC. Of rows published at one instant the
-    last of the table counts. Raises FeedError naming the file where columns are missing or hold no numbers.
+    A publication date without time of day counts as the end of that day in UTC; so does a midnight where every row of
+    the table has one, for that is how tools store days. Of rows published at one instant the last of the table counts.
+    Raises FeedError naming the file where columns are missing or hold no numbers.
     """
     table = open_side(side)
     watch = Watch(table.files)
@@ -50,22 +51,26 @@ def open_side(side: SideTable) -> Table:
     return table
 
 
-def known_from(side: SideTable, table: Table) -> np.ndarray:
-    """`[M]` int64 UTC microseconds from which each row is known."""
+def known_from(side: SideTable, table: Table) -> tuple[np.ndarray, tuple[str, ...]]:
+    """`[M]` int64 UTC microseconds from which each row is known, and notes."""
     kind = table.dtypes[side.published]
     typed = typed_instant(side.published, kind)
     stamp = pl.col(side.published) if typed is None else typed
-    keys = table.collect(table.scan.select(stamp.alias("stamp"), ROW))
+    keys = table.collect(table.scan.select(stamp.alias("stamp"), wall_clock(side.published, kind).alias("wall"), ROW))
     instants = read_instants(keys["stamp"], kind, namer(table, keys))
-    return instants.micros + np.where(instants.dates, DAY, 0)
+    wall = instants.micros + instants.offsets * MINUTE if typed is None else keys["wall"].to_numpy()
+    if not (wall % DAY == 0).all():
+        return instants.micros + np.where(instants.dates, DAY, 0), ()
+    note = f"{side.path}: every '{side.published}' is a midnight, read as a day that is known from its end on"
+    return instants.micros + DAY, () if instants.dates.all() else (note,)
 
 
 def _join(side: SideTable, bars: Bars, table: Table) -> SideFacts:
     wanted = _columns(side, table)
-    micros = known_from(side, table)
+    micros, notes = known_from(side, table)
     symbol = pl.col(side.symbol).cast(pl.String) if side.symbol else pl.lit("")
     frame = table.collect(table.scan.select(symbol.alias("__symbol"), *wanted))
-    place, notes = _newest(side, bars, micros, frame["__symbol"])
+    place, strangers = _newest(side, bars, micros, frame["__symbol"])
     known = place >= 0
     names: list[str] = []
     columns: list[np.ndarray] = []
@@ -75,7 +80,7 @@ def _join(side: SideTable, bars: Bars, table: Table) -> SideFacts:
             column = np.where(known, values[np.maximum(place, 0)] if len(values) else np.nan, np.nan)
             names.append(f"{stem}.{label}")
             columns.append(np.where(np.isfinite(column), column, np.nan))
-    return SideFacts(tuple(names), tuple(columns), known, f"{stem}.known", notes)
+    return SideFacts(tuple(names), tuple(columns), known, f"{stem}.known", notes + strangers)
 
 
 def _columns(side: SideTable, table: Table) -> tuple[str, ...]:

@@ -48,6 +48,41 @@ def test_a_date_is_known_when_its_day_is_over(tmp_path: Path) -> None:
     assert np.flatnonzero(facts.known[:, 0])[0] == 4  # not at 21:00 of the 4th
     text = join_side(news(tmp_path, [("2020-01-04", "A", 1.0)], "text.csv"), closes())
     assert np.array_equal(text.known, facts.known)
+    assert facts.notes == text.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("stamps", "name"),
+    [
+        ([datetime(2020, 1, 4), datetime(2020, 1, 6)], "pandas.parquet"),
+        (["2020-01-04 00:00:00", "2020-01-06 00:00:00"], "text.csv"),
+        (["2020-01-04T00:00:00+00:00", "2020-01-06T00:00:00Z"], "zoned.parquet"),
+        (["2020-01-04", "2020-01-06 00:00:00"], "mixed.parquet"),
+    ],
+)
+def test_midnights_alone_are_days_known_from_their_end(stamps: list[object], name: str, tmp_path: Path) -> None:
+    facts = join_side(news(tmp_path, [(stamp, "A", 1.0) for stamp in stamps], name, max_age_days=1.0), closes())
+    assert np.flatnonzero(facts.known[:, 0]).tolist() == [4, 6]  # not at 21:00 of the 4th and the 6th
+    assert facts.notes == (
+        f"{tmp_path / name}: every 'published' is a midnight, read as a day that is known from its end on",
+    )
+
+
+def test_midnights_of_another_zone_are_days_of_that_zone(tmp_path: Path) -> None:
+    text = news(tmp_path, [("2020-01-04T00:00:00-05:00", "A", 1.0)], "text.csv")
+    assert np.flatnonzero(join_side(text, closes()).known[:, 0])[0] == 4  # from 05:00 UTC of the 5th on
+    zoned = pl.DataFrame({"published": [datetime(2020, 1, 4)], "symbol": ["A"], "tone": [1.0]})
+    path = write(
+        zoned.with_columns(pl.col("published").dt.replace_time_zone("America/New_York")), tmp_path / "z.parquet"
+    )
+    assert np.flatnonzero(join_side(SideTable(path=str(path)), closes()).known[:, 0])[0] == 4
+
+
+def test_a_midnight_among_times_of_day_is_that_instant(tmp_path: Path) -> None:
+    rows = [(datetime(2020, 1, 4), "A", 1.0), (datetime(2020, 1, 6, 9, 30), "B", 1.0)]
+    facts = join_side(news(tmp_path, rows), closes())
+    assert np.flatnonzero(facts.known[:, 0])[0] == 3
+    assert facts.notes == ()
 
 
 def test_zones_of_publication_are_respected(tmp_path: Path) -> None:
@@ -62,7 +97,7 @@ def test_old_facts_are_missing(tmp_path: Path) -> None:
 
 
 def test_rows_need_no_order_and_the_last_of_one_instant_counts(tmp_path: Path) -> None:
-    rows = [(datetime(2020, 1, 5), "A", 5.0), (datetime(2020, 1, 2), "A", 1.0), (datetime(2020, 1, 2), "A", 2.0)]
+    rows = [(datetime(2020, 1, day, 9), "A", value) for day, value in ((5, 5.0), (2, 1.0), (2, 2.0))]
     column = join_side(news(tmp_path, rows), closes()).columns[0][:, 0]
     assert column[1:].tolist() == [2.0] * 3 + [5.0] * 6
 
@@ -73,7 +108,7 @@ def test_facts_of_all_assets(tmp_path: Path) -> None:
     facts = join_side(side, closes())
     assert facts.names == ("macro.rate", "macro.spread")
     assert facts.columns[0].shape == (10,)
-    assert np.flatnonzero(facts.known).tolist() == list(range(2, 10))
+    assert np.flatnonzero(facts.known).tolist() == list(range(3, 10))  # the 3rd is over after the third bar
 
 
 def test_embeddings_become_columns(tmp_path: Path) -> None:
@@ -95,7 +130,7 @@ def test_embeddings_become_columns(tmp_path: Path) -> None:
 def test_strangers_are_told_and_missing_columns_refused(tmp_path: Path) -> None:
     rows = [(datetime(2020, 1, 2), "A", 1.0), (datetime(2020, 1, 2), "ZZZ", 1.0)]
     side = news(tmp_path, rows)
-    assert "1 symbols are not in the universe: ZZZ" in join_side(side, closes()).notes[0]
+    assert "1 symbols are not in the universe: ZZZ" in join_side(side, closes()).notes[-1]
     for changes, hint in (
         ({"columns": ("tune",)}, r"column 'tune' is missing \(did you mean 'tone'\?\)"),
         ({"published": "publisher"}, r"column 'publisher' is missing \(did you mean 'published'\?\)"),
@@ -110,7 +145,7 @@ def test_features_of_side_tables_are_scaled_and_say_whether_they_are_known(tmp_p
     rows = [
         (datetime(2020, 1, 1 + day, 12), symbol, day + 10.0 * (symbol == "B")) for day in range(6) for symbol in "AB"
     ]
-    macro = pl.DataFrame({"published": [datetime(2020, 1, 3), datetime(2020, 1, 5)], "rate": [1.0, 3.0]})
+    macro = pl.DataFrame({"published": [datetime(2020, 1, 3, 9), datetime(2020, 1, 5, 9)], "rate": [1.0, 3.0]})
     sides = (
         news(tmp_path, rows, max_age_days=2.0),
         SideTable(path=str(write(macro, tmp_path / "macro.parquet")), symbol=None),
