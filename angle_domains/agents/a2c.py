@@ -84,7 +84,10 @@ class A2C:
         return loss, [policy_loss.detach(), value_loss.detach(), entropy.detach()]
 
     def learn(self, window: Window) -> LearnResult:
-        """One step of the optimiser; TrainingError where loss or gradient are not finite."""
+        """One step of the optimiser; TrainingError where loss or gradient are not finite.
+
+        A window in which all streams were resetting teaches nothing: no metrics, but the schedule goes on.
+        """
         config = self.config
         self.core.weigh_rewards(window)
         samples, real = self.core.samples(window)
@@ -92,13 +95,20 @@ class A2C:
         done = progress(self.updates, config.horizon * self.streams, config.anneal_steps)
         learning_rate = linear(config.learning_rate, config.learning_rate_end, done)
         set_learning_rate(self.optimizer, learning_rate)
-        loss, parts = self.loss(taken)
-        norm = descend(loss, self.optimizer, self.core.parameters, config.max_grad_norm)
+        logged = self._step(taken) if len(real) else None
         self.core.weigh_observations(window)
         self.updates += 1
-        metrics = dict(zip(_LOGGED, torch.stack([*parts, norm]).tolist(), strict=True))
+        if logged is None:
+            return LearnResult({})
+        metrics = dict(zip(_LOGGED, logged.tolist(), strict=True))
         foreseen = explained_variance(taken.value, taken.target).item()
         return LearnResult(metrics | {"value/explained_variance": foreseen, "optimiser/learning_rate": learning_rate})
+
+    def _step(self, taken: Samples) -> Tensor:
+        """One step down the loss; what was logged of it."""
+        loss, parts = self.loss(taken)
+        norm = descend(loss, self.optimizer, self.core.parameters, self.config.max_grad_norm)
+        return torch.stack([*parts, norm])
 
     def state_dict(self) -> dict[str, Any]:
         return {"core": self.core.state_dict(), "optimizer": self.optimizer.state_dict(), "updates": self.updates}

@@ -106,7 +106,10 @@ class PPO:
         return loss, [policy_loss.detach(), value_loss.detach(), entropy.detach(), kl, beyond]
 
     def learn(self, window: Window) -> LearnResult:
-        """All epochs over one window; TrainingError where a loss or gradient is not finite."""
+        """All epochs over one window; TrainingError where a loss or gradient is not finite.
+
+        A window in which all streams were resetting teaches nothing: no metrics, but the schedules go on.
+        """
         config = self.config
         self.core.weigh_rewards(window)
         samples, real = self.core.samples(window)
@@ -114,9 +117,11 @@ class PPO:
         learning_rate = linear(config.learning_rate, config.learning_rate_end, done)
         clip = config.clip if config.clip_end is None else linear(config.clip, config.clip_end, done)
         set_learning_rate(self.optimizer, learning_rate)
-        logged = self._passes(samples, real, clip)
+        logged = self._passes(samples, real, clip) if len(real) else []
         self.core.weigh_observations(window)
         self.updates += 1
+        if not logged:
+            return LearnResult({})
         metrics = dict(zip(_LOGGED, torch.stack(logged).mean(0).tolist(), strict=True))
         foreseen = explained_variance(samples.value[real], samples.target[real]).item()
         return LearnResult(metrics | {"value/explained_variance": foreseen, "optimiser/learning_rate": learning_rate})

@@ -66,6 +66,25 @@ class ActorCriticContract(AgentContract):
             states.append(agent.state_dict())
         assert_same(states[0], states[1])
 
+    def test_a_window_in_which_all_streams_reset_teaches_nothing(self) -> None:
+        spec = worlds.market_spec()
+        agent = self.build(spec, 3, normalise_observation=True, normalise_reward=True)
+        window = self.window(agent, spec, 3)
+        agent.learn(window)
+        before = copy.deepcopy(agent.state_dict())
+        window.percept.last[:] = True
+        assert agent.learn(window).metrics == {}
+        after = agent.state_dict()
+        assert after["updates"] == before["updates"] + 1
+        assert_same(before["core"]["model"], after["core"]["model"])
+        assert_same(before["optimizer"]["state"], after["optimizer"]["state"])
+
+    def test_a_loop_of_windows_of_one_row_passes_over_resets(self) -> None:
+        envs = worlds.vector(worlds.Constant, 1)  # every other row is a reset
+        _, reports = self.run(envs, 8, horizon=1)
+        assert [report.step for report in reports] == list(range(1, 9))
+        assert ["loss/policy" in report.metrics for report in reports] == [True, False] * 4
+
     def test_the_scale_of_rewards_is_that_of_actions_taken(self) -> None:
         spec = worlds.market_spec()
         agent = self.build(spec, 3, normalise_reward=True)
