@@ -88,6 +88,7 @@ class AgentDriver:
             discount=torch.ones(1),
             first=torch.tensor([first]),
             last=torch.tensor([False]),
+            mask=allowed(step),
         )
 
 
@@ -102,6 +103,12 @@ class TargetDriver:
         targets = self.targets(int(step.info["bar"][0]), self.decisions)
         self.decisions += 1
         return self.feed.hold(state, targets[None])
+
+
+def allowed(step: Step) -> torch.Tensor | None:
+    """The actions `[1, *mask]` that the feed allows now, where it names them."""
+    mask = step.info.get("action_mask")
+    return None if mask is None else torch.as_tensor(np.asarray(mask, np.bool_))
 
 
 def blank_action(spec: FeedSpec) -> torch.Tensor:

@@ -75,6 +75,19 @@ def test_the_agent_is_asked_in_earnest_and_remembers() -> None:
     assert agent.percepts[0].obs.dtype == agent.percepts[0].reward.dtype == torch.float32
 
 
+def test_the_agent_is_told_which_actions_are_allowed() -> None:
+    feed = make_feed(random_closes(60, 2), actions=Actions(mode="portfolios", portfolios=((1.0, 0.0), (0.0, 1.0))))
+    agent = Rule(lambda obs: 1, torch.int64)
+    driver = AgentDriver(feed, agent)
+    state, step = feed.reset(np.zeros(1, np.int64), split="test")
+    state, step = driver(state, step)
+    driver(state, step._replace(info=step.info | {"action_mask": np.array([[False, True]])}))
+    free, bound = (percept.mask for percept in agent.percepts)
+    assert free is None
+    assert bound is not None
+    assert (bound.dtype, bound.tolist()) == (torch.bool, [[False, True]])
+
+
 def test_permuted_assets_permute_weights() -> None:
     close, order = random_closes(150, 4), np.array([2, 0, 3, 1])
 
