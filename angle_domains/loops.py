@@ -59,12 +59,20 @@ class Finished:
     lengths: list[int]
 
 
+def spread(seed: int) -> int:
+    """A number of 30 bits that tells nothing of its neighbours'; what streams add to it still fits 32, signed."""
+    return int(np.random.SeedSequence(seed).generate_state(1)[0] >> 2)
+
+
 def begin(envs: VectorEnv[Any, Any, Any], seed: int) -> LoopState:
-    """Resets the environments; ConfigError unless they reset a stream in the step after its episode ended."""
+    """Resets the environments; ConfigError unless they reset a stream in the step after its episode ended.
+
+    Stream i is seeded `spread(seed) + i`: unspread, runs of neighbouring seeds would share all streams but one.
+    """
     mode = envs.metadata.get("autoreset_mode")
     if mode != AutoresetMode.NEXT_STEP:
         raise ConfigError(f"loops need environments with AutoresetMode.NEXT_STEP, these have {mode}")
-    obs, info = envs.reset(seed=seed)
+    obs, info = envs.reset(seed=spread(seed))
     streams = envs.num_envs
     seen = torch.as_tensor(obs)
     blank = torch.as_tensor(create_empty_array(envs.single_action_space, streams, fn=np.zeros)).to(seen.device)

@@ -12,7 +12,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from angle_domains.errors import ConfigError
-from angle_domains.loops import LoopState, begin, interact, on_policy
+from angle_domains.loops import LoopState, begin, interact, on_policy, spread
 from angle_domains.replay import ReplayBuffer
 from angle_domains.types import Decision, LearnResult, Percept, Window
 from tests.contracts import worlds
@@ -167,6 +167,22 @@ def test_masks_of_the_environment_reach_the_percept() -> None:
     assert mask is not None
     assert mask.dtype == torch.bool
     assert mask.sum(-1).tolist() == [2, 2, 2]
+
+
+def test_runs_of_neighbouring_seeds_share_no_stream() -> None:
+    def starts(seed: int) -> list[tuple[float, ...]]:
+        envs = SyncVectorEnv([lambda: gym.make("CartPole-v1")] * 4, autoreset_mode=AutoresetMode.NEXT_STEP)
+        return [tuple(obs) for obs in begin(envs, seed).percept.obs.tolist()]
+
+    assert starts(0) == starts(0)
+    assert len({obs for seed in range(3) for obs in starts(seed)}) == 3 * 4
+
+
+def test_spread_seeds_leave_room_for_their_streams() -> None:
+    numbers = [spread(seed) for seed in (*range(1000), 2**63, 2**100)]
+    assert all(0 <= number < 2**30 for number in numbers)
+    assert len(set(numbers)) == len(numbers)
+    assert (spread(0), spread(1)) == (742202927, 458876031)  # a seed means the same run tomorrow
 
 
 @pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.DISABLED])
