@@ -13,6 +13,9 @@ from feeds.market.config import Actions, Costs
 
 Array = Any
 
+_SETTLED = 1e-6  # share of wealth by which the costs of two iterates may differ
+_EXACT = 1e-11  # share of wealth that Newton's method leaves
+_MOST_STEPS = 100  # of Newton's method, which halves the distance at worst and soon squares it
 _DUST = 1e-9  # share of wealth below which an order counts as no trade (for the minimum fee)
 
 
@@ -56,13 +59,15 @@ class Terms:
     financed_after: bool  # interest accrues after the fill (which is the close before) instead of up to it
     financed: bool  # any of the rates is not 0
     rate: float  # commission and half spread, where there is no minimum fee
+    proportional: bool  # costs are the traded notional times `rate`
     rounds: int  # fixed-point iterations for the wealth that is left after costs
 
 
 def make_terms(backend: Backend, costs: Costs, actions: Actions, *, periods: float, same_close: bool) -> Terms:
     """The terms of a feed whose year has that many bars.
 
-    One iteration leaves an error of (cost rate)^2 in the weights, so proportional costs need two, others three.
+    One iteration leaves an error of (cost rate)^2 in the weights, so proportional costs need two, others four; where
+    impact is so strong that those do not settle, the wealth that is left is solved for.
     """
     proportional = not (costs.minimum_fee or costs.linear_impact or costs.sqrt_impact)
     free = proportional and not (costs.commission or costs.half_spread)
@@ -79,6 +84,7 @@ def make_terms(backend: Backend, costs: Costs, actions: Actions, *, periods: flo
         financed_after=same_close,
         financed=bool(costs.cash_rate or costs.loan_rate or costs.borrow_rate),
         rate=costs.commission + costs.half_spread,
+        proportional=proportional,
         rounds=1 if free else 2 if proportional else 4,
     )
 
@@ -149,7 +155,8 @@ def trade(terms: Terms, portfolio: Portfolio, targets: Array, bar: Bar, kept: Ar
     """Orders that reach the targets as fractions of the wealth left *after* their own costs.
 
     What is left is solved for by fixed-point iteration: from what is left after the orders of one iterate follow those
-    of the next. The last orders are charged exactly what they cost, and what they lack in precision stays in cash.
+    of the next; by Newton's method for the streams whose costs do not settle. The last orders are charged exactly what
+    they cost, and what they lack in precision stays in cash.
     """
     xp, row_sum = terms.backend.xp, terms.backend.row_sum
     assets = portfolio.assets
@@ -162,14 +169,72 @@ def trade(terms: Terms, portfolio: Portfolio, targets: Array, bar: Bar, kept: Ar
         held += carried
     order = held - assets
     cost, notional = charge(terms, xp.abs(order, out=order), wealth, bar)
+    spent = cost
     for _ in range(terms.rounds - 1):
-        held = targets * (wealth - cost)[:, None]
+        spent = cost if terms.proportional else xp.minimum(cost, wealth)  # where impact is strong, cost can be any sum
+        held = targets * (wealth - spent)[:, None]
         if carried is not None:
             held += carried
         xp.subtract(held, assets, out=order)  # a fresh array for each of these would cost as much as the arithmetic
         cost, notional = charge(terms, xp.abs(order, out=order), wealth, bar)
+    if not terms.proportional and terms.backend.count(xp.abs(cost - spent) > _SETTLED * wealth):
+        fixed = assets if carried is None else assets - carried
+        root = affordable(terms, solvent(terms, wealth), targets, fixed, bar)
+        held = targets * xp.where(xp.abs(cost - spent) > _SETTLED * wealth, root, wealth - spent)[:, None]
+        if carried is not None:
+            held += carried
+        cost, notional = charge(terms, xp.abs(held - assets), wealth, bar)
     left = solvent(terms, wealth - cost)
     return Traded(Portfolio(held, left - row_sum(held)), left, wealth, notional, cost)
+
+
+def affordable(terms: Terms, wealth: Array, targets: Array, assets: Array, bar: Bar) -> Array:
+    """`[B]` currency: the most that can be left of the wealth once its `targets` are bought and paid for.
+
+    It solves left + cost(left) = wealth from the wealth downwards: costs are convex in what is left, so that Newton's
+    steps come down to the first solution and never pass it. FeedError, which names the stream, where there is none.
+    """
+    xp, backend = terms.backend.xp, terms.backend
+    left = wealth
+    for _ in range(_MOST_STEPS):
+        order = targets * left[:, None] - assets
+        size = xp.abs(order)
+        lacking = left + charge(terms, size, wealth, bar)[0] - wealth
+        open_ = lacking > _EXACT * wealth
+        if not backend.count(open_):
+            return left
+        slope = 1.0 + backend.row_sum(xp.sign(order) * targets * _marginal(terms, size, bar))
+        lower = left - lacking / xp.where(slope > 0.0, slope, 1.0)
+        _refuse_unaffordable(open_ & ((slope <= 0.0) | (lower <= 0.0)), wealth, bar)
+        left = xp.where(open_, lower, left)
+    return left
+
+
+def _marginal(terms: Terms, order: Array, bar: Bar) -> Array:
+    """`[B, N]`: what a further unit of currency costs in orders of that size."""
+    xp = terms.backend.xp
+    rate: Array = terms.rate
+    if terms.minimum_fee:
+        above = xp.astype(order * terms.commission > terms.minimum_fee, xp.float64)
+        rate = above * terms.commission + terms.half_spread
+    if bar.linear is not None:
+        rate = rate + 2.0 * bar.linear * order
+    if bar.root is not None:
+        rate = rate + 1.5 * bar.root * xp.sqrt(order)
+    return rate
+
+
+def _refuse_unaffordable(broke: Array, wealth: Array, bar: Bar) -> None:
+    if not bool(broke.any()):
+        return
+    stream = broke.tolist().index(True)
+    cause = "feed.costs.minimum_fee"
+    if bar.linear is not None or bar.root is not None:
+        cause = "market impact (feed.costs.linear_impact, sqrt_impact), too strong for what is traded in a bar"
+    raise FeedError(
+        f"stream {stream}: its orders cost more than its wealth of {float(wealth[stream]):.6g}, however little of it "
+        f"is left to invest; the cause is {cause}: lower it, or change feed.costs.initial_wealth"
+    )
 
 
 def charge(terms: Terms, order: Array, wealth: Array, bar: Bar) -> tuple[Array, Array]:

@@ -15,6 +15,7 @@ from feeds.market.config import Actions, Costs
 from tests.universe import FREE, market, play, random_closes, rewards, whole
 
 NOTHING = Bar()
+FINITE = {"allow_nan": False, "allow_infinity": False}
 
 
 def terms(**costs: Any) -> Terms:
@@ -218,9 +219,6 @@ def test_a_blocked_short_leaves_room_for_longs_under_the_net_cap() -> None:
     here = terms(**FREE, actions=Actions(long_only=False, gross_cap=2.0, net_cap=0.5))
     traded = portfolio_step(here, held, np.array([[0.5, 1.4]]), blocked)
     np.testing.assert_allclose(traded.portfolio.assets, [[-500.0, 1_000.0]])  # net 0.5
-
-
-FINITE = {"allow_nan": False, "allow_infinity": False}
 
 
 @settings(max_examples=80)
