@@ -95,14 +95,18 @@ class MarketFeed:
         return state, self._first_step(state)
 
     def step(self, state: MarketState, action: Array) -> tuple[MarketState, Step]:
-        """Trades towards the action's weights. FeedError, which names the stream, where it is not a number."""
+        """Trades towards the action's weights. FeedError, which names the stream, where it is not a number.
+
+        Streams that are over trade nothing, whatever their action is.
+        """
         action = self.backend.put(action)
-        stale = bool(self.backend.count(state.over))
-        if stale:
-            over = state.over.reshape(-1, *[1] * (action.ndim - 1))
-            action = self.backend.xp.where(over, self.backend.xp.zeros_like(action), action)
-        targets, projected = self._decode(action)
-        return self._advance(self._settled(state) if stale else state, targets, projected, None)
+        if not self.backend.count(state.over):
+            return self._advance(state, *self._decode(action), None)
+        xp, over = self.backend.xp, state.over
+        allowed = xp.zeros_like(action)  # an action of every mode
+        targets, projected = self._decode(xp.where(over.reshape(-1, *[1] * (action.ndim - 1)), allowed, action))
+        targets = xp.where(over[:, None], 0.0, targets)
+        return self._advance(self._settled(state), targets, projected & ~over, None)
 
     def hold(self, state: MarketState, targets: Array) -> tuple[MarketState, Step]:
         """Trades towards weights `[B, N]` by the same clock, tranches and costs; NaN leaves a holding as it is."""
@@ -115,6 +119,7 @@ class MarketFeed:
             kept = xp.astype(missing, xp.float64)
             last = state.tranches[:, -1] if self.config.holding > 1 else xp.zeros_like(targets)
             targets = xp.where(missing, last, targets)
+        targets = xp.where(state.over[:, None], 0.0, targets)
         return self._advance(self._settled(state), targets, projected, kept)
 
     def _advance(
@@ -200,12 +205,13 @@ class MarketFeed:
         return (state.tranches.sum(1) + targets) / self.config.holding, tranches
 
     def _settled(self, state: MarketState) -> MarketState:
-        """Streams that are over stand in cash: what is thrown away must not fail."""
+        """Streams that are over stand in cash, with no orders pending: what is thrown away must not fail."""
         cash = self.backend.xp.where(state.over, self._initial, state.cash)
         wealth = self.backend.xp.where(state.over, self._initial, state.wealth)
         assets = self.backend.xp.where(state.over[:, None], 0.0, state.assets)
+        tranches = self.backend.xp.where(state.over[:, None, None], 0.0, state.tranches)
         bar = self.backend.xp.minimum(state.bar, self._last - 1)
-        return state._replace(bar=bar, assets=assets, cash=cash, wealth=wealth)
+        return state._replace(bar=bar, assets=assets, cash=cash, wealth=wealth, tranches=tranches)
 
     def _stretch(self, keys: Array, split: str) -> tuple[Array, Array]:
         """First and last row `[B]` of the episodes that belong to the keys."""

@@ -200,6 +200,23 @@ def test_what_is_over_may_be_stepped_and_thrown_away() -> None:
     assert np.isfinite(step.reward).all()
 
 
+@pytest.mark.parametrize("mode", ["weights", "discrete"])
+@pytest.mark.parametrize("holding", [1, 3])
+@pytest.mark.parametrize("held", [False, True])
+def test_what_is_over_trades_nothing(mode: str, holding: int, held: bool) -> None:
+    actions = {"mode": mode, "long_only": False, "gross_cap": 2.0, "net_cap": 1.0}
+    feed = market(actions=actions, holding=holding, episode_bars=4)
+    state, step = feed.reset(np.arange(2))
+    while not step.truncated.all():
+        state, step = feed.step(state, np.full((2, 4), 2))
+    for number in (np.nan, 2.0):
+        after, step = feed.hold(state, np.full((2, 4), number)) if held else feed.step(state, np.full((2, 4), number))
+        assert step.info["turnover"].tolist() == step.reward.tolist() == [0.0, 0.0]
+        assert not step.info["weights"].any()
+        assert not after.assets.any()
+        assert not step.info["projected"].any()
+
+
 def test_an_action_that_is_not_a_number_names_the_stream() -> None:
     feed = market()
     state, _ = feed.reset(np.arange(3), split="train")
