@@ -118,12 +118,13 @@ def impact(bars: Bars, costs: Costs) -> tuple[Float[np.ndarray, "t n"] | None, F
 
 
 def volatility(close: Float[np.ndarray, "t n"]) -> Float[np.ndarray, "t n"]:
-    """Root mean square of the last 20 log returns up to each bar, of fewer at the start; 0 before the first."""
-    squares = np.log(relatives(close)) ** 2
-    total = np.cumsum(squares, 0)
-    window = np.minimum(np.arange(len(close)), _VOLATILITY_BARS)[:, None]
-    total[_VOLATILITY_BARS:] -= total[:-_VOLATILITY_BARS].copy()
-    return np.sqrt(np.maximum(total, 0.0) / np.maximum(window, 1))
+    """Root mean square of the last 20 log returns up to each bar, of fewer after listing; 0 before the first."""
+    there = np.zeros(close.shape)
+    there[1:] = np.isfinite(close[1:]) & np.isfinite(close[:-1])
+    total, count = np.cumsum(np.log(relatives(close)) ** 2, 0), np.cumsum(there, 0)
+    for sums in (total, count):
+        sums[_VOLATILITY_BARS:] -= sums[:-_VOLATILITY_BARS].copy()
+    return np.sqrt(np.maximum(total, 0.0) / np.maximum(count, 1.0))
 
 
 def _around_open(

@@ -69,6 +69,17 @@ def test_volatility_is_that_of_the_last_twenty_returns() -> None:
     assert volatility(close)[0].tolist() == [0.0, 0.0]
 
 
+def test_bars_before_listing_are_no_returns_of_zero() -> None:
+    close = random_closes(60, 2)
+    late = close.copy()
+    late[:30, 1] = np.nan
+    returns = np.diff(np.log(close[:, 1]))
+    assert volatility(late)[:31, 1].tolist() == [0.0] * 31
+    for bar in (31, 35, 50):
+        np.testing.assert_allclose(volatility(late)[bar, 1], np.sqrt((returns[max(30, bar - 20) : bar] ** 2).mean()))
+    np.testing.assert_array_equal(volatility(late)[:, 0], volatility(close)[:, 0])
+
+
 @pytest.mark.parametrize("fill", ["next_bar", "same_close"])
 def test_tables_know_nothing_of_later_bars(fill: str) -> None:
     close, later = random_closes(60, 2), random_closes(60, 2, seed=1)
