@@ -1,6 +1,5 @@
 """Parts of time for training, validation and test, with bars left out between them."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol, runtime_checkable
@@ -89,17 +88,6 @@ def walk_forward(timestamps: np.ndarray, splits: SplitSettings) -> list[dict[str
         parts = Part(start, validation - splits.embargo), Part(validation, stop), Part(int(test[0]), end)
         folds.append(_checked(timestamps, *parts))
     return folds
-
-
-def label_overlaps(parts: Iterable[Part], horizon: int) -> int:
-    """How many bars have a label of `horizon` bars (t, t + horizon] that reaches into a later part."""
-    ordered = sorted((part for part in parts if len(part)), key=lambda part: part.start)
-    count = 0
-    for index, part in enumerate(ordered):
-        for later in ordered[index + 1 :]:
-            bars = np.arange(part.start, part.stop)
-            count += int(((bars + horizon >= later.start) & (bars < later.stop)).sum())
-    return count
 
 
 def purge(parts: dict[str, Part], horizon: int) -> dict[str, Part]:

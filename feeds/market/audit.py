@@ -1,6 +1,7 @@
 """The whole report on a set of prices: `angle-domains feeds check PATH`."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from feeds.market.feed import MarketFeed
 from feeds.market.future import Trial, future_trials
 from feeds.market.read import read_bars
 from feeds.market.validate import CheckReport
-from feeds.split import Part, label_overlaps
+from feeds.split import Part
 
 _SHOWN = 40  # features that are told one by one
 
@@ -57,9 +58,12 @@ def _splits(parts: dict[str, Part], bars: Bars, config: MarketConfig) -> list[st
         first, last = (str(bars.timestamp[bar])[:10] for bar in (part.start, part.stop - 1))
         lines.append(f"split     {name}: {len(part):,} bars from {first} to {last}")
     horizon = config.rebalance_every * config.holding
-    overlaps = label_overlaps(parts.values(), horizon)
-    embargo = f"split     embargo {config.splits.embargo} bars"
-    return [*lines, f"{embargo}; labels of {horizon} bars that reach into a later part: {overlaps}"]
+    gaps = [
+        f"{later.start - part.stop} between {name} and {after}"
+        for (name, part), (after, later) in pairwise(sorted(parts.items(), key=lambda item: item[1].start))
+    ]
+    why = f"embargo {config.splits.embargo} bars, labels of {horizon} bars"
+    return [*lines, f"split     left out: {', '.join(gaps)} ({why})"]
 
 
 def _features(features: Features, train: Part) -> list[str]:

@@ -1,5 +1,6 @@
 """Parts of time: order, embargo, walk-forward folds, and labels that never reach into a later part."""
 
+from collections.abc import Iterable
 from datetime import date
 from itertools import pairwise
 
@@ -10,9 +11,20 @@ from hypothesis import strategies as st
 
 from feeds.errors import FeedError
 from feeds.market.config import Splits
-from feeds.split import Part, label_overlaps, purge, time_splits, walk_forward
+from feeds.split import Part, purge, time_splits, walk_forward
 
 DAYS = np.arange("2000-01-01", "2010-01-01", dtype="datetime64[D]").astype("datetime64[us]")
+
+
+def label_overlaps(parts: Iterable[Part], horizon: int) -> int:
+    """How many bars have a label of `horizon` bars (t, t + horizon] that reaches into a later part."""
+    ordered = sorted((part for part in parts if len(part)), key=lambda part: part.start)
+    count = 0
+    for index, part in enumerate(ordered):
+        for later in ordered[index + 1 :]:
+            bars = np.arange(part.start, part.stop)
+            count += int(((bars + horizon >= later.start) & (bars < later.stop)).sum())
+    return count
 
 
 def test_dates_begin_parts() -> None:

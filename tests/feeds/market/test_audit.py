@@ -28,13 +28,21 @@ def test_the_whole_report(tmp_path: Path) -> None:
         "verdict   accepted",
         "universe  3 listed at the first bar, 3 at the last",
         "split     train: 69 bars from 2020-01-01 to 2020-03-09",
-        "labels of 1 bars that reach into a later part: 0",
+        "split     left out: 3 between train and validation, 3 between validation and test (embargo 3 bars, labels",
         "log_return_1: train mean",
         "of all assets: weekday_sin",
         "proof     no observation or reward depends on what comes after it",
     ):
         assert line in text, line
     assert text.count("equal to the bit") == 8
+
+
+def test_what_long_labels_leave_out_is_told(tmp_path: Path) -> None:
+    path = write(long_frame(120), tmp_path / "prices.parquet")
+    text = check(str(path), CONFIG.model_copy(update={"rebalance_every": 2, "holding": 4}))
+    assert (
+        "left out: 8 between train and validation, 8 between validation and test (embargo 3 bars, labels of 8" in text
+    )
 
 
 def test_the_report_goes_on_without_rows_that_break_rules(tmp_path: Path) -> None:
