@@ -44,9 +44,10 @@ def save(folder: Path, state: dict[str, Any], meta: dict[str, Any]) -> Path:
             _flush(draft / name)
         os.replace(draft, folder)
         _flush(folder.parent)
-    except OSError as error:
-        shutil.rmtree(draft, ignore_errors=True)
+    except (OSError, SafetensorError) as error:
         raise CheckpointError(f"the checkpoint {folder} could not be written: {error}") from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)  # renamed away where all went well
     return folder
 
 
@@ -62,8 +63,10 @@ def load(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         tensors = load_file(folder / "tensors.safetensors")
     except SafetensorError as error:
         raise CheckpointError(f"{folder / 'tensors.safetensors'} cannot be read: {error}") from error
-    tree = json.loads((folder / "state.json").read_text())
-    return _decode(tree, tensors), manifest["meta"]
+    try:
+        return _decode(json.loads((folder / "state.json").read_text()), tensors), manifest["meta"]
+    except (ValueError, KeyError) as error:
+        raise CheckpointError(f"{folder / 'state.json'} does not fit its tensors: {error}") from error
 
 
 def read_meta(folder: Path) -> dict[str, Any]:

@@ -44,12 +44,16 @@ class RunFolder:
         self.config, self.report = self.path / "config.yaml", self.path / "report.html"
         self.last, self.best = self.path / "last", self.path / "best"
 
-    def create(self, config: dict[str, Any]) -> None:
-        """Makes the folder and writes the configuration; ConfigError where the run exists."""
-        if self.config.exists():
+    def check_free(self) -> None:
+        """ConfigError where a run of that name has begun; one that never trained may begin anew."""
+        if self.config.exists() and self.last.exists():
             raise ConfigError(
                 f"the run {self.path} exists: choose another --name, or continue it with --resume {self.name}"
             )
+
+    def create(self, config: dict[str, Any]) -> None:
+        """Makes the folder and writes the configuration; ConfigError where the run exists."""
+        self.check_free()
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         self.write_config(config)
 
@@ -104,7 +108,7 @@ class RunFolder:
     def discard_after(self, step: int) -> None:
         """Removes checkpoints beyond a step, damaged ones that training will write again, and what points to them."""
         for folder in self.checkpoints.glob("step-*"):
-            if int(folder.name.removeprefix("step-")) > step:
+            if folder.name > f"step-{step:012d}":
                 shutil.rmtree(folder)
         _point(self.last, self.checkpoints / f"step-{step:012d}")
         if not self.best.exists():

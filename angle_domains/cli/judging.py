@@ -23,7 +23,6 @@ def play(
     ],
     env: options.Env = None,
     split: options.Split = "validation",
-    episodes: options.Episodes = 1,
 ) -> None:
     """Tells an episode of a trained policy, decision by decision."""
     from angle_domains.policy import load_policy
@@ -36,9 +35,10 @@ def play(
     feed = resolve(entry.build)(policy.config.feed)
     if split not in feed.spec.splits:
         raise ConfigError(f"--split {split}: the feed '{feed.spec.name}' has {', '.join(feed.spec.splits)}")
-    for _ in range(episodes):
-        for line in resolve(entry.play)(feed, policy.agent, split=split):
-            typer.echo(line)
+    if split == "test":
+        raise ConfigError("--split test: the test part is opened by `train` and `evaluate` alone, which count it")
+    for line in resolve(entry.play)(feed, policy.agent, split=split):
+        typer.echo(line)
 
 
 def _check_env(env: str, feed: str) -> None:

@@ -121,4 +121,3 @@ Runs = Annotated[
     typer.Argument(metavar="[RUN]...", help="Runs by name, folder or tracking id.", autocompletion=complete_run),
 ]
 Split = Annotated[str, typer.Option(metavar="PART", help="The part of the data: train, validation or test.")]
-Episodes = Annotated[int, typer.Option(min=1, metavar="N", help="How many episodes.")]

@@ -37,14 +37,15 @@ def train(
     root: Path = Path("runs"),
 ) -> list[RunResult]:
     """Trains one run, a run for each seed, or goes on with the run `resume`; whatever it opens it ends."""
-    if resume is not None:
-        if seeds:
-            raise ConfigError("--resume and --seeds cannot stand together: a run goes on with its own seed")
-        return [Session(config, runs.find_run(resume, root), console, resumed=True).run()]
-    name = runs.check_name(config.name or runs.fresh_name(root, f"{config.feed_name}-{config.agent_name}"))
-    if not seeds:
-        return [Session(config, RunFolder(root / name), console).run()]
-    return _several(config, RunFolder(root / name), seeds, console)
+    with StopSignal() as stop:
+        if resume is not None:
+            if seeds:
+                raise ConfigError("--resume and --seeds cannot stand together: a run goes on with its own seed")
+            return [Session(config, runs.find_run(resume, root), console, stop, resumed=True).run()]
+        name = runs.check_name(config.name or runs.fresh_name(root, f"{config.feed_name}-{config.agent_name}"))
+        if not seeds:
+            return [Session(config, RunFolder(root / name), console, stop).run()]
+        return _several(config, RunFolder(root / name), seeds, console, stop)
 
 
 def evaluate(run: str, *, split: str = "test", root: Path = Path("runs")) -> list[RunResult]:
@@ -59,26 +60,34 @@ def evaluate(run: str, *, split: str = "test", root: Path = Path("runs")) -> lis
     return [RunResult(folder.name, "FINISHED", 0, judged.lines, judged.verdict.metrics, judged.report)]
 
 
-def _several(config: AgentConfig, folder: RunFolder, seeds: Sequence[int], console: Console) -> list[RunResult]:
+def _several(
+    config: AgentConfig, folder: RunFolder, seeds: Sequence[int], console: Console, stop: StopSignal
+) -> list[RunResult]:
     """One child run for each seed; the parent carries means and intervals over them."""
     if len(set(seeds)) < len(seeds):
         raise ConfigError(f"--seeds {','.join(map(str, seeds))}: a seed stands twice")
+    children = {seed: RunFolder(folder.path.parent / f"{folder.name}-seed-{seed}") for seed in seeds}
+    for child in children.values():
+        child.check_free()
     parent = open_tracker(config.tracking, run_info(config, folder.name, seed=None), folder.path)
     results: list[RunResult] = []
     status: Status = "FAILED"
     try:
-        for seed in seeds:
-            name = f"{folder.name}-seed-{seed}"
-            single = config.model_copy(update={"seed": seed, "name": name})
-            child = Session(single, RunFolder(folder.path.parent / name), console, parent=parent.reference)
-            results.append(child.run())
-            if results[-1].status == "KILLED":
+        for seed, child in children.items():
+            single = config.model_copy(update={"seed": seed, "name": child.name})
+            results.append(Session(single, child, console, stop, parent=parent.reference).run())
+            if stop.caught:
                 break
-        status = next((result.status for result in results if result.status != "FINISHED"), "FINISHED")
+        unfinished = [seed for seed in seeds if children[seed].note().get("status") != "FINISHED"]
+        status = "KILLED" if unfinished else "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
     finally:
         lines = finish_parent(parent, [folder.path.parent / result.name for result in results], status)
-    code = max(result.exit_code for result in results)
-    return [*results, RunResult(folder.name, status, code, tuple(lines))]
+    if unfinished:
+        lines = (*lines, f"seeds without a result: {', '.join(map(str, unfinished))}; each is a run of its own")
+    return [*results, RunResult(folder.name, status, stop.exit_code, tuple(lines))]
 
 
 @dataclass
@@ -88,6 +97,7 @@ class Session:
     config: AgentConfig
     folder: RunFolder
     console: Console
+    stop: StopSignal  # entered: a signal that comes while the test part is judged lets that end, and the run with it
     parent: str | None = None  # reference of the parent's tracker
     resumed: bool = False
 
@@ -99,10 +109,9 @@ class Session:
             tracker = open_tracker(self.config.tracking, self._info(feed), self.folder.path)
             status: Status = "FAILED"
             try:
-                with StopSignal() as stop:
-                    trainer.train(tracker, stop)
+                trainer.train(tracker, self.stop)
                 self._note(trainer)
-                result = self._stopped(stop) if stop.caught else self._finished(trainer)
+                result = self._stopped() if self.stop.caught else self._finished(trainer)
                 status = result.status
             except KeyboardInterrupt:
                 status = "KILLED"
@@ -129,10 +138,25 @@ class Session:
         if step >= steps and self.folder.note().get("status") == "FINISHED":
             raise ConfigError(f"the run {self.folder.name} has finished its {step:,} steps: give more with --steps")
         same_data(meta, trainer.feed, self.folder)
+        self._same_run(meta["config"])
         trainer.resume(state)
         self.folder.discard_after(step)
         self.folder.write_config(self.config.to_dict())
         self.console.line(f"{self.folder.name}: goes on at step {step:,} of {steps:,}")
+
+    def _same_run(self, stored: dict[str, Any]) -> None:
+        """ConfigError where the options would make another run of the one that goes on."""
+        asked = self.config.to_dict()
+        places = [("seed",), ("name",), ("feed", "name"), ("agent", "name"), ("tracking", "experiment")]
+        for place in places:
+            before, now = stored, asked
+            for key in place:
+                before, now = before[key], now[key]
+            if before != now:
+                raise ConfigError(
+                    f"{'.'.join(place)} is {before!r} in the run {self.folder.name} and cannot become {now!r} when it "
+                    "goes on: leave the option out, or train a new run"
+                )
 
     def _note(self, trainer: AgentTrainer) -> None:
         """Facts that pages need of the training, kept beside the checkpoints."""
@@ -142,12 +166,12 @@ class Session:
             steps=step, seconds=progress.learning_seconds, steps_per_second=speed, curve=list(progress.curve)
         )
 
-    def _stopped(self, stop: StopSignal) -> RunResult:
+    def _stopped(self) -> RunResult:
         lines = (
             f"{self.folder.name}: stopped by a signal; everything is saved",
             f"go on with: angle-domains train --resume {self.folder.name}",
         )
-        return RunResult(self.folder.name, "KILLED", stop.exit_code, lines)
+        return RunResult(self.folder.name, "KILLED", self.stop.exit_code, lines)
 
     def _finished(self, trainer: AgentTrainer) -> RunResult:
         """Opens the test part with the best checkpoint, and hands report and policy to the tracker."""

@@ -63,6 +63,12 @@ class AgentTrainer:
         build = resolve(agent_spec(config.agent_name).build)
         self.agent: Agent = build(config.agent, self.feed.spec, streams=streams, seed=config.seed, device=self.device)
         self.replay = ReplayBuffer.for_agent(self.agent, streams, config.seed, self.device)
+        window = streams * self.agent.rows
+        if window > 2 * config.training.steps:
+            raise ConfigError(
+                f"training.steps={config.training.steps:,} is less than half of one window: {streams:,} streams times "
+                f"{self.agent.rows} ticks are {window:,} steps; lower training.streams or the agent's horizon"
+            )
         self.progress = Progress()
         self.loop_state: LoopState | None = None
         self.step = 0

@@ -20,7 +20,7 @@ from angle_domains.config import AgentConfig
 from angle_domains.errors import CheckpointError, ConfigError
 from angle_domains.policy import load_policy
 from angle_domains.runs import RunFolder
-from angle_domains.training import evaluate, train
+from angle_domains.training import evaluate, launch, train
 
 CHECKOUT = Path(__file__).parents[3]
 
@@ -137,6 +137,48 @@ def test_a_resume_that_fails_changes_nothing(configure: Any, tmp_path: Path) -> 
     with pytest.raises(CheckpointError, match="another network"):
         train(other, console=Lines(), root=tmp_path, resume="one")
     assert (tmp_path / "one" / "config.yaml").read_text() == before
+
+
+def test_what_makes_a_run_that_run_stays(configure: Any, tmp_path: Path) -> None:
+    train(configure("name=one"), console=Lines(), root=tmp_path)
+    for change in ("seed=7", "name=other", "tracking.experiment=other"):
+        with pytest.raises(ConfigError, match=f"{change.partition('=')[0]} is .* cannot become"):
+            train(configure("name=one", "training.steps=2048", change), console=Lines(), root=tmp_path, resume="one")
+
+
+def test_a_mistake_does_not_use_up_a_name(configure: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="tracking URI"):
+        train(configure("name=one", "tracking.uri=nonsense"), console=Lines(), root=tmp_path)
+    [result] = train(configure("name=one"), console=Lines(), root=tmp_path)
+    assert result.status == "FINISHED"
+
+
+def test_a_seed_whose_run_stands_stops_the_group_before_it_begins(configure: Any, tmp_path: Path) -> None:
+    train(configure("name=many-seed-1", "seed=1"), console=Lines(), root=tmp_path)
+    with pytest.raises(ConfigError, match="many-seed-1 exists"):
+        train(configure("name=many"), console=Lines(), seeds=[0, 1], root=tmp_path)
+    assert not (tmp_path / "many-seed-0").exists()
+
+
+def test_a_signal_while_the_test_part_is_judged_lets_that_end(
+    configure: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = launch.judge_run
+
+    def interrupted(*given: Any, **named: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return judge(*given, **named)
+
+    monkeypatch.setattr(launch, "judge_run", interrupted)
+    results = train(configure("name=many"), console=Lines(), seeds=[0, 1], root=tmp_path)
+    assert [(result.name, result.status) for result in results] == [("many-seed-0", "FINISHED"), ("many", "KILLED")]
+    assert "seeds without a result: 1" in results[-1].lines[-1]
+    assert results[-1].exit_code == 143
+
+
+def test_a_budget_far_below_one_window_is_refused(configure: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="less than half of one window"):
+        train(configure("training.steps=10", "training.streams=100"), console=Lines(), root=tmp_path)
 
 
 def test_several_seeds_are_runs_of_their_own(configure: Any, tmp_path: Path) -> None:
