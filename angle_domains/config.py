@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveFloat, PositiveInt, SerializeAsAny
 
+from angle_domains.addresses import mask
 from angle_domains.config_errors import unknown_key, validated
 from angle_domains.config_text import KeyPath, Layers, Source
 from angle_domains.errors import ConfigError, nearest
@@ -66,8 +67,10 @@ class AgentConfig(Settings):
     name: str | None = None  # of the run; None: from feed, agent and time
 
     def to_dict(self) -> dict[str, Any]:
-        """The layout of the YAML file, JSON-ready and complete."""
+        """The layout of the YAML file, JSON-ready and complete but for a password in the tracking URI: it is masked."""
         plain = self.model_dump(mode="json")
+        if self.tracking.uri is not None:
+            plain["tracking"]["uri"] = mask(self.tracking.uri)
         plain["feed"] = {"name": plain.pop("feed_name"), **plain["feed"]}
         plain["agent"] = {"name": plain.pop("agent_name"), **plain["agent"]}
         return {section: plain[section] for section in SECTIONS}

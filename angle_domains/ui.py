@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from angle_domains.errors import ConfigError
-from angle_domains.tracking.links import DEFAULT_PORT, compare_link, experiment_link, home_link, run_link
+from angle_domains.tracking.links import DEFAULT_PORT, compare_link, experiment_link, home_link, run_link, ui_base
 from angle_domains.tracking.store import Store, connect, resolve_store
 
 __all__ = ["UiCommand", "compare_link", "experiment_link", "free_port", "run_link", "serve", "ui_command"]
@@ -53,11 +53,11 @@ def ui_command(store: Store, *, host: str = LOOPBACK[0], port: int = DEFAULT_POR
         )
     words = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
     words += ["--uvicorn-opts", "--log-level warning"]
-    words += ["--backend-store-uri", store.uri, "--registry-store-uri", store.uri]
+    own = {"MLFLOW_BACKEND_STORE_URI": store.uri, "MLFLOW_REGISTRY_STORE_URI": store.uri}  # everybody sees words
     if store.artifacts is not None:
         words += ["--default-artifact-root", str(store.artifacts), "--no-serve-artifacts"]
     shown = f"[{host}]" if ":" in host else host
-    return UiCommand(tuple(words), {**os.environ, **_QUIET}, f"http://{shown}:{port}")
+    return UiCommand(tuple(words), {**os.environ, **_QUIET, **own}, f"http://{shown}:{port}")
 
 
 def free_port(wanted: int = DEFAULT_PORT, host: str = LOOPBACK[0]) -> int:
@@ -79,7 +79,7 @@ def serve(
     """Serves the UI until Ctrl-C, after runs of dead processes were tidied up; a store on a server is only opened."""
     store = resolve_store(uri, root)
     if store.uri.startswith(("http://", "https://")):
-        _show(home_link(store.uri), store, open_browser)
+        _show(home_link(ui_base(store.uri)), store, open_browser)
         return
     _tidy(store, root)
     command = ui_command(store, port=free_port(port))

@@ -8,10 +8,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from angle_domains.addresses import mask
 from angle_domains.tracking.base import DatasetInfo, RunInfo, Scalar
 from angle_domains.tracking.journal import Delivery, Journal, Line
 from angle_domains.tracking.policies import LoggedPolicy, save_policy
-from angle_domains.tracking.store import Store, connect, experiment_id, load_mlflow, mask
+from angle_domains.tracking.store import Store, connect, experiment_id, load_mlflow
 
 KEY, OWNER, ENDED, ROLE = "angle.key", "angle.owner", "angle.ended", "angle.role"
 KEY_PREFIX = "run-"  # of keys: ids of MLflow are 32 hexadecimal digits

@@ -127,9 +127,13 @@ class Journal:
         return Delivery(**json.loads(self._state_path.read_text()))
 
     def store(self, delivery: Delivery) -> None:
-        """Writes the state in one atomic step."""
+        """Writes the state in one atomic step, for the owner's eyes alone: the URI may hold a password."""
         draft = self._state_path.with_suffix(f".{os.getpid()}.tmp")
-        draft.write_text(json.dumps(asdict(delivery), indent=1))
+        draft.unlink(missing_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(json.dumps(asdict(delivery), indent=1))
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(draft, self._state_path)
 
     def _cut_torn_line(self) -> None:

@@ -4,13 +4,15 @@ import json
 from collections.abc import Sequence
 from urllib.parse import quote
 
+from angle_domains.addresses import without_user
+
 DEFAULT_PORT = 5000
 _VIEW = "workflowType=machine_learning"
 
 
 def ui_base(uri: str, port: int = DEFAULT_PORT) -> str:
     """Where the UI of a store answers: the server itself, or the one that `angle-domains ui` starts on this machine."""
-    return uri if uri.startswith(("http://", "https://")) else f"http://127.0.0.1:{port}"
+    return without_user(uri) if uri.startswith(("http://", "https://")) else f"http://127.0.0.1:{port}"
 
 
 def home_link(base: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from angle_domains.addresses import mask
 from angle_domains.errors import ConfigError
 from angle_domains.tracking.base import RunInfo, Status, check_name
 from angle_domains.tracking.courier import KEY_PREFIX, OWNER, ROLE, Courier
@@ -75,7 +76,7 @@ class MlflowTracker:
         self.gate = MetricGate(info.steps)
         self.gate.restore((key, step) for step, _, values in self.journal.points() for key in values)
         self.journal.store(self._delivery(info))
-        self.journal.append("start", info=info.to_dict(), tags=_tags(info))
+        self.journal.append("start", info=_open(info).to_dict(), tags=_tags(info))
         self.writer = Writer(
             Courier(self.journal, self.store), lambda: recover(self.store, self.runs), interval=self.interval
         )
@@ -134,10 +135,18 @@ class MlflowTracker:
         return Delivery(known.key, self.store.uri, info.experiment, owner, parent=known.parent)
 
 
+def _open(info: RunInfo) -> RunInfo:
+    """What everybody may read: the journal is kept beside the run."""
+    params = {key: mask(value) if isinstance(value, str) else value for key, value in info.params.items()}
+    tags = {key: mask(value) for key, value in info.tags.items()}
+    dataset = replace(info.dataset, source=mask(info.dataset.source)) if info.dataset else None
+    return replace(info, params=params, tags=tags, dataset=dataset)
+
+
 def _tags(info: RunInfo) -> dict[str, str]:
     own = {"feed": info.feed, "agent": info.agent, OWNER: str(Owner.current())}
     role = {ROLE: "parent"} if info.seed is None else {ROLE: "run", "seed": str(info.seed)}
-    return {**provenance(), **own, **role, **info.tags}
+    return {**provenance(), **own, **role, **_open(info).tags}
 
 
 def _ui_command(store: Store) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from angle_domains.addresses import mask
 from angle_domains.errors import ConfigError
 from angle_domains.tracking.courier import ENDED, OWNER, Courier
 from angle_domains.tracking.journal import Journal, journals
@@ -38,7 +39,7 @@ def recover(store: Store, runs: Path) -> Recovered:
             courier = Courier(journal, store, wait_for_parent=False)
             courier.deliver()
         except Exception as error:  # one bad journal must not keep the others; it stays for the next start
-            _logger.warning("%s could not be sent: %s", journal.path, error)
+            _logger.warning("%s could not be sent: %s", journal.path, mask(str(error)))
             continue
         finally:
             journal.close()

@@ -4,7 +4,6 @@ import fcntl
 import gc
 import logging
 import os
-import re
 import shutil
 import sqlite3
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from angle_domains.addresses import mask, masked
 from angle_domains.errors import ConfigError
 
 DATABASE = "mlflow.db"
@@ -55,17 +55,16 @@ class Store:
         return self.database.parent / "artifacts" if self.database else None
 
 
-def mask(text: str) -> str:
-    """The text with the user and password of every address in it left out."""
-    return re.sub(r"://[^/@\s]+@", "://***@", text)
-
-
 def resolve_store(uri: str | None = None, runs: Path = Path("runs")) -> Store:
     """The store that a URI means; without one MLFLOW_TRACKING_URI, and without that `mlflow.db` in the folder of runs.
 
-    An `./mlruns` of older days changes nothing. ConfigError where the URI is a folder: MLflow no longer writes those.
+    An `./mlruns` of older days changes nothing. A stored URI whose password was left out is completed from
+    MLFLOW_TRACKING_URI. ConfigError where that fails, and where the URI is a folder: MLflow no longer writes those.
     """
-    text = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{runs.absolute() / DATABASE}"
+    around = os.environ.get("MLFLOW_TRACKING_URI")
+    text = uri or around or f"sqlite:///{runs.absolute() / DATABASE}"
+    if masked(text):
+        text = _completed(text, around)
     scheme = text.partition(":")[0].partition("+")[0]
     if scheme == "sqlite" or text.endswith(".db"):
         path = text.removeprefix("sqlite:///")
@@ -78,6 +77,16 @@ def resolve_store(uri: str | None = None, runs: Path = Path("runs")) -> Store:
             "files): use sqlite:///folder/mlflow.db or http://host:port"
         )
     return Store(text.rstrip("/"))
+
+
+def _completed(text: str, around: str | None) -> str:
+    """The address that was masked, where the environment knows it."""
+    if around is not None and mask(around.rstrip("/")) == text.rstrip("/"):
+        return around
+    raise ConfigError(
+        f"the password of the tracking URI '{text}' was not stored: give the whole URI again with --tracking-uri "
+        "or in MLFLOW_TRACKING_URI"
+    )
 
 
 def load_mlflow() -> ModuleType:

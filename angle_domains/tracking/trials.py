@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from angle_domains.addresses import mask
 from angle_domains.tracking.courier import ROLE
 from angle_domains.tracking.journal import journals, read_points
-from angle_domains.tracking.store import Store, connect, mask
+from angle_domains.tracking.store import Store, connect
 
 METRIC = "test/sharpe"  # annualised
 

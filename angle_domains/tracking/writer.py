@@ -6,8 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from angle_domains.addresses import mask
 from angle_domains.tracking.courier import Courier, NotYet
-from angle_domains.tracking.store import mask
 
 INTERVAL = 1.5  # seconds between requests
 LONGEST_WAIT = 15.0  # seconds between tries while the store is away

@@ -19,10 +19,16 @@ def test_the_server_stands_on_loopback_without_jobs_and_telemetry(tmp_path: Path
     command = ui_command(resolve_store(None, tmp_path), port=5050)
     words = list(command.words)
     assert words[words.index("--host") + 1] == "127.0.0.1"
-    assert words[words.index("--backend-store-uri") + 1] == f"sqlite:///{tmp_path}/mlflow.db"
+    assert command.environment["MLFLOW_BACKEND_STORE_URI"] == f"sqlite:///{tmp_path}/mlflow.db"
     assert command.environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
     assert command.environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
     assert command.page == "http://127.0.0.1:5050/#/experiments?workflowType=machine_learning"
+
+
+def test_a_password_is_no_word_of_the_command(tmp_path: Path) -> None:
+    command = ui_command(Store("postgresql://me:s3cret@h/db"))
+    assert not any("s3cret" in word for word in command.words)
+    assert command.environment["MLFLOW_REGISTRY_STORE_URI"] == "postgresql://me:s3cret@h/db"
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "example.org"])
@@ -58,6 +64,7 @@ def test_a_store_on_a_server_is_only_opened(capsys: pytest.CaptureFixture[str]) 
     serve(uri="http://me:secret@127.0.0.1:7777", open_browser=False)
     said = capsys.readouterr().out
     assert "/#/experiments?workflowType=machine_learning" in said
+    assert "secret" not in said
     assert said.startswith("http://***@127.0.0.1:7777 is shown at")
 
 

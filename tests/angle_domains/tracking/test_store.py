@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from angle_domains.addresses import mask
+from angle_domains.config import AgentConfig, load_config
 from angle_domains.errors import ConfigError
-from angle_domains.tracking.store import Store, connect, experiment_id, mask, resolve_store
+from angle_domains.runs import RunFolder
+from angle_domains.tracking.links import run_link, ui_base
+from angle_domains.tracking.store import Store, connect, experiment_id, resolve_store
 from tests.angle_domains.tracking.worlds import ROOT, get_run, opened
 
 
@@ -82,7 +86,35 @@ def test_the_environment_names_the_store_where_no_uri_does(monkeypatch: pytest.M
 
 def test_passwords_are_masked() -> None:
     assert mask("http://me:secret@host:1/x and https://t@h") == "http://***@host:1/x and https://***@h"
+    assert mask("http://me:p@ss@host/x?password=hidden&a=1") == "http://***@host/x?password=***&a=1"
     assert Store("http://me:secret@host:1").shown == "http://***@host:1"
+
+
+def test_a_masked_uri_needs_its_password_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    for other in ("", "http://me:secret@elsewhere"):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", other)
+        with pytest.raises(ConfigError, match="was not stored: give the whole URI again with --tracking-uri"):
+            resolve_store("http://***@host:1")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@host:1/")
+    assert resolve_store("http://***@host:1").uri == "http://me:secret@host:1"
+
+
+def test_a_password_stands_in_the_private_state_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uri = "http://me:s3cret@127.0.0.1:9"  # nobody listens there
+    config = load_config(feed="market", agent="ppo", options={"tracking.uri": uri})
+    folder = RunFolder(tmp_path / "a")
+    folder.create(config.to_dict())
+    tracker = opened(tmp_path, store=resolve_store(config.tracking.uri), params=config.flat(), tags={"from": uri})
+    tracker.finish()
+    print(tracker.links())
+    files = [path for path in folder.path.rglob("*") if path.is_file()]
+    assert {path.name for path in files if b"s3cret" in path.read_bytes()} == {"tracking.json"}
+    assert (folder.path / "tracking.json").stat().st_mode & 0o777 == 0o600
+    assert "s3cret" not in caplog.text + capsys.readouterr().out
+    assert "s3cret" not in run_link(ui_base(uri), "1", "2")
+    assert AgentConfig.from_dict(folder.read_config()).tracking.uri == "http://***@127.0.0.1:9"
 
 
 def test_importing_loads_no_mlflow_and_loading_it_turns_telemetry_off() -> None:
