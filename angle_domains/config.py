@@ -5,13 +5,14 @@ Layout of the file: `feed: {name: market, …}`, `agent: {name: ppo, …}`, `tra
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveFloat, PositiveInt, SerializeAsAny
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveFloat, PositiveInt, SerializeAsAny, field_validator
 
 from angle_domains.addresses import mask
 from angle_domains.config_errors import unknown_key, validated
@@ -20,6 +21,7 @@ from angle_domains.errors import ConfigError, nearest
 from angle_domains.tables import AGENTS, FEEDS, agent_spec, feed_entry, names, resolve
 
 SECTIONS = ("feed", "env", "agent", "training", "seed", "device", "tracking", "name")
+_MODEL_NAME = re.compile(r"[\w-][\w. -]{0,198}[\w-]|[\w-]")
 _FLAGS = {
     "tracking.uri": "--tracking-uri",
     "tracking.register_as": "--register",
@@ -50,6 +52,14 @@ class TrackingConfig(Settings):
     experiment: str | None = None  # None: the name of the feed
     tensorboard: bool = False  # write the same scalars for `tensorboard --logdir`
     register_as: str | None = None  # name in the model registry; None: not registered
+
+    @field_validator("register_as")
+    @classmethod
+    def _registrable(cls, name: str | None) -> str | None:
+        """MLflow takes no other name, and would say so only when the run is over."""
+        if name is not None and not _MODEL_NAME.fullmatch(name):
+            raise ValueError("a name in the model registry has 1 to 200 letters, digits, '.', '_', '-' and blanks")
+        return name
 
 
 class AgentConfig(Settings):

@@ -99,8 +99,9 @@ def find_rows(client: Any, names: Sequence[str], wanted: Wanted, root: Path) -> 
 def _named(client: Any, name: str, root: Path) -> Any:
     """The run of that id, folder or name; of several with one name the newest."""
     for folder in (Path(name), root / name):
-        if Journal(folder).exists and (run_id := Journal(folder).load().run_id):
-            name = run_id
+        delivery = Journal(folder).peek() if Journal(folder).exists else None
+        if delivery is not None and delivery.run_id:
+            name = delivery.run_id
             break
     if len(name) == 32 and all(letter in "0123456789abcdef" for letter in name):
         try:

@@ -76,7 +76,8 @@ class Courier:
             self._last = None  # it may have arrived all the same
             raise
         last = isinstance(part, Line) and part.entry["op"] == "finish"
-        self._acknowledge(sent=part.end, closed=last)
+        policy = isinstance(part, Line) and part.entry["op"] == "policy"
+        self._acknowledge(sent=part.end, closed=last, **({"model_id": None} if policy else {}))
 
     def _acknowledge(self, **changes: Any) -> None:
         self.delivery = Delivery(**{**vars(self.delivery), **changes})
@@ -111,7 +112,7 @@ class Courier:
             self._client.update_run(run.info.run_id, status="RUNNING")
             for stale in {ENDED} & set(run.data.tags):
                 self._client.delete_tag(run.info.run_id, stale)
-        self._acknowledge(run_id=run.info.run_id, experiment_id=experiment)
+        self._acknowledge(run_id=run.info.run_id, experiment_id=run.info.experiment_id)
         self._tags(tags)
         self._params(info.params, run.data.params)
         if info.dataset is not None:
@@ -186,7 +187,6 @@ class Courier:
             save_policy(policy, Path(folder) / "model")
             self._client.log_model_artifacts(policy.model_id, str(Path(folder) / "model"))
         self._publish(policy)
-        self._acknowledge(model_id=None)
 
     def _publish(self, policy: LoggedPolicy) -> None:
         """Marks the model as ready, joins it to its run and registers it where that was asked for."""

@@ -69,7 +69,8 @@ class Journal:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self.close()
-            owner = Owner.parse(self.load().owner) if self.exists else None
+            known = self.peek() if self.exists else None
+            owner = Owner.parse(known.owner) if known else None
             holder = f"process {owner.pid} on {owner.host}" if owner else "another process"
             raise ConfigError(f"the run in {self.folder} is held by {holder}") from None
         self._cut_torn_line()
@@ -124,7 +125,21 @@ class Journal:
                 yield line.entry["step"], line.entry["t"], line.entry["values"]
 
     def load(self) -> Delivery:
-        return Delivery(**json.loads(self._state_path.read_text()))
+        """The state; ConfigError where its file is missing or damaged."""
+        try:
+            return Delivery(**json.loads(self._state_path.read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise ConfigError(
+                f"{self._state_path} is damaged ({error}): remove it, and the run is sent anew as another one"
+            ) from error
+
+    def peek(self) -> Delivery | None:
+        """The state; None, and a warning, where it is damaged: one bad run must not keep the others."""
+        try:
+            return self.load()
+        except ConfigError as error:
+            _logger.warning("passed over: %s", error)
+            return None
 
     def store(self, delivery: Delivery) -> None:
         """Writes the state in one atomic step, for the owner's eyes alone: the URI may hold a password."""

@@ -13,6 +13,8 @@ from angle_domains.tracking.journal import Journal, journals
 from angle_domains.tracking.owner import Owner
 from angle_domains.tracking.store import Store, connect
 
+_PAGE = 1_000  # runs of one request
+
 _logger = logging.getLogger(__name__)
 
 
@@ -46,7 +48,7 @@ def recover(store: Store, runs: Path) -> Recovered:
         sent.append(journal.folder)
         if killed and courier.delivery.run_id:
             ended.append(courier.delivery.run_id)
-    for run in _orphans(client):
+    for run in list(_orphans(client)):  # all first: a page follows what the one before it left running
         _end(client, run)
         ended.append(run.info.run_id)
     return Recovered(tuple(sent), tuple(ended))
@@ -55,8 +57,8 @@ def recover(store: Store, runs: Path) -> Recovered:
 def _forsaken(store: Store, runs: Path) -> Iterator[Journal]:
     """Journals that go to this store, are not whole there, and are held by nobody."""
     for journal in journals(runs):
-        delivery = journal.load()
-        if delivery.uri != store.uri or (delivery.sent >= journal.size and delivery.closed):
+        delivery = journal.peek()
+        if delivery is None or delivery.uri != store.uri or (delivery.sent >= journal.size and delivery.closed):
             continue
         try:
             journal.open()
@@ -85,10 +87,16 @@ def _orphans(client: Any) -> Iterator[Any]:
     host = Owner.current().host
     wanted = f"attributes.status = 'RUNNING' and tags.`{OWNER}` LIKE '{host}|%'"
     ids = [experiment.experiment_id for experiment in client.search_experiments()]
-    for run in client.search_runs(ids, filter_string=wanted, max_results=1_000):
-        owner = Owner.parse(run.data.tags[OWNER])
-        if owner is not None and owner.dead():
-            yield run
+    token = None
+    while True:
+        page = client.search_runs(ids, filter_string=wanted, max_results=_PAGE, page_token=token)
+        for run in page:
+            owner = Owner.parse(run.data.tags[OWNER])
+            if owner is not None and owner.dead():
+                yield run
+        token = page.token
+        if not token:
+            return
 
 
 def _end(client: Any, run: Any) -> None:

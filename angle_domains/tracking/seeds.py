@@ -75,7 +75,8 @@ def _told(newest: Mapping[str, float], count: int) -> tuple[str, ...]:
 
 def _comparison(children: Sequence[Path]) -> tuple[str, ...]:
     """The link to MLflow's comparison of the seeds; none where fewer than two have arrived in the store."""
-    known = [journal.load() for folder in children if (journal := Journal(folder)).exists]
+    journals = [journal for folder in children if (journal := Journal(folder)).exists]
+    known = [delivery for journal in journals if (delivery := journal.peek())]
     runs = [delivery.run_id for delivery in known if delivery.run_id]
     experiments = dict.fromkeys(delivery.experiment_id for delivery in known if delivery.experiment_id)
     if len(runs) < 2:

@@ -52,7 +52,9 @@ def _stored(client: Any, experiment_id: str, besides: str | None) -> Iterator[fl
 
 def _local(store: Store, experiment: str, besides: str | None, runs: Path) -> Iterator[float]:
     for journal in journals(runs):
-        delivery = journal.load()
+        delivery = journal.peek()
+        if delivery is None:
+            continue
         known = read_points(journal.folder).get(METRIC)
         same = (delivery.uri, delivery.experiment) == (store.uri, experiment)
         if known and same and not delivery.parent and (besides is None or delivery.run_id != besides):

@@ -79,9 +79,9 @@ class Writer:
         return max(self.interval - (time.monotonic() - began), 0.05)
 
     def _greet(self) -> None:
-        first, self._first = self._first, None
-        if first is not None:
-            first()
+        if self._first is not None:
+            self._first()
+            self._first = None  # where it failed it is tried again
             # MLflow's modules are half a million objects: looking through them at every full collection, which the
             # database layer causes often, would stop the training thread for 300 ms each time.
             gc.freeze()

@@ -133,6 +133,15 @@ def test_every_wrong_value_gets_its_line(file: Path) -> None:
     assert lines[0].startswith("--set agent.learning_rate=fast: 'agent.learning_rate' is 'fast': should be a valid")
 
 
+@pytest.mark.parametrize("name", ["a/b", "a:b", "", " ", "..", "it's", "x" * 201])
+def test_a_model_is_registered_under_a_name_that_the_registry_takes(name: str) -> None:
+    told = message(feed="market", agent="ppo", options={"tracking.register_as": name})
+    assert told.startswith("--register: 'tracking.register_as' is")
+    assert "1 to 200 letters" in told
+    good = load_config(feed="market", agent="ppo", options={"tracking.register_as": "portfolio v1.2"})
+    assert good.tracking.register_as == "portfolio v1.2"
+
+
 def test_a_wrong_device_names_the_choices(file: Path) -> None:
     said = message(file=file, options={"device": "gpu"})
     assert said.startswith("--device: 'device' is 'gpu'")

@@ -78,6 +78,18 @@ def test_a_policy_is_a_registered_model_that_loads_without_pickle(runs: Path, tm
     assert len(done.stdout.splitlines()) == len(uris)
 
 
+def test_after_a_refused_name_the_next_policy_is_a_model_of_its_own(runs: Path, tmp_path: Path) -> None:
+    tracker = MlflowTracker(resolve_store(None, runs), runs / "a", register="a/b", interval=0.1)
+    tracker.start(info("a"))
+    tracker.log_policy(saved(tmp_path / "best"), SPEC, step=5)
+    tracker.log_policy(tmp_path / "best", SPEC, step=6)
+    tracker.finish(patience=60)
+    assert tracker.writer is not None
+    assert len(tracker.writer.courier.refused) == 2
+    assert len({output.model_id for output in get_run(tracker).outputs.model_outputs}) == 2
+    assert tracker.journal.load().model_id is None
+
+
 def test_a_checkpoint_that_is_gone_is_told_and_keeps_nothing_else_back(runs: Path, tmp_path: Path) -> None:
     tracker = MlflowTracker(resolve_store(None, runs), runs / "a", interval=0.1)
     tracker.start(info("a"))

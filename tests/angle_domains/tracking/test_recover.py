@@ -1,15 +1,20 @@
 import json
 import os
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 
-from angle_domains.tracking import recover, resolve_store
+import pytest
+
+from angle_domains.errors import ConfigError
+from angle_domains.tracking import Store, recover, resolve_store
 from angle_domains.tracking.courier import ENDED, OWNER
 from angle_domains.tracking.journal import Journal
 from angle_domains.tracking.owner import Owner
 from angle_domains.tracking.store import connect, experiment_id
-from tests.angle_domains.tracking.worlds import child, get_run, history, opened
+from angle_domains.tracking.trials import METRIC, _local
+from tests.angle_domains.tracking.worlds import child, eventually, get_run, history, opened
 
 
 def test_after_sigkill_the_next_start_closes_the_run_and_it_can_go_on(runs: Path) -> None:
@@ -78,6 +83,59 @@ def test_a_journal_that_cannot_be_sent_does_not_keep_the_others(runs: Path) -> N
     (runs / "bad" / "tracking.jsonl").write_text(lines)
     assert recover(store, runs).sent == (runs / "good",)
     assert Journal(runs / "bad").load().sent == 0
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"foreign": 1}'])
+def test_a_damaged_state_is_named_and_keeps_nothing_else_back(
+    runs: Path, content: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = resolve_store(None, runs)
+    connect(store)
+    tracker = opened(runs, "good")
+    tracker.log({METRIC: 0.5}, 0)
+    tracker.finish()
+    journal = Journal(runs / "good")
+    journal.store(replace(journal.load(), sent=0, closed=False))
+    (runs / "bad").mkdir()
+    (runs / "bad" / "tracking.json").write_text(content)
+    assert recover(store, runs).sent == (runs / "good",)
+    assert f"{runs}/bad/tracking.json is damaged" in caplog.text
+    assert list(_local(store, "market", None, runs)) == [0.5]
+    with pytest.raises(ConfigError, match="is damaged"):
+        opened(runs, "bad", resume=True)
+
+
+def test_orphans_beyond_one_page_are_ended_too(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[recover.__module__], "_PAGE", 2)
+    store, here = resolve_store(None, runs), Owner.current()
+    client = connect(store)
+    number = experiment_id(client, store, "market")
+    dead = str(Owner(here.host, 2**22 + 1, "1", here.boot))
+    ids = {client.create_run(number, tags={OWNER: dead}).info.run_id for _ in range(5)}
+    assert set(recover(store, runs).ended) == ids
+
+
+def test_a_first_errand_that_failed_is_run_again(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[Path] = []
+
+    def fails_once(store: Store, runs: Path) -> None:
+        tries.append(runs)
+        if len(tries) == 1:
+            raise ConnectionError("away")
+
+    monkeypatch.setattr("angle_domains.tracking.mlflow.recover", fails_once)
+    tracker = opened(runs, "a")
+    eventually(lambda: len(tries) == 2)
+    tracker.finish()
+    assert len(tries) == 2
+
+
+def test_a_run_that_goes_on_stays_in_its_experiment(runs: Path) -> None:
+    first = opened(runs, "r")
+    first.finish("KILLED")
+    second = opened(runs, "r", resume=True, experiment="other")
+    second.finish()
+    assert second.journal.load().experiment_id == get_run(first).info.experiment_id
 
 
 def test_a_run_that_moves_to_another_store_takes_its_whole_history_along(runs: Path, tmp_path: Path) -> None:
