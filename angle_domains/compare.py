@@ -5,11 +5,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from angle_domains.addresses import mask
 from angle_domains.compare_page import write_page
-from angle_domains.errors import ConfigError
+from angle_domains.errors import AngleError, ConfigError
 from angle_domains.run_table import NOTE, SPEED, RunTable, Wanted, find_rows
 from angle_domains.tracking.recover import recover
-from angle_domains.tracking.store import connect, resolve_store
+from angle_domains.tracking.store import Store, connect, load_mlflow, resolve_store
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,16 +30,15 @@ def compare(
     """Lines for a terminal: the table, the page that was written below `root`, the link to MLflow's comparison.
 
     Runs are named by name, folder or id; else the `last` newest are taken, of an experiment and an MLflow filter where
-    given. Raises ConfigError for a run, an experiment or a filter that finds nothing.
+    given. Raises ConfigError for a run, an experiment or a filter that finds nothing, AngleError for a store that is
+    away.
     """
     from rich.console import Console
 
     store = resolve_store(uri, root)
     if store.database is not None and not store.database.exists():
         raise ConfigError(f"{store.database} does not exist: no run has been tracked there yet")
-    client = connect(store)
-    recover(store, root)
-    table = RunTable(store, tuple(find_rows(client, runs, Wanted(last, filter, experiment), root)))
+    table = _table(store, runs, Wanted(last, filter, experiment), root)
     console = Console()
     with console.capture() as capture:
         console.print(terminal_table(table))
@@ -47,6 +47,16 @@ def compare(
     yield f"page: {page.absolute()}"
     when = "" if store.database is None else " (while `angle-domains ui` runs)"
     yield f"MLflow's comparison{when}: {table.link}"
+
+
+def _table(store: Store, runs: Sequence[str], wanted: Wanted, root: Path) -> RunTable:
+    """The rows as the store has them, after what earlier runs could not send has been sent."""
+    try:
+        client = connect(store)
+        recover(store, root)
+        return RunTable(store, tuple(find_rows(client, runs, wanted, root)))
+    except load_mlflow().MlflowException as error:
+        raise AngleError(f"{store.shown} does not answer: {mask(str(error).splitlines()[0])[:300]}") from error
 
 
 def terminal_table(table: RunTable) -> "Table":

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from angle_domains.errors import ConfigError, nearest
@@ -29,7 +30,7 @@ class Row:
     agent: str
     status: str
     seeds: int  # how many runs it stands for
-    metrics: dict[str, float]  # newest values
+    metrics: dict[str, float]  # newest values; of the speed the mean
     params: dict[str, str]
 
     def interval(self, key: str) -> tuple[float, float] | None:
@@ -85,8 +86,8 @@ class Wanted:
 
 def find_rows(client: Any, names: Sequence[str], wanted: Wanted, root: Path) -> list[Row]:
     """The named runs, or those that are wanted, newest first; ConfigError where there are none."""
-    if names and (wanted.last or wanted.filter):
-        raise ConfigError("name the runs, or ask for the last ones or by a filter: not both")
+    if names and (wanted.last or wanted.filter or wanted.experiment):
+        raise ConfigError("name the runs, or ask for the last ones, by a filter or of an experiment: not both")
     if names:
         return [_row(client, _named(client, name, root)) for name in dict.fromkeys(names)]
     limit = wanted.last or (None if wanted.filter else 3)
@@ -144,6 +145,8 @@ def _search(client: Any, query: str, experiment: str | None) -> Iterator[Any]:
 
 def _row(client: Any, run: Any) -> Row:
     tags, metrics = run.data.tags, dict(run.data.metrics)
+    if SPEED in metrics:  # of the whole run: its newest value is that of a few seconds
+        metrics[SPEED] = fmean(point.value for point in client.get_metric_history(run.info.run_id, SPEED))
     children = 1
     if tags.get(ROLE) == "parent":
         query = f"tags.`{PARENT}` = '{run.info.run_id}'"

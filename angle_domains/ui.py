@@ -81,8 +81,12 @@ def serve(
     if store.uri.startswith(("http://", "https://")):
         _show(home_link(ui_base(store.uri)), store, open_browser)
         return
+    if (uri or "MLFLOW_TRACKING_URI" in os.environ) and store.database is not None and not store.database.exists():
+        raise ConfigError(f"{store.database} does not exist: no run has been tracked there yet")
     _tidy(store, root)
     command = ui_command(store, port=free_port(port))
+    if port and not command.address.endswith(f":{port}"):
+        print(f"port {port} is in use: the UI answers at {command.address}; in printed links put that for :{port}")
     print(f"starting the UI on {store.shown} …", flush=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no server outlives its command
     with tempfile.TemporaryFile() as said, _started(command, said) as server:

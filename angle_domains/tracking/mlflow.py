@@ -12,8 +12,8 @@ from angle_domains.errors import ConfigError
 from angle_domains.tracking.base import RunInfo, Status, check_name
 from angle_domains.tracking.courier import KEY_PREFIX, OWNER, ROLE, Courier
 from angle_domains.tracking.gate import MetricGate
-from angle_domains.tracking.journal import Delivery, Journal
-from angle_domains.tracking.links import experiment_link, run_link, ui_base
+from angle_domains.tracking.journal import Delivery, Journal, journals
+from angle_domains.tracking.links import compare_link, experiment_link, run_link, ui_base
 from angle_domains.tracking.origin import provenance
 from angle_domains.tracking.owner import Owner
 from angle_domains.tracking.policies import policy_entry
@@ -24,6 +24,7 @@ from angle_domains.tracking.writer import INTERVAL, PATIENCE, Writer
 if TYPE_CHECKING:
     from feeds.base import FeedSpec
 
+_BESIDE = 3  # other runs in the comparison that a run links to
 _CONTACT = 3.0  # seconds that links wait for a store that has not answered yet
 
 _logger = logging.getLogger(__name__)
@@ -101,7 +102,15 @@ class MlflowTracker:
         if self.writer and (delivery := self.writer.courier.delivery).run_id and delivery.experiment_id:
             found["run"] = run_link(base, delivery.experiment_id, delivery.run_id)
             found["experiment"] = experiment_link(base, delivery.experiment_id)
+            found["compare"] = compare_link(base, [delivery.run_id, *self._others(delivery)], [delivery.experiment_id])
         return found
+
+    def _others(self, own: Delivery) -> list[str]:
+        """The newest other runs of the experiment that have a folder here; the store is not asked."""
+        known = [delivery for journal in reversed(journals(self.runs)) if (delivery := journal.peek())]
+        place = (own.uri, own.experiment_id)
+        same = [other for other in known if (other.uri, other.experiment_id) == place and not other.parent]
+        return [other.run_id for other in same if other.run_id and other.run_id != own.run_id][:_BESIDE]
 
     def finish(self, status: Status = "FINISHED", *, patience: float | None = None) -> None:
         """As the protocol says; `patience` in seconds holds for a slow store, one that is away is given up sooner."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from angle_domains.compare import compare
-from angle_domains.errors import ConfigError
+from angle_domains.errors import AngleError, ConfigError
 from angle_domains.tracking import MlflowTracker, RunInfo, finish_parent, resolve_store
 
 INFO = RunInfo("x", "market", "market", "ppo", 0)
@@ -22,7 +22,8 @@ def tracked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, s
     def run(name: str, lr: float, sharpe: float, parent: str | None = None) -> None:
         tracker = MlflowTracker(resolve_store(None, runs), runs / name, interval=0.1)
         tracker.start(replace(INFO, name=name, params={"lr": lr, "gamma": 0.9}, parent=parent))
-        tracker.log({"episode/return": sharpe / 10, "time/steps_per_second": 41_234.0}, 100)
+        for step, speed in ((50, 31_234.0), (100, 51_234.0)):
+            tracker.log({"episode/return": sharpe / 10, "time/steps_per_second": speed}, step)
         bounds = {"test/sharpe_low": sharpe - 1, "test/sharpe_high": sharpe + 1}
         tracker.log({"test/sharpe": sharpe, "test/cost_drag": 0.0123, **bounds}, 100)
         tracker.finish()
@@ -111,6 +112,7 @@ def test_a_filter_and_an_experiment_find_runs(tracked: tuple[Path, dict[str, str
         ({"filter": "tags.agent = 'nobody'"}, "no run matches"),
         ({"last": 1, "experiment": "markte"}, "no experiment is called 'markte': did you mean 'market'"),
         ({"runs": ["first"], "last": 2}, "not both"),
+        ({"runs": ["first"], "experiment": "market"}, "not both"),
     ],
 )
 def test_mistakes_are_told_in_a_sentence(
@@ -118,6 +120,12 @@ def test_mistakes_are_told_in_a_sentence(
 ) -> None:
     with pytest.raises(ConfigError, match=re.escape(sentence)):
         list(compare(**asked, root=tracked[0]))
+
+
+def test_a_server_that_is_away_is_told_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(AngleError, match=r"^http://\*\*\*@127.0.0.1:9 does not answer: ") as caught:
+        list(compare(last=3, uri="http://me:s3cret@127.0.0.1:9", root=tmp_path))
+    assert "s3cret" not in str(caught.value)
 
 
 def test_without_any_run_a_sentence_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

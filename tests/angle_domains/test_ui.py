@@ -68,6 +68,27 @@ def test_a_store_on_a_server_is_only_opened(capsys: pytest.CaptureFixture[str]) 
     assert said.startswith("http://***@127.0.0.1:7777 is shown at")
 
 
+def test_a_named_database_that_does_not_exist_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no run has been tracked there yet"):
+        serve(uri=f"sqlite:///{tmp_path}/q/x.db", open_browser=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_port_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr("angle_domains.ui._tidy", lambda store, root: None)
+    monkeypatch.setattr("angle_domains.ui._started", lambda command, said: pytest.fail("enough was said"))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(pytest.fail.Exception):
+            serve(port=port, root=tmp_path, open_browser=False)
+    assert f"port {port} is in use: the UI answers at http://127.0.0.1:" in capsys.readouterr().out
+
+
 STAND_IN = """
 import http.server, sys
 class Healthy(http.server.BaseHTTPRequestHandler):

@@ -167,3 +167,18 @@ def test_logging_costs_the_training_thread_microseconds(runs: Path, caplog: pyte
     assert median < 400  # 2 % of an update of 20 ms
     assert worst < 50
     assert len(history(tracker, "group/metric_3")) == 600
+
+
+def test_a_run_links_to_its_comparison_with_the_newest_of_its_experiment(runs: Path) -> None:
+    ids = []
+    for name in ("a", "b", "c", "d", "e"):
+        tracker = opened(runs, name)
+        link = tracker.links()["compare"]
+        ids.append(tracker.run_id or "")
+        tracker.finish()
+        time.sleep(0.002)  # older and newer are told by the millisecond
+    other = opened(runs, "x", experiment="another")
+    assert other.links()["compare"].count("%22") == 4  # itself and its experiment
+    other.finish()
+    assert [run_id in link for run_id in ids] == [False, True, True, True, True]
+    assert link.startswith("http://127.0.0.1:5000/#/compare-runs?runs=")
