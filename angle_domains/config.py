@@ -56,8 +56,7 @@ class TrackingConfig(Settings):
     @field_validator("register_as")
     @classmethod
     def _registrable(cls, name: str | None) -> str | None:
-        """MLflow takes no other name, and would say so only when the run is over."""
-        if name is not None and not _MODEL_NAME.fullmatch(name):
+        if name is not None and not _MODEL_NAME.fullmatch(name):  # MLflow would say so when the run is over
             raise ValueError("a name in the model registry has 1 to 200 letters, digits, '.', '_', '-' and blanks")
         return name
 
@@ -79,8 +78,7 @@ class AgentConfig(Settings):
     def to_dict(self) -> dict[str, Any]:
         """The layout of the YAML file, JSON-ready and complete but for a password in the tracking URI: it is masked."""
         plain = self.model_dump(mode="json")
-        if self.tracking.uri is not None:
-            plain["tracking"]["uri"] = mask(self.tracking.uri)
+        plain["tracking"]["uri"] = mask(uri) if (uri := self.tracking.uri) else uri
         plain["feed"] = {"name": plain.pop("feed_name"), **plain["feed"]}
         plain["agent"] = {"name": plain.pop("agent_name"), **plain["agent"]}
         return {section: plain[section] for section in SECTIONS}
