@@ -32,6 +32,8 @@ def judge_run(folder: RunFolder, config: AgentConfig, feed: Any, *, split: str, 
     entry = feed_entry(config.feed_name)
     policy = load_policy(folder.path)
     same_data(policy.meta, feed, folder)
+    if config.tracking.uri != OFF:
+        resolve_store(config.tracking.uri, folder.path.parent)  # a store that cannot be named opens nothing
     facts = folder.note()
     if split == "test":
         opened = [*facts.get("test_opened", []), time.strftime("%Y-%m-%dT%H:%M:%S%z")]
