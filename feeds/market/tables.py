@@ -67,8 +67,9 @@ def find_files(path: str, known: Sequence[str] = ()) -> tuple[Path, ...]:
         if not files:
             raise FeedError(f"{path}: the folder holds no file that ends in {', '.join(PARQUET + CSV)}")
     else:
-        siblings = [file.name for file in place.parent.iterdir()] if place.parent.is_dir() else []
-        hint = nearest(place.name, [*siblings, *known]) if len(siblings) < 1000 else ""
+        here = list(place.parent.iterdir()) if place.parent.is_dir() else []
+        readable = [file.name for file in here if file.name.lower().endswith(PARQUET + CSV)]
+        hint = nearest(place.name, [*readable, *known] if len(readable) < 20 else known)
         raise FeedError(f"{path}: no such file or folder, and no embedded set of that name; {hint}")
     for file in files:
         if not file.name.lower().endswith(PARQUET + CSV):
