@@ -56,7 +56,7 @@ def evaluate(run: str, *, split: str = "test", root: Path = Path("runs")) -> lis
     if split not in feed.spec.splits:
         raise ConfigError(f"--split {split}: the feed '{config.feed_name}' has {', '.join(feed.spec.splits)}")
     with folder.lock():
-        judged = judge_run(folder, config, feed, split=split, links={})
+        judged = judge_run(folder, config, feed, split=split, links=folder.note().get("links", {}))
     return [RunResult(folder.name, "FINISHED", 0, judged.lines, judged.verdict.metrics, judged.report)]
 
 
@@ -177,7 +177,8 @@ class Session:
         """Opens the test part with the best checkpoint, and hands report and policy to the tracker."""
         self.console.close()
         tracker = trainer.tracker
-        judged = judge_run(self.folder, self.config, trainer.feed, split="test", links=tracker.links())
+        links = self.folder.note(links=tracker.links())["links"]
+        judged = judge_run(self.folder, self.config, trainer.feed, split="test", links=links)
         metrics = {f"test/{name}": value for name, value in judged.verdict.metrics.items()}
         tracker.log(metrics | {"test/openings": len(self.folder.note()["test_opened"])}, trainer.step)
         self.folder.note(test_tracked=True)
