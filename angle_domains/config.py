@@ -18,7 +18,7 @@ from angle_domains.addresses import mask
 from angle_domains.config_errors import unknown_key, validated
 from angle_domains.config_text import KeyPath, Layers, Source
 from angle_domains.errors import ConfigError, nearest
-from angle_domains.tables import AGENTS, FEEDS, agent_spec, feed_entry, names, resolve
+from angle_domains.tables import AGENTS, FEEDS, FeedEntry, agent_spec, feed_entry, names, resolve
 
 SECTIONS = ("feed", "env", "agent", "training", "seed", "device", "tracking", "name")
 _MODEL_NAME = re.compile(r"[\w-][\w. -]{0,198}[\w-]|[\w-]")
@@ -80,6 +80,7 @@ class AgentConfig(Settings):
         plain = self.model_dump(mode="json")
         plain["tracking"]["uri"] = mask(uri) if (uri := self.tracking.uri) else uri
         plain["feed"] = {"name": plain.pop("feed_name"), **plain["feed"]}
+        plain["feed"].pop("env", None)  # it stands at the top
         plain["agent"] = {"name": plain.pop("agent_name"), **plain["agent"]}
         return {section: plain[section] for section in SECTIONS}
 
@@ -107,6 +108,8 @@ class AgentConfig(Settings):
             if key not in SECTIONS:
                 clause = unknown_key((key,), list(SECTIONS), models)
                 raise ConfigError(f"{_where(layers, key)}'{key}' is unknown: {clause}")
+        if "env" in models["feed"].model_fields and "env" in values:
+            feed = feed | {"env": values["env"]}  # one place to write it, one to read it
         parts = {"feed": feed, "agent": agent} | {key: values.pop(key, {}) for key in ("training", "tracking")}
         checked = {section: validated(models, section, part, layers) for section, part in parts.items()}
         whole = {"feed_name": feed_name, "agent_name": agent_name, **checked, **values}
@@ -210,9 +213,16 @@ def config_root() -> Path:
 def feed_of_env(env: str) -> str | None:
     """The feed that knows an environment of this name; None where no feed does."""
     for name in names(FEEDS, "angle_domains.feeds"):
-        if any(fnmatchcase(env, pattern) for pattern in feed_entry(name).envs):
+        entry = feed_entry(name)
+        if any(fnmatchcase(env, pattern) for pattern in entry.envs) or (entry.knows and resolve(entry.knows)(env)):
             return name
     return None
+
+
+def known_envs() -> list[str]:
+    """What --env may give, as far as feeds list it."""
+    entries = [feed_entry(name) for name in names(FEEDS, "angle_domains.feeds")]
+    return [name for entry in entries for name in (*entry.envs, *(resolve(entry.listing)() if entry.listing else ()))]
 
 
 def _asked(wish: Wish) -> Layers:
@@ -233,17 +243,23 @@ def _asked(wish: Wish) -> Layers:
 def _match_env(env: str, asked: Layers) -> None:
     """Names the feed by its environment, or checks that the feed that is named knows it."""
     owner, feed = feed_of_env(env), _name(asked, "feed")
-    if owner is None and feed is not None and not feed_entry(feed).envs:
-        return  # a feed that does not list its environments judges the name itself
+    if feed is not None and _judges_itself(feed_entry(feed)):
+        return
     if owner is None or (feed is not None and feed != owner):
-        known = [pattern for name in names(FEEDS, "angle_domains.feeds") for pattern in feed_entry(name).envs]
-        told = f"belongs to the feed '{owner}', not to '{feed}'" if owner else f"is unknown: {nearest(env, known)}"
+        told = (
+            f"belongs to the feed '{owner}', not to '{feed}'" if owner else f"is unknown: {nearest(env, known_envs())}"
+        )
         raise ConfigError(f"--env {env}: this environment {told}")
     asked.put(("feed", "name"), owner, Source("--env", "--env"))
 
 
+def _judges_itself(entry: FeedEntry) -> bool:
+    """A feed that does not list its environments judges the name itself."""
+    return not entry.envs and entry.knows is None
+
+
 def _default_file(asked: Layers) -> Path | None:
-    """`configs/<feed>/<agent>.yaml`, None where a feed and an agent from elsewhere have none."""
+    """`configs/<feed>/<env>/<agent>.yaml`, else `configs/<feed>/<agent>.yaml`; None where neither came along."""
     feed, agent = _name(asked, "feed"), _name(asked, "agent")
     if feed is None:
         raise ConfigError(
@@ -255,8 +271,9 @@ def _default_file(asked: Layers) -> Path | None:
             f"no agent is named: give --agent ({', '.join(names(AGENTS, 'angle_domains.agents'))}) or --config"
         )
     agent_spec(agent)
-    path = config_root() / feed / f"{agent}.yaml"
-    return path if path.is_file() else None
+    folder, env = config_root() / feed, str(asked.values.get("env") or "")
+    own = folder / env.rpartition("/")[2] / f"{agent}.yaml"  # what one environment wants goes before its feed's
+    return next((path for path in (own, folder / f"{agent}.yaml") if path.is_file()), None)
 
 
 def _agree(section: str, layers: Layers, asked: Layers) -> None:

@@ -5,9 +5,9 @@ replay and agent goes on to the bit. Steps are counted in rows, ticks times stre
 counts too, so that the number of updates in a budget of steps is known beforehand.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -16,14 +16,27 @@ from gymnasium.vector.utils import create_empty_array
 from torch import Tensor
 
 from angle_domains.errors import ConfigError
-from angle_domains.replay import ReplayBuffer
+from angle_domains.replay import ReplayBuffer, ReplayConfig
 from angle_domains.types import Agent, Percept, Report
+
+_REPORT_STEPS = 256
 
 
 class OnPolicyAgent(Agent, Protocol):
     @property
     def horizon(self) -> int:
         """Actions of each stream in the windows it learns from."""
+        ...
+
+
+@runtime_checkable
+class OffPolicyAgent(Agent, Protocol):
+    @property
+    def replay(self) -> ReplayConfig: ...
+
+    @property
+    def length(self) -> int:
+        """Actions of the windows it learns from."""
         ...
 
 
@@ -34,6 +47,7 @@ class LoopState:
     percept: Percept  # what the agent is to decide on next
     memory: Any = None  # of the agent: None, a tensor, or dicts, lists and tuples of tensors
     step: int = 0  # rows so far
+    updates: int = 0  # of an agent that learns off policy
     returns: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))  # [B] of running episodes
     lengths: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))  # [B] actions so far
 
@@ -42,6 +56,7 @@ class LoopState:
             "percept": self.percept._asdict(),
             "memory": self.memory,
             "step": self.step,
+            "updates": self.updates,
             "returns": self.returns,
             "lengths": self.lengths,
         }
@@ -97,7 +112,9 @@ def interact(
         state.percept = _perceive(before, decision.action, (obs, reward, terminated, truncated, info))
         state.memory = decision.memory
         state.step += envs.num_envs
-        yield _count_episodes(state, torch.as_tensor(reward, dtype=torch.float64).cpu(), before.last.cpu())
+        earned = torch.as_tensor(info.get("raw_reward", reward), dtype=torch.float64).cpu()
+        over = torch.as_tensor(info["game_over"]) if "game_over" in info else state.percept.last.cpu()
+        yield _count_episodes(state, earned, over, before.last.cpu())
 
 
 def on_policy(
@@ -124,10 +141,71 @@ def on_policy(
         lengths += finished.lengths
         if replay.size < horizon:
             continue
-        metrics = agent.learn(replay.newest(horizon, state.percept)).metrics
+        metrics = _mean_metrics([agent.learn(replay.newest(horizon, state.percept)).metrics])
         replay.clear()
         yield Report(state.step, metrics | _episode_metrics(returns, lengths), learned=True)
         returns, lengths = [], []
+
+
+def off_policy(
+    agent: OffPolicyAgent, envs: VectorEnv[Any, Any, Any], replay: ReplayBuffer, state: LoopState, *, steps: int
+) -> Iterator[Report]:
+    """Learns from windows drawn of all experience, as often as the agent's settings say, until `steps`.
+
+    Updates that are due are done before the next tick, so every Report is a place where the run can be saved. One
+    Report for every `_REPORT_STEPS` steps or so, with means over the updates and episodes since the last one.
+    """
+    config = agent.replay
+    returns: list[float] = []
+    lengths: list[int] = []
+    learned: list[Mapping[str, float | Tensor]] = []
+    ticks = interact(agent, envs, replay, state)
+    while state.step < steps:
+        finished = next(ticks)
+        returns += finished.returns
+        lengths += finished.lengths
+        while state.updates < _updates_due(state.step, config):
+            result = agent.learn(replay.get_batch(config.batch, agent.length))
+            if result.priority is not None:
+                replay.reprioritise(result.priority)
+            learned.append(result.metrics)
+            state.updates += 1
+        before = state.step - envs.num_envs
+        if state.step // _REPORT_STEPS > before // _REPORT_STEPS or state.step >= steps:
+            yield Report(state.step, _mean_metrics(learned) | _episode_metrics(returns, lengths), learned=True)
+            returns, lengths, learned = [], [], []
+
+
+def rejoin(envs: VectorEnv[Any, Any, Any], seed: int, state: LoopState) -> LoopState:
+    """The state of a loop that goes on with environments whose own state could not be saved: games begin anew.
+
+    They are seeded by seed and step, so that a run which goes on twice from one place goes on alike.
+    """
+    fresh = begin(envs, spread(seed) ^ state.step)
+    return replace(fresh, step=state.step, updates=state.updates)
+
+
+def _updates_due(step: int, config: ReplayConfig) -> int:
+    """Updates that should have been done by a step: a function of the step alone."""
+    return 0 if step < config.warm_up else int((step - config.warm_up) / config.learn_every) + 1
+
+
+def _mean_metrics(learned: list[Mapping[str, float | Tensor]]) -> dict[str, float]:
+    """The mean of every metric over the updates that gave it."""
+    found: dict[str, list[float | Tensor]] = {}
+    for metrics in learned:
+        for name, value in metrics.items():
+            found.setdefault(name, []).append(value)
+    return {name: _mean(values) for name, values in found.items()}
+
+
+def _mean(values: list[float | Tensor]) -> float:
+    if len(values) == 1:
+        return float(values[0])
+    tensors = [value.detach() for value in values if isinstance(value, Tensor)]
+    if len(tensors) == len(values):
+        return float(torch.stack(tensors).mean())
+    return float(np.mean([float(value) for value in values]))
 
 
 def _for_environment(action: Tensor, obs: Tensor) -> Any:
@@ -158,11 +236,10 @@ def _mask(info: dict[str, Any], obs: Tensor) -> Tensor | None:
     return mask | ~named.reshape(-1, *[1] * (mask.ndim - 1))
 
 
-def _count_episodes(state: LoopState, reward: Tensor, resetting: Tensor) -> Finished:
+def _count_episodes(state: LoopState, reward: Tensor, ended: Tensor, resetting: Tensor) -> Finished:
     """Adds a tick to the running episodes and hands out those that it ended."""
     state.returns += torch.where(resetting, 0.0, reward)
     state.lengths += ~resetting
-    ended = state.percept.last.cpu()
     if not ended.any():
         return Finished([], [])
     finished = Finished(state.returns[ended].tolist(), state.lengths[ended].tolist())

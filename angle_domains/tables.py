@@ -27,8 +27,11 @@ class FeedEntry:
     judge: str  # (feed, agent, *, split, ...) -> Verdict
     play: str  # (feed, agent, *, split) -> lines of one episode, told step by step
     report: str  # (verdict, run, path) -> path of the page
-    check: str  # (path, config) -> report of `feeds check`
+    vector: str = "envs.vector:FeedVectorEnv"  # (feed, streams, *, split, device) -> vector environment
+    check: str | None = None  # (path, config) -> report of `feeds check`; None: there are no data to check
     envs: tuple[str, ...] = ()  # names that --env may give for this feed; `*` matches anything
+    knows: str | None = None  # name -> whether --env may give it, beyond the patterns of `envs`
+    listing: str | None = None  # () -> names that --env may give, to tell the nearest of a misspelled one
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class AgentSpec:
     config: str  # pydantic model of its hyperparameters
     build: str  # (config, spec, *, streams, seed, device) -> Agent
     loop: str  # generator of Report
+    replay: str = "angle_domains.replay:rollout"  # (agent, *, streams, steps, stack, seed, device) -> ReplayBuffer
+    actions: tuple[str, ...] = ("Box", "Discrete", "MultiDiscrete")  # the spaces it can act in
 
 
 FEEDS: dict[str, FeedEntry] = {
@@ -76,6 +81,23 @@ def feed_entry(name: str) -> FeedEntry:
 
 def agent_spec(name: str) -> AgentSpec:
     return _find(name, AGENTS, "angle_domains.agents", "agent")
+
+
+def make_feed(name: str, settings: Any) -> Any:
+    """The feed of that name with these settings."""
+    return resolve(feed_entry(name).build)(settings)
+
+
+def check_actions(agent: str, spec: Any) -> None:
+    """ConfigError where an agent cannot act in a feed's action space; it names the agents that can."""
+    kind = type(spec.action_space).__name__
+    if kind in agent_spec(agent).actions:
+        return
+    able = [name for name in names(AGENTS, "angle_domains.agents") if kind in agent_spec(name).actions]
+    raise ConfigError(
+        f"the agent '{agent}' acts in {' and '.join(agent_spec(agent).actions)} spaces, actions of '{spec.name}' are "
+        f"{spec.action_space}: {', '.join(able) or 'none of the agents'} would do"
+    )
 
 
 def names(table: dict[str, Any], group: str) -> list[str]:

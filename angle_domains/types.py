@@ -4,6 +4,7 @@ One tick of a vector environment is one row per stream. An episode of L actions 
 final observation, and the action chosen there is ignored (Gymnasium's next-step autoreset emits exactly that).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -68,8 +69,8 @@ class Decision:
 
 @dataclass(frozen=True)
 class LearnResult:
-    metrics: dict[str, float]
-    priority: Tensor | None = None  # [B]
+    metrics: Mapping[str, float | Tensor]  # scalars; tensors are read when they are reported, not at every update
+    priority: Tensor | None = None  # [B] not negative: how much each window is worth drawing again
 
 
 @dataclass(frozen=True)
@@ -78,17 +79,12 @@ class Report:
 
     step: int
     metrics: dict[str, float]
-    learned: bool = False  # the agent was updated: a place where the run can be saved
+    learned: bool = False  # a place where the run can be saved: every update that was due is done
 
 
 @runtime_checkable
 class Agent(Protocol):
     """Acts on percepts `[B, ...]` and learns from windows `[T+1, B, ...]`; its state is tensors, numbers and bytes."""
-
-    @property
-    def rows(self) -> int:
-        """Ticks of experience that its replay keeps."""
-        ...
 
     def act(self, percept: Percept, memory: Any, *, explore: bool) -> Decision: ...
 

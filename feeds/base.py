@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from gymnasium import spaces
+from gymnasium.vector import VectorEnv
 
 Array = Any  # a NumPy array or a torch tensor: the code of a feed is written for both
 
@@ -54,6 +55,7 @@ class FeedSpec:
     clock: str = ""  # what one step means, in words
     units: Mapping[str, str] = field(default_factory=dict)  # of reward and info entries
     splits: tuple[str, ...] = ("train", "validation", "test")
+    stack: int = 0  # frames along the first axis of an observation, the newest last; 0: it is no stack of frames
 
     def block(self, name: str) -> Block | None:
         """The block of that name, None where the observation has none."""
@@ -81,4 +83,23 @@ class DataFeed(Protocol[State]):
 
     def describe(self) -> dict[str, Any]:
         """The data behind the feed, JSON-ready: name, digest, source, schema (column -> type), profile (counts)."""
+        ...
+
+
+@runtime_checkable
+class GameFeed(Protocol):
+    """A source whose state cannot be taken out: games and any gymnasium environment.
+
+    It hands over vector environments that reset a stream in the step after its episode ended. Their info may hold
+    `raw_reward` `[B]`, what the tick earned before it was clipped, and `game_over` `[B]` bool, where an episode that
+    ends at the loss of a life is not the whole game. On the part "train" they are as the agent trains; on the others
+    whole games are played, with rewards as they are, and every part has seeds of its own.
+    """
+
+    spec: FeedSpec
+
+    def envs(self, streams: int, *, split: str) -> VectorEnv[Any, Any, Any]: ...
+
+    def describe(self) -> dict[str, Any]:
+        """The game and how it is prepared, JSON-ready, with the entries that a DataFeed gives."""
         ...

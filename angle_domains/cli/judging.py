@@ -26,13 +26,13 @@ def play(
 ) -> None:
     """Tells an episode of a trained policy, decision by decision."""
     from angle_domains.policy import load_policy
-    from angle_domains.tables import feed_entry, resolve
+    from angle_domains.tables import feed_entry, make_feed, resolve
 
     policy = load_policy(checkpoint, options.ROOT)
     entry = feed_entry(policy.config.feed_name)
     if env is not None:
         _check_env(env, policy.config.feed_name)
-    feed = resolve(entry.build)(policy.config.feed)
+    feed = make_feed(policy.config.feed_name, policy.config.feed)
     if split not in feed.spec.splits:
         raise ConfigError(f"--split {split}: the feed '{feed.spec.name}' has {', '.join(feed.spec.splits)}")
     if split == "test":

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from angle_domains.cli import options
+from angle_domains.errors import ConfigError
 
 feeds = typer.Typer(help="Lists the feeds; `feeds check PATH` reports on data.", invoke_without_command=True)
 
@@ -30,8 +31,11 @@ def check(
     from angle_domains.config import feed_settings
     from angle_domains.tables import feed_entry, resolve
 
+    checker = feed_entry(feed).check
+    if checker is None:
+        raise ConfigError(f"the feed '{feed}' reads no data that could be checked")
     settings = feed_settings(feed, (f"feed.path={json.dumps(path)}", *(set_ or ())))  # it decides on other defaults
-    typer.echo(resolve(feed_entry(feed).check)(path, settings))
+    typer.echo(resolve(checker)(path, settings))
 
 
 def agents() -> None:

@@ -1,12 +1,23 @@
 """A ring of rows, one row per tick and stream, in tensors allocated once, read back as windows of consecutive rows."""
 
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Generator, Tensor
 
 from angle_domains.replay.samplers import Sampler, Uniform
-from angle_domains.types import Agent, Decision, Percept, Window
+from angle_domains.types import Decision, Percept, Window
+
+
+@runtime_checkable
+class Brief(Protocol):
+    """An agent that learns from what it did last and keeps no more."""
+
+    @property
+    def rows(self) -> int:
+        """Ticks of experience to keep."""
+        ...
+
 
 _FIELDS = Percept._fields[:-1]  # the mask is there for some environments only
 
@@ -37,7 +48,7 @@ class ReplayBuffer:
         self._columns: dict[str, Tensor] = {}  # each [rows, streams, ...]
 
     @classmethod
-    def for_agent(cls, agent: Agent, streams: int, seed: int, device: str = "cpu") -> "ReplayBuffer":
+    def for_agent(cls, agent: Brief, streams: int, seed: int, device: str = "cpu") -> "ReplayBuffer":
         """A replay as large as the agent wants it."""
         return cls(agent.rows * streams, streams, Generator().manual_seed(seed), device=device)
 
@@ -89,6 +100,15 @@ class ReplayBuffer:
             at = torch.arange(start, start + length + 1, device=self.device) % self.rows
             columns = {name: column.index_select(0, at) for name, column in self._columns.items()}
         return _window(columns, torch.ones(self.streams, device=self.device))
+
+    def reprioritise(self, priority: Tensor) -> None:
+        """Tells the sampler how much each window `[B]` of the last batch is worth drawing again."""
+        raise NotImplementedError  # with the prioritised sampler
+
+    def cut(self) -> None:
+        """Ends the newest row's episodes there, as if truncated: what their last action led to was lost."""
+        if self.size:
+            self._columns["percept/last"][(self.added - 1) % self.rows] = True
 
     def clear(self) -> None:
         """Forgets all rows, as on-policy agents do once they have learned from them."""

@@ -9,7 +9,7 @@ from angle_domains import runs
 from angle_domains.config import AgentConfig
 from angle_domains.errors import ConfigError
 from angle_domains.runs import RunFolder
-from angle_domains.tables import feed_entry, resolve
+from angle_domains.tables import make_feed
 from angle_domains.tracking import DatasetInfo, RunInfo, Status, finish_parent, open_tracker
 from angle_domains.training.signals import StopSignal
 from angle_domains.training.trainer import AgentTrainer, Console
@@ -52,7 +52,7 @@ def evaluate(run: str, *, split: str = "test", root: Path = Path("runs")) -> lis
     """Judges the best checkpoint of a run on a part of its feed's data and writes the page."""
     folder = runs.find_run(run, root)
     config = AgentConfig.from_dict(folder.read_config())
-    feed = resolve(feed_entry(config.feed_name).build)(config.feed)
+    feed = make_feed(config.feed_name, config.feed)
     if split not in feed.spec.splits:
         raise ConfigError(f"--split {split}: the feed '{config.feed_name}' has {', '.join(feed.spec.splits)}")
     with folder.lock():
@@ -102,7 +102,7 @@ class Session:
     resumed: bool = False
 
     def run(self) -> RunResult:
-        feed = resolve(feed_entry(self.config.feed_name).build)(self.config.feed)
+        feed = make_feed(self.config.feed_name, self.config.feed)
         trainer = AgentTrainer(self.config, self.folder, self.console, feed)  # settings that do not fit open no run
         with self.folder.lock():
             self._open(trainer)

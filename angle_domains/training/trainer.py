@@ -11,15 +11,14 @@ import torch
 from angle_domains.config import AgentConfig
 from angle_domains.errors import ConfigError, TrainingError
 from angle_domains.evaluation import Verdict
-from angle_domains.loops import LoopState, begin
+from angle_domains.loops import LoopState, begin, rejoin
 from angle_domains.replay import ReplayBuffer
 from angle_domains.runs import RunFolder
 from angle_domains.specs import spec_to_dict
-from angle_domains.tables import agent_spec, feed_entry, resolve
+from angle_domains.tables import agent_spec, check_actions, feed_entry, make_feed, resolve
 from angle_domains.tracking import NullTracker, Tracker
 from angle_domains.training.signals import StopSignal
 from angle_domains.types import Agent, Report
-from envs.vector import FeedVectorEnv
 
 _POINTS = 1_000  # per metric and run: charts sample beyond that
 
@@ -57,18 +56,16 @@ class AgentTrainer:
         self.device = resolve_device(config.device)
         entry = feed_entry(config.feed_name)
         self.judge = resolve(entry.judge)
-        self.feed = resolve(entry.build)(config.feed) if feed is None else feed
+        self.feed = make_feed(config.feed_name, config.feed) if feed is None else feed
         streams = config.training.streams
-        self.envs = FeedVectorEnv(self.feed, streams, split="train", device=self.device)
-        build = resolve(agent_spec(config.agent_name).build)
-        self.agent: Agent = build(config.agent, self.feed.spec, streams=streams, seed=config.seed, device=self.device)
-        self.replay = ReplayBuffer.for_agent(self.agent, streams, config.seed, self.device)
-        window = streams * self.agent.rows
-        if window > 2 * config.training.steps:
-            raise ConfigError(
-                f"training.steps={config.training.steps:,} is less than half of one window: {streams:,} streams times "
-                f"{self.agent.rows} ticks are {window:,} steps; lower training.streams or the agent's horizon"
-            )
+        check_actions(config.agent_name, self.feed.spec)
+        self.envs = resolve(entry.vector)(self.feed, streams, split="train", device=self.device)
+        spec = agent_spec(config.agent_name)
+        made = {"streams": streams, "seed": config.seed, "device": self.device}
+        self.agent: Agent = resolve(spec.build)(config.agent, self.feed.spec, **made)
+        self.replay: ReplayBuffer = resolve(spec.replay)(
+            self.agent, steps=config.training.steps, stack=self.feed.spec.stack, **made
+        )
         self.progress = Progress()
         self.loop_state: LoopState | None = None
         self.step = 0
@@ -77,9 +74,13 @@ class AgentTrainer:
     def resume(self, state: dict[str, Any]) -> None:
         """Puts back what `state` holds, to the bit; CheckpointError where it belongs to other data or settings."""
         self.agent.load_state_dict(state["agent"])
-        self.envs.load_state_dict(state["envs"])
         self.replay.load_state_dict(state["replay"])
         self.loop_state = LoopState.from_state_dict(state["loop"])
+        if state["envs"] is None:  # games in flight cannot be saved: they begin anew
+            self.replay.cut()
+            self.loop_state = rejoin(self.envs, self.config.seed, self.loop_state)
+        else:
+            self.envs.load_state_dict(state["envs"])
         self.progress = Progress(**state["progress"])
         self.step = self.loop_state.step
 

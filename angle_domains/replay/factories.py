@@ -1,0 +1,41 @@
+"""The replays that the table of agents names: one window for agents on policy, long experience for the others."""
+
+from typing import Protocol, runtime_checkable
+
+from torch import Generator
+
+from angle_domains.errors import ConfigError
+from angle_domains.replay.buffer import Brief, ReplayBuffer
+from angle_domains.replay.config import ReplayConfig
+
+
+@runtime_checkable
+class Experienced(Protocol):
+    @property
+    def replay(self) -> ReplayConfig: ...
+
+    @property
+    def length(self) -> int:
+        """Actions of the windows it learns from."""
+        ...
+
+
+def rollout(agent: Brief, *, streams: int, steps: int, stack: int, seed: int, device: str) -> ReplayBuffer:
+    """One window; ConfigError where the budget of `steps` is less than half of it."""
+    window = streams * agent.rows
+    if window > 2 * steps:
+        raise ConfigError(
+            f"training.steps={steps:,} is less than half of one window: {streams:,} streams times "
+            f"{agent.rows} ticks are {window:,} steps; lower training.streams or the agent's horizon"
+        )
+    return ReplayBuffer.for_agent(agent, streams, seed, device)
+
+
+def experience(agent: Experienced, *, streams: int, steps: int, stack: int, seed: int, device: str) -> ReplayBuffer:
+    """As much as the agent's settings say; ConfigError where the budget of `steps` ends before the first update."""
+    config = agent.replay
+    if config.warm_up >= steps:
+        raise ConfigError(
+            f"training.steps={steps:,} ends before agent.replay.warm_up={config.warm_up:,}: nothing would be learned"
+        )
+    return ReplayBuffer(min(config.capacity, steps + streams), streams, Generator().manual_seed(seed), device=device)
