@@ -12,7 +12,16 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveFloat, PositiveInt, SerializeAsAny, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SerializeAsAny,
+    field_validator,
+)
 
 from angle_domains.addresses import mask
 from angle_domains.config_errors import unknown_key, validated
@@ -45,6 +54,10 @@ class TrainingConfig(Settings):
     checkpoint_every: PositiveInt = 100_000  # steps between saves of `last`; an evaluation saves too
     patience: NonNegativeInt = 0  # evaluations without a better score before training stops; 0: never
     loss_limit: PositiveFloat = 1e6  # a loss beyond it (or not a number) stops the run
+    validation_episodes: PositiveInt = 10  # whole games at each look; a part of a market is one episode
+    test_episodes: PositiveInt = 30  # whole games of the final verdict
+    evaluation_epsilon: float = Field(default=0.0, ge=0, le=1)  # random actions in games that are judged
+    films: NonNegativeInt = 5  # of the best policy at most, spread over the run, where there are pictures
 
 
 class TrackingConfig(Settings):

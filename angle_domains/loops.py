@@ -19,7 +19,7 @@ from angle_domains.errors import ConfigError
 from angle_domains.replay import ReplayBuffer, ReplayConfig
 from angle_domains.types import Agent, Percept, Report
 
-_REPORT_STEPS = 256
+_REPORT_STEPS = 256  # between two reports of a loop that learns off policy
 
 
 class OnPolicyAgent(Agent, Protocol):
@@ -74,6 +74,9 @@ class Finished:
     lengths: list[int]
 
 
+_NOTHING = Finished([], [])
+
+
 def spread(seed: int) -> int:
     """A number of 30 bits that tells nothing of its neighbours'; what streams add to it still fits 32, signed."""
     return int(np.random.SeedSequence(seed).generate_state(1)[0] >> 2)
@@ -107,14 +110,31 @@ def interact(
     while True:
         decision = agent.act(state.percept, state.memory, explore=True)
         replay.insert(state.percept, decision)
-        before = state.percept
-        obs, reward, terminated, truncated, info = envs.step(_for_environment(decision.action, before.obs))
-        state.percept = _perceive(before, decision.action, (obs, reward, terminated, truncated, info))
-        state.memory = decision.memory
-        state.step += envs.num_envs
-        earned = torch.as_tensor(info.get("raw_reward", reward), dtype=torch.float64).cpu()
-        over = torch.as_tensor(info["game_over"]) if "game_over" in info else state.percept.last.cpu()
-        yield _count_episodes(state, earned, over, before.last.cpu())
+        ended, returns, lengths = advance(envs, state, decision.action, decision.memory)
+        yield Finished(returns[ended].tolist(), lengths[ended].tolist()) if ended.any() else _NOTHING
+
+
+def advance(
+    envs: VectorEnv[Any, Any, Any], state: LoopState, action: Tensor, memory: Any
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Steps the environments and moves `state` on by one tick.
+
+    Gives for each stream `[B]` whether a whole episode ended in it, and its return and length so far: of the game as
+    it is played, whatever is clipped or cut for training.
+    """
+    before = state.percept
+    obs, reward, terminated, truncated, info = envs.step(_for_environment(action, before.obs))
+    state.percept = _perceive(before, action, (obs, reward, terminated, truncated, info))
+    state.memory = memory
+    state.step += envs.num_envs
+    resetting = before.last.cpu()
+    earned = torch.as_tensor(info.get("raw_reward", reward), dtype=torch.float64).cpu()
+    ended = torch.as_tensor(info["game_over"]) if "game_over" in info else state.percept.last.cpu()
+    returns = state.returns + torch.where(resetting, 0.0, earned)
+    lengths = state.lengths + ~resetting
+    state.returns = torch.where(ended, 0.0, returns)
+    state.lengths = torch.where(ended, 0, lengths)
+    return ended, returns, lengths
 
 
 def on_policy(
@@ -234,18 +254,6 @@ def _mask(info: dict[str, Any], obs: Tensor) -> Tensor | None:
     mask = torch.as_tensor(np.stack(list(info["action_mask"]))).to(obs.device, torch.bool)
     named = torch.as_tensor(info.get("_action_mask", np.ones(len(mask), dtype=bool))).to(obs.device)
     return mask | ~named.reshape(-1, *[1] * (mask.ndim - 1))
-
-
-def _count_episodes(state: LoopState, reward: Tensor, ended: Tensor, resetting: Tensor) -> Finished:
-    """Adds a tick to the running episodes and hands out those that it ended."""
-    state.returns += torch.where(resetting, 0.0, reward)
-    state.lengths += ~resetting
-    if not ended.any():
-        return Finished([], [])
-    finished = Finished(state.returns[ended].tolist(), state.lengths[ended].tolist())
-    state.returns[ended] = 0.0
-    state.lengths[ended] = 0
-    return finished
 
 
 def _episode_metrics(returns: list[float], lengths: list[int]) -> dict[str, float]:

@@ -10,6 +10,7 @@ from gymnasium.vector.utils import create_empty_array
 
 from angle_domains import checkpoint
 from angle_domains.config import AgentConfig
+from angle_domains.errors import CheckpointError
 from angle_domains.runs import find_checkpoint
 from angle_domains.specs import spec_from_dict
 from angle_domains.tables import agent_spec, resolve
@@ -43,6 +44,18 @@ def first_percept(obs: torch.Tensor, spec: FeedSpec) -> Percept:
     blank = torch.as_tensor(create_empty_array(spec.action_space, streams, fn=np.zeros))
     zero, no = torch.zeros(streams), torch.zeros(streams, dtype=torch.bool)
     return Percept(obs, blank, zero, torch.ones(streams), ~no, no)
+
+
+def check_observations(trained: FeedSpec, given: FeedSpec) -> None:
+    """CheckpointError unless a policy sees and does in one feed what it was trained to see and do."""
+    for what, before, now in (
+        ("observations", trained.observation_space, given.observation_space),
+        ("actions", trained.action_space, given.action_space),
+    ):
+        if before != now:
+            raise CheckpointError(
+                f"this policy was trained on {what} in {before}, those of '{given.name}' are {now}: play what it knows"
+            )
 
 
 def load_policy(path: str | Path, root: str | Path = "runs") -> Policy:

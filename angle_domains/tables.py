@@ -25,9 +25,10 @@ class FeedEntry:
     config: str  # pydantic model of its settings
     build: str  # config -> DataFeed
     judge: str  # (feed, agent, *, split, ...) -> Verdict
-    play: str  # (feed, agent, *, split) -> lines of one episode, told step by step
+    play: str  # (feed, agent, showing) -> lines about what is shown
     report: str  # (verdict, run, path) -> path of the page
     vector: str = "envs.vector:FeedVectorEnv"  # (feed, streams, *, split, device) -> vector environment
+    films: bool = False  # `play` can make films, so training makes some of the best policy
     check: str | None = None  # (path, config) -> report of `feeds check`; None: there are no data to check
     envs: tuple[str, ...] = ()  # names that --env may give for this feed; `*` matches anything
     knows: str | None = None  # name -> whether --env may give it, beyond the patterns of `envs`

@@ -1,6 +1,7 @@
 """`angle-domains evaluate` and `angle-domains play`."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -8,12 +9,23 @@ from angle_domains.cli import options
 from angle_domains.cli.training import tell
 from angle_domains.errors import ConfigError
 
+if TYPE_CHECKING:
+    from angle_domains.config import AgentConfig
 
-def evaluate(run: options.Run, split: options.Split = "test") -> None:
+
+def evaluate(
+    run: options.Run,
+    split: options.Split = "test",
+    episodes: options.Episodes = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="0,1,2", help="Seeds of the episodes; each is a stratum of the intervals.")
+    ] = None,
+) -> None:
     """Judges a run's best checkpoint on a part of the data and writes its report."""
+    strata = options.parse_seeds(seeds) or ()
     from angle_domains.training import evaluate as judge
 
-    raise typer.Exit(tell(judge(run, split=split, root=options.ROOT)))
+    raise typer.Exit(tell(judge(run, split=split, episodes=episodes, seeds=strata, root=options.ROOT)))
 
 
 def play(
@@ -23,27 +35,52 @@ def play(
     ],
     env: options.Env = None,
     split: options.Split = "validation",
+    episodes: options.Episodes = None,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="The seed of the episodes, where they are drawn.")] = 0,
+    video: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Films the game: .mp4, .webp or .gif.", dir_okay=False)
+    ] = None,
+    human: Annotated[
+        bool, typer.Option("--human", help="Shows the game in a window, where there is a display.")
+    ] = False,
+    values: Annotated[
+        bool, typer.Option("--values", help="Draws what the agent thinks of each action beside the picture.")
+    ] = False,
 ) -> None:
-    """Tells an episode of a trained policy, decision by decision."""
-    from angle_domains.policy import load_policy
+    """Shows a trained policy at work: decision by decision, as a film, or in a window."""
+    from angle_domains.policy import check_observations, load_policy
+    from angle_domains.showing import Showing
     from angle_domains.tables import feed_entry, make_feed, resolve
 
     policy = load_policy(checkpoint, options.ROOT)
     entry = feed_entry(policy.config.feed_name)
-    if env is not None:
-        _check_env(env, policy.config.feed_name)
-    feed = make_feed(policy.config.feed_name, policy.config.feed)
+    settings = policy.config.feed if env is None else _settings_for(env, policy.config)
+    feed = make_feed(policy.config.feed_name, settings)
+    check_observations(policy.spec, feed.spec)
     if split not in feed.spec.splits:
         raise ConfigError(f"--split {split}: the feed '{feed.spec.name}' has {', '.join(feed.spec.splits)}")
     if split == "test":
         raise ConfigError("--split test: the test part is opened by `train` and `evaluate` alone, which count it")
-    for line in resolve(entry.play)(feed, policy.agent, split=split):
+    showing = Showing(
+        split=split,
+        episodes=episodes or 1,
+        seed=seed,
+        epsilon=policy.config.training.evaluation_epsilon,
+        video=video,
+        human=human,
+        values=values,
+    )
+    for line in resolve(entry.play)(feed, policy.agent, showing):
         typer.echo(line)
 
 
-def _check_env(env: str, feed: str) -> None:
-    """A policy acts in the feed it was trained on."""
+def _settings_for(env: str, config: "AgentConfig") -> Any:
+    """The settings of the policy's feed for an environment of it; a policy acts in the feed it was trained on."""
     from angle_domains.config import feed_of_env
 
-    if feed_of_env(env) != feed:
-        raise ConfigError(f"--env {env}: this policy was trained on the feed '{feed}', which has no such environment")
+    if feed_of_env(env) != config.feed_name:
+        raise ConfigError(
+            f"--env {env}: this policy was trained on the feed '{config.feed_name}', which has no such environment"
+        )
+    fields = type(config.feed).model_fields
+    return config.feed.model_copy(update={"env": env}) if "env" in fields else config.feed

@@ -120,4 +120,5 @@ Runs = Annotated[
     list[str] | None,
     typer.Argument(metavar="[RUN]...", help="Runs by name, folder or tracking id.", autocompletion=complete_run),
 ]
+Episodes = Annotated[int | None, typer.Option(min=1, metavar="N", help="Whole episodes to play, where they are drawn.")]
 Split = Annotated[str, typer.Option(metavar="PART", help="The part of the data: train, validation or test.")]

@@ -15,4 +15,13 @@ class Verdict:
     detail: Any = field(default=None, repr=False)  # None where the judge was quick
 
 
-__all__ = ["Verdict"]
+@dataclass(frozen=True)
+class Draw:
+    """Which episodes are judged where they are drawn: of games. A part of a market is one episode, nothing is drawn."""
+
+    episodes: int | None = None  # whole ones, for each seed; None: what the judge holds enough
+    seeds: tuple[int, ...] = ()  # empty: the seed of the run
+    epsilon: float = 0.0  # how often an action is drawn at random
+
+
+__all__ = ["Draw", "Verdict"]

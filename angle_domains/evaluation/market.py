@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 
 from angle_domains.errors import ConfigError
-from angle_domains.evaluation import Verdict
+from angle_domains.evaluation import Draw, Verdict
 from angle_domains.evaluation.baselines import baseline_paths, cash
 from angle_domains.evaluation.comparison import Comparison, compare, describe
 from angle_domains.evaluation.rollout import AgentDriver, PortfolioPath, TargetDriver, episode, rollout
 from angle_domains.evaluation.skill import Trials
 from angle_domains.evaluation.words import table
+from angle_domains.showing import Showing
 from angle_domains.types import Agent
 
 AGENT = "agent"
@@ -27,6 +28,7 @@ def judge(
     seed: int = 0,
     full: bool = True,
     trials: Trials | int | None = None,
+    draw: Draw | None = None,
 ) -> Verdict:
     """What the policy earns over the whole part, net of all costs.
 
@@ -34,7 +36,7 @@ def judge(
     and exists where a Sharpe ratio does not (a policy in cash, a policy in ruin). Without `full` the agent alone is
     rolled out, for choosing checkpoints. `trials` counts the runs that were tried, this one included: a full verdict
     on the test part without it is a ConfigError, and a quick one leaves the Sharpe ratio out. `seed` is that of the
-    bootstrap: a rollout draws nothing.
+    bootstrap: a rollout draws nothing, and `draw` changes nothing here.
     """
     trials = Trials.of(trials)
     if full and split == "test" and trials is None:
@@ -92,12 +94,14 @@ def risk_free(feed: Any, split: str) -> Any:
     return rollout(feed, TargetDriver(feed, cash(feed)), split=split, name="cash").returns
 
 
-def play(feed: Any, agent: Agent, *, split: str) -> Iterator[str]:
+def play(feed: Any, agent: Agent, showing: Showing) -> Iterator[str]:
     """One line for each decision: the close it led to, wealth, what was traded, and the largest weights."""
+    if showing.video is not None or showing.human or showing.values:
+        raise ConfigError("--video, --human and --values are for games: a market has no picture")
     feed = feed.to("cpu")
     width = len(str(feed.bars.timestamp[0].astype(_unit(feed.bars.timestamp))))
     yield f"{'close':<{width}}  {'wealth':>16}  {'return':>8}  {'turnover':>8}  largest weights"
-    for tick in episode(feed, AgentDriver(feed, agent), split=split):
+    for tick in episode(feed, AgentDriver(feed, agent), split=showing.split):
         info = tick.info
         close = feed.bars.timestamp[int(info["bar"])].astype(_unit(feed.bars.timestamp))
         earned = np.expm1(info["log_return"][: int(info["bar"]) - tick.decided].sum())

@@ -13,7 +13,7 @@ from angle_domains.tables import make_feed
 from angle_domains.tracking import DatasetInfo, RunInfo, Status, finish_parent, open_tracker
 from angle_domains.training.signals import StopSignal
 from angle_domains.training.trainer import AgentTrainer, Console
-from angle_domains.training.verdicts import judge_run, same_data
+from angle_domains.training.verdicts import draw_of, judge_run, same_data
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,26 @@ def train(
         return _several(config, RunFolder(root / name), seeds, console, stop)
 
 
-def evaluate(run: str, *, split: str = "test", root: Path = Path("runs")) -> list[RunResult]:
-    """Judges the best checkpoint of a run on a part of its feed's data and writes the page."""
+def evaluate(
+    run: str,
+    *,
+    split: str = "test",
+    episodes: int | None = None,
+    seeds: Sequence[int] = (),
+    root: Path = Path("runs"),
+) -> list[RunResult]:
+    """Judges the best checkpoint of a run on a part of its feed's data and writes the page.
+
+    Where episodes are drawn, `episodes` of them are played under each of `seeds`; by default as the run says.
+    """
     folder = runs.find_run(run, root)
     config = AgentConfig.from_dict(folder.read_config())
     feed = make_feed(config.feed_name, config.feed)
     if split not in feed.spec.splits:
         raise ConfigError(f"--split {split}: the feed '{config.feed_name}' has {', '.join(feed.spec.splits)}")
     with folder.lock():
-        judged = judge_run(folder, config, feed, split=split, links=folder.note().get("links", {}))
+        draw = draw_of(config, episodes or config.training.test_episodes, tuple(seeds))
+        judged = judge_run(folder, config, feed, split=split, links=folder.note().get("links", {}), draw=draw)
     return [RunResult(folder.name, "FINISHED", 0, judged.lines, judged.verdict.metrics, judged.report)]
 
 

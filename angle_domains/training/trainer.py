@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 
 from angle_domains.config import AgentConfig
-from angle_domains.errors import ConfigError, TrainingError
+from angle_domains.errors import AngleError, ConfigError, TrainingError
 from angle_domains.evaluation import Verdict
 from angle_domains.loops import LoopState, begin, rejoin
 from angle_domains.replay import ReplayBuffer
@@ -17,7 +17,9 @@ from angle_domains.runs import RunFolder
 from angle_domains.specs import spec_to_dict
 from angle_domains.tables import agent_spec, check_actions, feed_entry, make_feed, resolve
 from angle_domains.tracking import NullTracker, Tracker
+from angle_domains.training.films import film_is_due, film_path, make_film
 from angle_domains.training.signals import StopSignal
+from angle_domains.training.verdicts import draw_of
 from angle_domains.types import Agent, Report
 
 _POINTS = 1_000  # per metric and run: charts sample beyond that
@@ -43,6 +45,7 @@ class Progress:
     logged: int = 0
     learning_seconds: float = 0.0  # over all processes, evaluation left out
     curve: list[tuple[int, float]] = field(default_factory=list)  # step, score on validation
+    films: list[int] = field(default_factory=list)  # steps at which the best policy was filmed
     pending: dict[str, list[float]] = field(default_factory=dict)  # metrics since the last log
     pending_seconds: float = 0.0  # of learning since then
 
@@ -55,7 +58,7 @@ class AgentTrainer:
         self.tracker: Tracker = NullTracker()
         self.device = resolve_device(config.device)
         entry = feed_entry(config.feed_name)
-        self.judge = resolve(entry.judge)
+        self.judge, self.draw = resolve(entry.judge), draw_of(config, config.training.validation_episodes)
         self.feed = make_feed(config.feed_name, config.feed) if feed is None else feed
         streams = config.training.streams
         check_actions(config.agent_name, self.feed.spec)
@@ -154,7 +157,9 @@ class AgentTrainer:
 
     def _evaluate(self, step: int) -> None:
         self._lap()
-        verdict: Verdict = self.judge(self.feed, self.agent, split="validation", seed=self.config.seed, full=False)
+        verdict: Verdict = self.judge(
+            self.feed, self.agent, split="validation", seed=self.config.seed, full=False, draw=self.draw
+        )
         if not math.isfinite(verdict.score):
             raise TrainingError(f"the score on validation became {verdict.score} at step {step:,}")
         progress = self.progress
@@ -166,8 +171,21 @@ class AgentTrainer:
         metrics = {f"validation/{name}": value for name, value in verdict.metrics.items()}
         self.tracker.log(metrics | {"validation/score": verdict.score}, step)
         self.console.update(step, {"validation/score": verdict.score})
+        if better and film_is_due(self.config, progress.films, step):
+            self._film(step)
         self._clock = time.monotonic()  # judging is not learning
         self._save(step, best=better)
+
+    def _film(self, step: int) -> None:
+        """Films the best policy; where that cannot be done here, says so once."""
+        try:
+            path = make_film(self.config, self.feed, self.agent, film_path(self.run.path, step))
+        except AngleError as error:
+            self.console.line(f"no film: {error}")
+            self.progress.films = [step] * self.config.training.films
+            return
+        self.progress.films.append(step)
+        self.tracker.artifact(path, "films")
 
     def _save(self, step: int, *, best: bool = False) -> None:
         self._lap()

@@ -7,7 +7,7 @@ from typing import Any
 
 from angle_domains.config import AgentConfig
 from angle_domains.errors import CheckpointError
-from angle_domains.evaluation import Verdict
+from angle_domains.evaluation import Draw, Verdict
 from angle_domains.evaluation.skill import Trials
 from angle_domains.policy import load_policy
 from angle_domains.report import RunSummary
@@ -27,7 +27,20 @@ class Judged:
         return (*self.verdict.lines, f"report: {self.report}")
 
 
-def judge_run(folder: RunFolder, config: AgentConfig, feed: Any, *, split: str, links: dict[str, str]) -> Judged:
+def draw_of(config: AgentConfig, episodes: int, seeds: tuple[int, ...] = ()) -> Draw:
+    """The episodes that are judged, of feeds whose episodes are drawn."""
+    return Draw(episodes, seeds, config.training.evaluation_epsilon)
+
+
+def judge_run(
+    folder: RunFolder,
+    config: AgentConfig,
+    feed: Any,
+    *,
+    split: str,
+    links: dict[str, str],
+    draw: Draw | None = None,
+) -> Judged:
     """The full verdict on the run's best checkpoint, with its page; opening the test part is noted in `run.json`."""
     entry = feed_entry(config.feed_name)
     policy = load_policy(folder.path)
@@ -40,8 +53,11 @@ def judge_run(folder: RunFolder, config: AgentConfig, feed: Any, *, split: str, 
         experiment = config.tracking.experiment or config.feed_name
         facts = folder.note(experiment=experiment, test_opened=opened)  # before anything of it is seen
     judge, write = resolve(entry.judge), resolve(entry.report)
-    verdict = judge(feed, policy.agent, split=split, seed=config.seed, full=True, trials=count_trials(config, folder))
-    if split == "test":
+    draw = draw or draw_of(config, config.training.test_episodes)
+    verdict = judge(
+        feed, policy.agent, split=split, seed=config.seed, full=True, trials=count_trials(config, folder), draw=draw
+    )
+    if split == "test" and "sharpe" in verdict.metrics:
         folder.note(test_sharpe=verdict.metrics["sharpe"])
     summary = RunSummary(
         name=folder.name,

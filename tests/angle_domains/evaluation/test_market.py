@@ -174,7 +174,7 @@ def test_the_detail_names_data_and_notes(feed: MarketFeed) -> None:
 
 def test_play_tells_each_decision() -> None:
     market = make_feed(random_closes(60, 3), costs=Costs())
-    head, *lines = play(market, fixed(0.5, 0.3, 0.0), split="test")
+    head, *lines = play(market, fixed(0.5, 0.3, 0.0), Showing(split="test"))
     assert len(lines) == len(market.parts["test"]) - 1
     assert "wealth" in head
     assert lines[0].startswith(str(market.bars.timestamp[market.parts["test"].start + 1].astype("datetime64[D]")))

@@ -1,0 +1,18 @@
+"""How a policy is to be shown at work."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Showing:
+    """How an episode is to be shown."""
+
+    split: str = "validation"
+    episodes: int = 1
+    seed: int = 0
+    epsilon: float = 0.0  # how often an action is drawn at random
+    video: Path | None = None  # where the film goes; its ending names the format
+    human: bool = False  # in a window
+    longest: int = 108_000  # steps of an episode that are shown
+    values: bool = False  # what the agent thinks of each action stands beside the picture

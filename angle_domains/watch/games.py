@@ -1,0 +1,105 @@
+"""Games played for somebody to see."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from angle_domains.evaluation.episodes import Chance, disturbed
+from angle_domains.loops import LoopState, advance, begin
+from angle_domains.showing import Showing
+from angle_domains.types import Agent, Decision
+from angle_domains.watch.film import Film, Picture
+from angle_domains.watch.panel import beside
+from angle_domains.watch.window import Window
+
+_THOUGHTS = ("q", "probability")  # extras of a decision that speak of each action
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One step of a game."""
+
+    episode: int
+    step: int
+    action: np.ndarray
+    reward: float
+    total: float  # return so far
+    over: bool
+    thoughts: np.ndarray | None  # what the agent thought of each action
+    picture: Picture | None
+
+
+def play(feed: Any, agent: Agent, showing: Showing) -> Iterator[str]:
+    """Plays, shows or films as asked, and tells score and length of each episode."""
+    pictured = showing.human or showing.video is not None
+    camera = feed.camera(split=showing.split, seed=showing.seed) if pictured else None
+    envs = camera.envs if camera is not None else feed.envs(1, split=showing.split)
+    rate = camera.frames_per_second if camera is not None else 1.0
+    totals: list[float] = []
+    with ExitStack() as stack:
+        stack.callback(envs.close)
+        film = stack.enter_context(Film(showing.video, frames_per_second=rate)) if showing.video else None
+        title = feed.describe()["name"]
+        window = stack.enter_context(Window(title, frames_per_second=rate)) if showing.human else None
+        for moment in moments(agent, envs, showing, camera):
+            if moment.picture is not None:
+                picture = _drawn(moment, showing, title)
+                if film is not None:
+                    film.add(picture)
+                if window is not None:
+                    window.show(picture)
+            if moment.over:
+                totals.append(moment.total)
+                yield f"episode {moment.episode + 1}: return {moment.total:.6g} in {moment.step:,} steps"
+            if window is not None and window.closed:
+                yield "the window was closed"
+                break
+    if len(totals) > 1:
+        yield f"mean return of {len(totals)} episodes: {np.mean(totals):.6g}"
+    if showing.video is not None:
+        yield f"film: {showing.video}"
+
+
+def moments(agent: Agent, envs: Any, showing: Showing, camera: Any = None) -> Iterator[Moment]:
+    """The steps of whole episodes of one stream, with pictures where there is a camera."""
+    state: LoopState = begin(envs, showing.seed)
+    chance = Chance(envs.single_action_space, showing.seed)
+    step = 0
+    episode = 0
+    while episode < showing.episodes:
+        resetting = bool(state.percept.last[0])
+        decision = agent.act(state.percept, state.memory, explore=False)
+        action = disturbed(decision.action.detach(), chance, state.percept.mask, showing.epsilon)
+        before = state.returns.clone()
+        over, returns, _ = advance(envs, state, action, decision.memory)
+        step = 0 if resetting else step + 1
+        ended = bool(over[0]) or step >= showing.longest
+        yield Moment(
+            episode=episode,
+            step=step,
+            action=action[0].cpu().numpy(),
+            reward=float(returns[0] - before[0]),
+            total=float(returns[0]),
+            over=ended,
+            thoughts=_thoughts(decision),
+            picture=None if camera is None else camera.frame(),
+        )
+        episode += ended
+
+
+def _thoughts(decision: Decision) -> np.ndarray | None:
+    found = next((decision.extras[name] for name in _THOUGHTS if name in decision.extras), None)
+    return None if found is None else found[0].detach().to("cpu", torch.float32).numpy()
+
+
+def _drawn(moment: Moment, showing: Showing, title: str) -> Picture:
+    assert moment.picture is not None
+    if not showing.values:
+        return moment.picture
+    words = (title, f"step {moment.step:,}", f"return {moment.total:.5g}", f"reward {moment.reward:.4g}")
+    chosen = int(moment.action) if moment.action.ndim == 0 else None
+    return beside(moment.picture, moment.thoughts, chosen, words)
