@@ -181,8 +181,11 @@ def test_evaluate_hands_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     calls: list[Any] = []
     monkeypatch.setattr(training, "evaluate", lambda *a, **k: calls.append((a, k)) or [Result(("told",))])
     assert run("evaluate", "some", "--split", "validation") == 0
-    assert calls == [(("some",), {"split": "validation", "root": Path("runs")})]
-    assert capsys.readouterr().out == "told\n"
+    assert run("evaluate", "some", "--episodes", "7", "--seeds", "3,4") == 0
+    root = {"root": Path("runs")}
+    assert calls[0] == (("some",), {"split": "validation", "episodes": None, "seeds": (), **root})
+    assert calls[1] == (("some",), {"split": "test", "episodes": 7, "seeds": [3, 4], **root})
+    assert capsys.readouterr().out == "told\n" * 2
 
 
 def test_compare_and_ui_hand_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

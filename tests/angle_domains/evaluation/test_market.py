@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from angle_domains.evaluation.comparison import Comparison
 from angle_domains.evaluation.market import judge, largest, play
 from angle_domains.evaluation.skill import Trials
 from angle_domains.evaluation.words import bounds, count, sentence
+from angle_domains.showing import Showing
 from feeds.market.config import Costs
 from feeds.market.feed import MarketFeed
 from tests.portfolios import Rule, fixed, make_bars, make_feed, random_closes, wandering
@@ -181,12 +183,17 @@ def test_play_tells_each_decision() -> None:
     assert lines[0].endswith("A0 50%, A1 30%, cash 20%")
     assert "999,200" in lines[0]  # 0.8 traded at ten basis points
     assert "projected" not in "".join(lines)
-    assert "projected" in next(line for line in list(play(market, fixed(2.0, 2.0, 2.0), split="test"))[1:])
+    assert "projected" in next(line for line in list(play(market, fixed(2.0, 2.0, 2.0), Showing(split="test")))[1:])
+
+
+def test_a_market_has_no_picture() -> None:
+    with pytest.raises(ConfigError, match="no picture"):
+        next(play(make_feed(random_closes(60, 2)), fixed(0.5, 0.5), Showing(video=Path("film.mp4"))))
 
 
 def test_play_of_intraday_bars_tells_the_time() -> None:
     market = make_feed(make_bars(random_closes(60, 2), every="h"))
-    lines = list(play(market, fixed(0.5, 0.5), split="test"))
+    lines = list(play(market, fixed(0.5, 0.5), Showing(split="test")))
     assert lines[1][:16] == str(market.bars.timestamp[market.parts["test"].start + 1])[:16]
 
 

@@ -1,0 +1,80 @@
+"""Whole episodes of a ladder: the policy that climbs earns the number of its rungs."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from angle_domains.evaluation import Draw
+from angle_domains.evaluation.episodes import Chance, disturbed, play_episodes
+from angle_domains.evaluation.games import judge
+from angle_domains.types import Decision, Percept
+from tests.games import LadderFeed
+
+
+class Always:
+    """Does one thing."""
+
+    def __init__(self, action: int) -> None:
+        self.action = action
+
+    def act(self, percept: Percept, memory: Any = None, *, explore: bool) -> Decision:
+        assert not explore
+        return Decision(torch.full((len(percept.last),), self.action))
+
+
+def test_returns_are_those_of_whole_episodes_and_lengths_their_actions() -> None:
+    played = play_episodes(Always(1), LadderFeed().envs(4, split="test"), episodes=10, seed=0)
+    assert len(played.returns) == 10
+    np.testing.assert_array_equal(played.returns, played.lengths)
+    assert len(set(played.returns)) > 2
+    assert (play_episodes(Always(0), LadderFeed().envs(4, split="test"), episodes=10, seed=0).returns == 0.0).all()
+
+
+def test_short_episodes_do_not_push_long_ones_out() -> None:
+    """Counting the first ten that end would favour short ones: the mean of the drawn lengths is 5."""
+    played = [play_episodes(Always(1), LadderFeed().envs(16, split="test"), episodes=16, seed=s) for s in range(40)]
+    mean = np.concatenate([p.returns for p in played]).mean()
+    assert abs(mean - 5.0) < 4 * 2.6 / np.sqrt(640)
+
+
+def test_parts_have_seeds_of_their_own_and_a_seed_repeats_itself() -> None:
+    def returns(split: str, seed: int) -> list[float]:
+        return play_episodes(Always(1), LadderFeed().envs(8, split=split), episodes=8, seed=seed).returns.tolist()
+
+    assert returns("test", 0) == returns("test", 0)
+    assert returns("test", 0) != returns("validation", 0)
+    assert returns("test", 0) != returns("test", 1)
+
+
+def test_random_actions_stand_in_as_often_as_asked_and_heed_masks() -> None:
+    chance, wanted = Chance(LadderFeed.spec.action_space, 0), torch.zeros(10_000, dtype=torch.int64)
+    share = disturbed(wanted, chance, None, 0.4).float().mean().item()
+    assert abs(share - 0.2) < 0.02  # half of the random actions are what was wanted
+    mask = torch.tensor([[True, False]]).expand(10_000, 2)
+    assert not disturbed(wanted, chance, mask, 1.0).any()
+
+
+def test_a_full_verdict_stands_beside_chance_and_people() -> None:
+    verdict = judge(LadderFeed(), Always(1), split="test", draw=Draw(episodes=12, seeds=(5, 6)))
+    found = verdict.detail
+    assert found.episodes == 24
+    assert [len(r) for r in found.returns] == [12, 12]
+    assert verdict.score == verdict.metrics["return"] == pytest.approx(np.concatenate(found.returns).mean())
+    assert verdict.metrics["return_low"] < verdict.score < verdict.metrics["return_high"]
+    assert verdict.metrics["human_normalised"] == pytest.approx((verdict.score - 2.5) / 2.5)
+    assert found.over_chance.low > 0.0
+    assert verdict.lines[-1].startswith("Better than random play")
+    assert any("24 whole episodes, seeds 5, 6" in line for line in verdict.lines)
+
+
+def test_chance_shows_no_skill() -> None:
+    verdict = judge(LadderFeed(), Chance(LadderFeed.spec.action_space, 9), split="test", draw=Draw(episodes=30))
+    assert verdict.lines[-1].startswith("No skill shown")
+
+
+def test_a_quick_verdict_is_of_the_agent_alone() -> None:
+    verdict = judge(LadderFeed(), Always(0), split="validation", full=False, draw=Draw(episodes=3))
+    assert (verdict.score, verdict.detail) == (0.0, None)
+    assert verdict.metrics.keys() == {"return", "length"}

@@ -1,0 +1,31 @@
+from pathlib import Path
+
+import pytest
+
+from angle_domains.errors import ConfigError
+from angle_domains.evaluation import Draw
+from angle_domains.evaluation.episodes import Chance
+from angle_domains.evaluation.games import judge
+from angle_domains.report import RunSummary
+from angle_domains.report.games import write_report
+from tests.games import LadderFeed
+
+RUN = RunSummary(name="<climb>", feed="classic", agent="dqn", seeds=(0,), steps=10, curve=((1, 0.5), (2, 2.0)))
+
+
+def test_the_page_says_how_well_how_surely_and_by_which_protocol(tmp_path: Path) -> None:
+    chance = Chance(LadderFeed.spec.action_space, 1)
+    verdict = judge(LadderFeed(), chance, split="test", draw=Draw(episodes=20, seeds=(0, 1)))
+    page = write_report(verdict, RUN, tmp_path / "report.html").read_text()
+    assert "&lt;climb&gt;" in page
+    assert "<climb>" not in page
+    for told in ("40 whole episodes", "No skill shown", "Interquartile mean", "Human-normalised", "protocol: steps"):
+        assert told in page, told
+    assert page.count("<tr>") == 1 + 2  # a line for each seed under the head
+    assert "http" not in page.replace("http://www.w3.org", "")
+
+
+def test_a_quick_verdict_has_no_page(tmp_path: Path) -> None:
+    verdict = judge(LadderFeed(), Chance(LadderFeed.spec.action_space, 1), split="test", full=False)
+    with pytest.raises(ConfigError, match="full verdict"):
+        write_report(verdict, RUN, tmp_path / "report.html")
