@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from angle_domains.agents.a2c import A2CConfig as A2CConfig
+    from angle_domains.agents.dqn import DQNConfig as DQNConfig
     from angle_domains.agents.ppo import PPOConfig as PPOConfig
     from angle_domains.config import AgentConfig as AgentConfig
     from angle_domains.config import load_config as load_config
@@ -47,6 +48,7 @@ __version__ = "0.1.0"
 
 _HOMES = {  # module: the public names that live there
     "angle_domains.agents.a2c": "A2CConfig",
+    "angle_domains.agents.dqn": "DQNConfig",
     "angle_domains.agents.ppo": "PPOConfig",
     "angle_domains.config": "AgentConfig load_config",
     "angle_domains.errors": "AngleError CheckpointError ConfigError FeedError TrainingError",

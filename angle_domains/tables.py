@@ -67,6 +67,14 @@ AGENTS: dict[str, AgentSpec] = {
         build="angle_domains.agents.a2c:build",
         loop="angle_domains.loops:on_policy",
     ),
+    "dqn": AgentSpec(
+        summary="Deep Q-network; double, dueling, n-step and prioritised as switches (Mnih et al. 2015)",
+        config="angle_domains.agents.dqn:DQNConfig",
+        build="angle_domains.agents.dqn:build",
+        loop="angle_domains.loops:off_policy",
+        replay="angle_domains.replay:experience",
+        actions=("Discrete",),
+    ),
     "ppo": AgentSpec(
         summary="Proximal policy optimisation (Schulman et al. 2017)",
         config="angle_domains.agents.ppo:PPOConfig",

@@ -19,6 +19,7 @@ CHECKED = [
     "angle_domains.networks",
     "angle_domains.normalise",
     "angle_domains.replay",
+    "angle_domains.value_based",
 ]
 
 install_import_hook(CHECKED, "beartype.beartype")

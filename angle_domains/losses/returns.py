@@ -7,9 +7,19 @@ bootstrap; what comes back at rows that are not real means nothing and is to be 
 gradient flows through them.
 """
 
+from typing import NamedTuple
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
+
+
+class NStep(NamedTuple):
+    """A return of several actions but for its bootstrap: `reward + discount · value of observation number steps`."""
+
+    reward: Float[Tensor, " b"]
+    discount: Float[Tensor, " b"]  # gamma once for every action summed; 0 where the task ended
+    steps: Int[Tensor, " b"]  # actions summed, so the place in the window of the observation to bootstrap from
 
 
 @torch.no_grad()
@@ -54,3 +64,13 @@ def n_step_return(
 ) -> Float[Tensor, " b"]:
     """`discounted_return` of the window's first action: n is the window's length, less where the episode stopped."""
     return discounted_return(reward, discount, real, value)[0]
+
+
+@torch.no_grad()
+def n_step(reward: Float[Tensor, "t b"], discount: Float[Tensor, "t b"], real: Float[Tensor, "t b"]) -> NStep:
+    """`n_step_return` before any value is known, so that only one observation of each window has to be valued."""
+    taken = torch.cumprod(real, 0)
+    factor = torch.where(taken > 0, discount, 1.0)
+    grown = torch.cumprod(factor, 0)
+    before = torch.cat([torch.ones_like(grown[:1]), grown[:-1]])
+    return NStep((taken * before * reward).sum(0), grown[-1], taken.sum(0).to(torch.int64))

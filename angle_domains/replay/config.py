@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt
 
 
 class ReplayConfig(BaseModel):
@@ -20,3 +20,8 @@ class ReplayConfig(BaseModel):
     beta: float = Field(default=0.4, ge=0, le=1)  # exponent of importance weights, where training starts
     beta_end: float = Field(default=1.0, ge=0, le=1)
     beta_steps: PositiveInt | None = None  # steps until `beta_end`; None: `beta` stays
+
+
+def beside(default: ReplayConfig) -> BeforeValidator:
+    """For an agent's field: what a user leaves out is that of the agent's default, not of the class."""
+    return BeforeValidator(lambda given: default.model_dump() | given if isinstance(given, dict) else given)

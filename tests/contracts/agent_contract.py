@@ -52,8 +52,12 @@ class AgentContract:
         self, envs: SyncVectorEnv, steps: int, *, simplex: bool = False, **changes: Any
     ) -> tuple[Agent, list[Report]]:
         agent = self.build(worlds.spec_of(envs, simplex=simplex), envs.num_envs, **changes)
-        replay = ReplayBuffer.for_agent(agent, envs.num_envs, seed=0)
+        replay = self.remember(agent, envs.num_envs, 0)
         return agent, list(self.loop(agent, envs, replay, begin(envs, 0), steps))
+
+    def remember(self, agent: Any, streams: int, seed: int) -> ReplayBuffer:
+        """The replay that the agent learns from."""
+        return ReplayBuffer.for_agent(agent, streams, seed)
 
     @pytest.mark.parametrize("place", range(6))
     def test_acts_in_its_space_and_learns_finite_numbers(self, place: int) -> None:
@@ -91,7 +95,7 @@ class AgentContract:
         spec = worlds.spec_of(envs)
         changes = {"anneal_steps": 2 * half, "normalise_observation": True, "normalise_reward": True}
         agent = self.build(spec, streams, **self.known(changes))
-        replay, state = ReplayBuffer.for_agent(agent, streams, seed=0), begin(envs, 0)
+        replay, state = self.remember(agent, streams, 0), begin(envs, 0)
         early = list(self.loop(agent, envs, replay, state, half))
         parts = {"agent": agent.state_dict(), "replay": replay.state_dict(), "loop": state.state_dict()}
         checkpoint.save(tmp_path / "half", parts, {})
@@ -101,7 +105,7 @@ class AgentContract:
         loaded, _ = checkpoint.load(tmp_path / "half")
         again = self.build(spec, streams, seed=99, **self.known(changes))
         again.load_state_dict(loaded["agent"])
-        other_replay = ReplayBuffer.for_agent(again, streams, seed=99)
+        other_replay = self.remember(again, streams, 99)
         other_replay.load_state_dict(loaded["replay"])
         other_state = LoopState.from_state_dict(loaded["loop"])
         resumed = list(self.loop(again, other_envs, other_replay, other_state, 2 * half))

@@ -1,0 +1,169 @@
+"""What agents that act by action values share: exploring, target copies, and windows as n-step transitions."""
+
+import copy
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from jaxtyping import Bool, Float, Int
+from torch import Generator, Tensor
+
+from angle_domains.errors import CheckpointError, ConfigError
+from angle_domains.losses.returns import n_step
+from angle_domains.losses.value import greedy
+from angle_domains.networks import NetworkConfig
+from angle_domains.networks.q import Expectation, Noise, QHead, QNetwork
+from angle_domains.replay import ReplayConfig
+from angle_domains.schedule import linear
+from angle_domains.types import Decision, Percept, Window
+from feeds.base import FeedSpec
+
+
+@runtime_checkable
+class Settings(Protocol):
+    """The hyperparameters that all agents with action values have."""
+
+    @property
+    def network(self) -> NetworkConfig: ...
+    @property
+    def gamma(self) -> float: ...
+    @property
+    def target_every(self) -> int:
+        """Environment steps between two copies to the target network."""
+        ...
+
+    @property
+    def replay(self) -> ReplayConfig: ...
+
+
+class Exploration(NamedTuple):
+    """Epsilon stays at `start` while the replay warms up, then falls linearly over `steps` to `end`."""
+
+    start: float = 0.0
+    end: float = 0.0
+    steps: int = 1
+
+
+class Transitions(NamedTuple):
+    """What the first action of each window led to within its episode, up to n actions later."""
+
+    obs: Tensor  # [B, *obs]
+    action: Int[Tensor, " b"]  # counted from 0
+    reward: Float[Tensor, " b"]  # discounted sum
+    discount: Float[Tensor, " b"]  # of the value of `next_obs`; 0 where the task ended
+    next_obs: Tensor  # [B, *obs]
+    next_mask: Bool[Tensor, "b n"] | None
+    weight: Float[Tensor, " b"]
+
+
+class ValueBased:
+    """An online and a target QNetwork, their generator, and the counts that schedules are read from."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        spec: FeedSpec,
+        head: QHead,
+        *,
+        exploration: Exploration,
+        expectation: Expectation,
+        seed: int,
+        device: str,
+    ) -> None:
+        space = spec.action_space
+        if not isinstance(space, spaces.Discrete):
+            raise ConfigError(f"action values need a Discrete action space, actions of {spec.name} are {space}")
+        self.settings, self.exploration, self.expectation = settings, exploration, expectation
+        self.actions, self.first = int(space.n), int(space.start)
+        self.device, self.images = torch.device(device), _are_images(spec)
+        made = Generator().manual_seed(seed)
+        self.online = QNetwork(spec, settings.network, head, self.actions, made).to(self.device)
+        self.target = copy.deepcopy(self.online).requires_grad_(False)
+        self.parameters = list(self.online.parameters())
+        self.generator = Generator(device=self.device).manual_seed(seed)
+        self.acted = 0  # rows decided while exploring
+        self.updates = 0
+
+    @property
+    def epsilon(self) -> float:
+        """The share of random actions now."""
+        start, end, steps = self.exploration
+        return linear(start, end, (self.acted - self.settings.replay.warm_up) / steps)
+
+    @torch.no_grad()
+    def act(self, percept: Percept, *, explore: bool) -> Decision:
+        """The best action; with `explore` under fresh noise for every stream, and a random one now and then."""
+        streams, epsilon = len(percept.obs), self.epsilon if explore else 0.0
+        mask = None if percept.mask is None else percept.mask.to(self.device)
+        if explore:
+            self.acted += streams
+        if epsilon >= 1.0:  # no network need be asked
+            return Decision(self.first + self._random(streams, mask))
+        noise = self.online.draw(self.generator, streams) if explore else None
+        action = greedy(self.expectation(self.online(self.see(percept.obs), noise)), mask)
+        if epsilon > 0.0:
+            random = torch.rand(streams, generator=self.generator, device=self.device) < epsilon
+            action = torch.where(random, self._random(streams, mask), action)
+        return Decision(self.first + action)
+
+    def see(self, obs: Tensor) -> Tensor:
+        """Observations `[B, *obs]` as the networks read them: images as they are, all else flat and float."""
+        obs = obs.to(self.device)
+        return obs if self.images else obs.flatten(1).to(torch.float32)
+
+    @torch.no_grad()
+    def transitions(self, window: Window) -> Transitions:
+        """The n-step transitions of a window. No side effect."""
+        found = n_step(window.reward, self.settings.gamma * window.discount, window.real)
+        each = torch.arange(len(found.steps), device=found.steps.device)
+        mask = window.percept.mask
+        return Transitions(
+            obs=self.see(window.obs[0]),
+            action=window.action[0].to(self.device) - self.first,
+            reward=found.reward.to(self.device),
+            discount=found.discount.to(self.device),
+            next_obs=self.see(window.obs[found.steps, each]),
+            next_mask=None if mask is None else mask[found.steps, each].to(self.device),
+            weight=window.weight.to(self.device),
+        )
+
+    def draw(self) -> tuple[Noise | None, Noise | None, Noise | None]:
+        """Noise of one update: for the online network, for the target, and for the choice of the next action."""
+        return self.online.draw(self.generator), self.target.draw(self.generator), self.online.draw(self.generator)
+
+    def count_update(self) -> None:
+        """After each update: copies the online network to the target where that is due."""
+        self.updates += 1
+        steps, every = self.settings.replay.learn_every, self.settings.target_every
+        if self.updates * steps // every > (self.updates - 1) * steps // every:
+            torch._foreach_copy_(list(self.target.parameters()), [p.detach() for p in self.parameters])
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "online": dict(self.online.state_dict()),
+            "target": dict(self.target.state_dict()),
+            "generator": self.generator.get_state(),
+            "acted": self.acted,
+            "updates": self.updates,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Puts a state back; CheckpointError where it belongs to another network."""
+        try:
+            self.online.load_state_dict(state["online"])
+            self.target.load_state_dict(state["target"])
+        except RuntimeError as error:
+            raise CheckpointError(f"the checkpoint belongs to another network: {error}") from error
+        self.generator.set_state(state["generator"].cpu())
+        self.acted, self.updates = state["acted"], state["updates"]
+
+    def _random(self, streams: int, mask: Bool[Tensor, "b n"] | None) -> Int[Tensor, " b"]:
+        """Allowed actions, each as likely as another."""
+        chance = torch.rand(streams, self.actions, generator=self.generator, device=self.device)
+        return greedy(chance, mask)
+
+
+def _are_images(spec: FeedSpec) -> bool:
+    space = spec.observation_space
+    return isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) == 3
