@@ -58,15 +58,31 @@ def test_an_orphan_whose_folder_is_gone_is_told_by_its_tag(runs: Path) -> None:
     number = experiment_id(client, store, "market")
     here = Owner.current()
     owners = {
-        "dead": str(Owner(here.host, 2**22 + 1, "1", here.boot)),
+        "dead": str(replace(here, pid=2**22 + 1)),
         "alive": str(here),
+        "in another container": str(replace(here, pid=2**22 + 1, namespace="pid:[1]")),
+        "of an older form": f"{here.host}|{2**22 + 1}|1|{here.boot}",
         "elsewhere": str(Owner("another-host", 1, "1", "x")),
         "somebody else's": "no owner",
     }
     ids = {name: client.create_run(number, tags={OWNER: tag}).info.run_id for name, tag in owners.items()}
     assert recover(store, runs).ended == (ids["dead"],)
     found = {name: client.get_run(run_id).info.status for name, run_id in ids.items()}
-    assert found == {"dead": "KILLED", "alive": "RUNNING", "elsewhere": "RUNNING", "somebody else's": "RUNNING"}
+    assert found == dict.fromkeys(owners, "RUNNING") | {"dead": "KILLED"}
+
+
+def test_a_journal_of_the_older_form_is_closed_since_its_lock_is_free(runs: Path) -> None:
+    store = resolve_store(None, runs)
+    tracker = opened(runs, "old")
+    eventually(lambda: tracker.run_id)
+    assert tracker.writer is not None
+    held = tracker.journal.load()
+    tracker.finish("KILLED")
+    path = runs / "old" / "tracking.jsonl"  # as SIGKILL leaves it: no end, and an owner without a namespace
+    path.write_text(path.read_text().splitlines(keepends=True)[0])
+    Journal(runs / "old").store(replace(held, owner="trainer|7|1|boot", sent=path.stat().st_size))
+    assert recover(store, runs).ended == (tracker.run_id,)
+    assert "process 7 on trainer" in get_run(tracker).data.tags[ENDED]
 
 
 def test_a_journal_that_cannot_be_sent_does_not_keep_the_others(runs: Path) -> None:
@@ -110,7 +126,7 @@ def test_orphans_beyond_one_page_are_ended_too(runs: Path, monkeypatch: pytest.M
     store, here = resolve_store(None, runs), Owner.current()
     client = connect(store)
     number = experiment_id(client, store, "market")
-    dead = str(Owner(here.host, 2**22 + 1, "1", here.boot))
+    dead = str(replace(here, pid=2**22 + 1))
     ids = {client.create_run(number, tags={OWNER: dead}).info.run_id for _ in range(5)}
     assert set(recover(store, runs).ended) == ids
 
