@@ -105,6 +105,11 @@ class RunFolder:
         told = f": {problems[0]}" if problems else ""
         raise CheckpointError(f"the run {self.path} has no whole checkpoint to resume from{told}")
 
+    def last_step(self) -> int:
+        """How far the run came: the step its training ended at, or of its newest checkpoint; 0 before any."""
+        saved = (int(folder.name.removeprefix("step-")) for folder in self.checkpoints.glob("step-*"))
+        return max(self.note().get("steps", 0), *saved, 0)
+
     def discard_after(self, step: int) -> None:
         """Removes checkpoints beyond a step, damaged ones that training will write again, and what points to them."""
         for folder in self.checkpoints.glob("step-*"):

@@ -10,10 +10,10 @@ from angle_domains.config import AgentConfig
 from angle_domains.errors import ConfigError
 from angle_domains.runs import RunFolder
 from angle_domains.tables import feed_entry, resolve
-from angle_domains.tracking import DatasetInfo, RunInfo, Status, finish_parent, open_tracker
+from angle_domains.tracking import DatasetInfo, RunInfo, Status, finish_parent, open_tracker, reopen_tracker
 from angle_domains.training.signals import StopSignal
 from angle_domains.training.trainer import AgentTrainer, Console
-from angle_domains.training.verdicts import judge_run, same_data
+from angle_domains.training.verdicts import Judged, judge_run, openings, same_data, test_metrics
 
 
 @dataclass(frozen=True)
@@ -49,15 +49,35 @@ def train(
 
 
 def evaluate(run: str, *, split: str = "test", root: Path = Path("runs")) -> list[RunResult]:
-    """Judges the best checkpoint of a run on a part of its feed's data and writes the page."""
+    """Judges the best checkpoint of a run on a part of its feed's data and writes the page.
+
+    An opening of the test part is told to the run's trackers too.
+    """
     folder = runs.find_run(run, root)
     config = AgentConfig.from_dict(folder.read_config())
     feed = resolve(feed_entry(config.feed_name).build)(config.feed)
     if split not in feed.spec.splits:
         raise ConfigError(f"--split {split}: the feed '{config.feed_name}' has {', '.join(feed.spec.splits)}")
     with folder.lock():
-        judged = judge_run(folder, config, feed, split=split, links=folder.note().get("links", {}))
+        links = folder.note().get("links", {})
+        if split == "test":
+            judged = _open_again(folder, config, feed, links)
+        else:
+            judged = judge_run(folder, config, feed, split=split, links=links)
     return [RunResult(folder.name, "FINISHED", 0, judged.lines, judged.verdict.metrics, judged.report)]
+
+
+def _open_again(folder: RunFolder, config: AgentConfig, feed: Any, links: dict[str, str]) -> Judged:
+    """Judges the test part of a run that has ended; its trackers are told of the opening, whatever came of it."""
+    tracker = reopen_tracker(config.tracking, folder.path)  # first: a run that another process holds opens nothing
+    before, judged = openings(folder), None
+    try:
+        judged = judge_run(folder, config, feed, split="test", links=links)
+        return judged
+    finally:
+        if openings(folder) > before:
+            tracker.log(test_metrics(judged, folder), folder.last_step())
+        tracker.finish()
 
 
 def _several(
@@ -179,9 +199,7 @@ class Session:
         tracker = trainer.tracker
         links = self.folder.note(links=tracker.links())["links"]
         judged = judge_run(self.folder, self.config, trainer.feed, split="test", links=links)
-        metrics = {f"test/{name}": value for name, value in judged.verdict.metrics.items()}
-        tracker.log(metrics | {"test/openings": len(self.folder.note()["test_opened"])}, trainer.step)
-        self.folder.note(test_tracked=True)
+        tracker.log(test_metrics(judged, self.folder), trainer.step)
         for path in (self.folder.config, judged.report):
             tracker.artifact(path)
         best = self.folder.best.resolve()

@@ -21,22 +21,9 @@ from angle_domains.errors import CheckpointError, ConfigError
 from angle_domains.policy import load_policy
 from angle_domains.runs import RunFolder
 from angle_domains.training import evaluate, launch, train
+from tests.angle_domains.training.worlds import Lines, the_run
 
 CHECKOUT = Path(__file__).parents[3]
-
-
-class Lines:
-    """A console that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def start(self, total: int, label: str) -> None: ...
-    def update(self, step: int, metrics: dict[str, float]) -> None: ...
-    def line(self, text: str) -> None:
-        self.told.append(text)
-
-    def close(self) -> None: ...
 
 
 def start(config: AgentConfig, root: Path, *words: str) -> subprocess.Popen[str]:
@@ -214,16 +201,7 @@ def test_a_signal_saves_and_says_how_to_go_on(configure: Any, tmp_path: Path, nu
     assert "--resume one" in out
     assert "Traceback" not in err
     assert run.note()["status"] == "KILLED"
-    assert status_in_mlflow(tmp_path) == "KILLED"
-
-
-def status_in_mlflow(root: Path) -> str:
-    from angle_domains.tracking.store import connect, resolve_store
-
-    client = connect(resolve_store(None, root / "runs"))
-    [experiment] = [e for e in client.search_experiments() if e.name == "market"]
-    [run] = client.search_runs([experiment.experiment_id])
-    return run.info.status
+    assert the_run(tmp_path / "runs").info.status == "KILLED"
 
 
 @pytest.mark.slow
