@@ -11,7 +11,7 @@ from angle_domains.tracking import open_tracker, recover, resolve_store
 from angle_domains.tracking.courier import Courier
 from angle_domains.tracking.store import connect
 from angle_domains.training import AgentTrainer, evaluate, train, verdicts
-from angle_domains.training.launch import run_info
+from angle_domains.training.session import run_info
 from angle_domains.training.signals import StopSignal
 from tests.angle_domains.training.worlds import Lines, the_run
 
