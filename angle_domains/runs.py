@@ -14,6 +14,7 @@ from typing import Any
 from angle_domains import checkpoint, config_text
 from angle_domains.errors import CheckpointError, ConfigError, nearest
 
+_GROUP = "group.yaml"  # the configuration that the seeds of a group share; the seeds stand in its run.json
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -105,6 +106,11 @@ class RunFolder:
         told = f": {problems[0]}" if problems else ""
         raise CheckpointError(f"the run {self.path} has no whole checkpoint to resume from{told}")
 
+    def last_step(self) -> int:
+        """How far the run came: the step its training ended at, or of its newest checkpoint; 0 before any."""
+        saved = (int(folder.name.removeprefix("step-")) for folder in self.checkpoints.glob("step-*"))
+        return max(self.note().get("steps", 0), *saved, 0)
+
     def discard_after(self, step: int) -> None:
         """Removes checkpoints beyond a step, damaged ones that training will write again, and what points to them."""
         for folder in self.checkpoints.glob("step-*"):
@@ -147,6 +153,50 @@ def find_run(text: str, root: Path) -> RunFolder:
         if text and folder.note().get("run_id") == text:
             return folder
     raise CheckpointError(f"no run '{text}' stands in {root.absolute()}: {nearest(text, (f.name for f in folders))}")
+
+
+def find_group(text: str, root: Path) -> RunFolder | None:
+    """The folder of the parent of several seeds, by its name or path; None where that is something else."""
+    found = (path for path in (Path(text), root / text) if (path / _GROUP).is_file())
+    path = next(found, None)
+    return None if path is None else RunFolder(path)
+
+
+def find_config(text: str, root: Path) -> Path:
+    """The configuration that a run, or a group of seeds, goes on with."""
+    group = find_group(text, root)
+    return group.path / _GROUP if group else find_run(text, root).config
+
+
+def write_group(folder: RunFolder, config: dict[str, Any], seeds: tuple[int, ...]) -> None:
+    """Keeps what a group of seeds needs to go on."""
+    folder.note(seeds=list(seeds), status="RUNNING")
+    draft = folder.path / f"{_GROUP}.tmp"
+    draft.write_text(config_text.dump(config))
+    os.replace(draft, folder.path / _GROUP)
+
+
+def read_group(folder: RunFolder) -> dict[str, Any]:
+    return dict(config_text.read(folder.path / _GROUP).values)
+
+
+def group_seeds(folder: RunFolder) -> tuple[int, ...]:
+    return tuple(folder.note()["seeds"])
+
+
+def seed_folder(group: RunFolder, seed: int) -> RunFolder:
+    """Where the run of one seed of a group lies."""
+    return RunFolder(group.path.parent / f"{group.name}-seed-{seed}")
+
+
+def check_group_free(folder: RunFolder) -> None:
+    """ConfigError where a group of seeds of that name has begun to train."""
+    if not (folder.path / _GROUP).is_file():
+        return
+    if any(seed_folder(folder, seed).last.exists() for seed in group_seeds(folder)):
+        raise ConfigError(
+            f"the group {folder.path} exists: choose another --name, or continue it with --resume {folder.name}"
+        )
 
 
 def find_checkpoint(text: str, root: Path) -> Path:

@@ -14,7 +14,7 @@ from angle_domains.config import AgentConfig, load_config
 from angle_domains.runs import RunFolder
 from angle_domains.tracking import NullTracker, Tracker, open_tracker
 from angle_domains.training import AgentTrainer
-from angle_domains.training.launch import run_info
+from angle_domains.training.session import run_info
 from angle_domains.training.signals import StopSignal
 
 PAIRS = 5

@@ -101,5 +101,9 @@ class GameFeed(Protocol):
     def envs(self, streams: int, *, split: str) -> VectorEnv[Any, Any, Any]: ...
 
     def describe(self) -> dict[str, Any]:
-        """The game and how it is prepared, JSON-ready, with the entries that a DataFeed gives."""
+        """The game, JSON-ready, with the entries that a DataFeed gives.
+
+        `profile["protocol"]` says how the game is prepared, `profile["reference"]` holds published scores by name
+        ("random", "human") where there are any.
+        """
         ...

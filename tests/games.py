@@ -82,7 +82,5 @@ class LadderFeed:
             "digest": "0" * 64,
             "source": "made up",
             "schema": {},
-            "profile": {},
-            "reference": {"random": 2.5, "human": 5.0},
-            "protocol": {"steps": "1 to 9"},
+            "profile": {"reference": {"random": 2.5, "human": 5.0}, "protocol": {"steps": "1 to 9"}},
         }

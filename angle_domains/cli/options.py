@@ -41,6 +41,10 @@ def complete_config() -> list[str]:
     return known_configs()
 
 
+def complete_resume() -> list[str]:
+    return sorted([*complete_run(), *(path.parent.name for path in ROOT.glob("*/group.yaml"))])
+
+
 def complete_run() -> list[str]:
     return sorted(path.parent.name for path in ROOT.glob("*/config.yaml"))
 
@@ -95,7 +99,11 @@ Device = Annotated[
 ]
 Resume = Annotated[
     str | None,
-    typer.Option(metavar="RUN", help="Continues a run from its last checkpoint.", autocompletion=complete_run),
+    typer.Option(
+        metavar="RUN",
+        help="Continues a run from its last checkpoint, or a group of seeds by its name.",
+        autocompletion=complete_resume,
+    ),
 ]
 Name = Annotated[str | None, typer.Option(metavar="NAME", help="Names the run and its folder in runs/.")]
 Experiment = Annotated[

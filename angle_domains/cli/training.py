@@ -68,11 +68,11 @@ def _configuration(wish: "Wish", resume: str | None) -> "AgentConfig":
     from angle_domains.config import resolve_config
 
     if resume is not None:
-        from angle_domains.runs import find_run
+        from angle_domains.runs import find_config
 
         if wish.file is not None:
             raise ConfigError("--resume and --config cannot stand together: a run goes on with its own configuration")
-        wish = replace(wish, file=find_run(resume, options.ROOT).config)
+        wish = replace(wish, file=find_config(resume, options.ROOT))
     return resolve_config(wish).config
 
 

@@ -81,8 +81,8 @@ def judge(
         chance=chance.returns,
         intervals=scores.intervals(returns, seed=seed),
         over_chance=scores.difference(returns, (chance.returns,), seed=seed),
-        reference=known.get("reference", {}),
-        protocol=known.get("protocol", {}) | {"epsilon": epsilon, "episodes": sum(map(len, returns))},
+        reference=known["profile"].get("reference", {}),
+        protocol=known["profile"].get("protocol", {}) | {"epsilon": epsilon, "episodes": sum(map(len, returns))},
     )
     return Verdict(split, found.intervals["mean"].estimate, _metrics(found), tuple(_table(found)), found)
 

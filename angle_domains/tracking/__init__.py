@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from angle_domains.tracking.base import DatasetInfo, RunInfo, Scalar, Status, Tracker, Trackers, tracked
+from angle_domains.tracking.journal import Journal, read_key
 from angle_domains.tracking.memory import MemoryTracker, NullTracker
 from angle_domains.tracking.mlflow import MlflowTracker
 from angle_domains.tracking.origin import provenance
@@ -11,7 +12,7 @@ from angle_domains.tracking.recover import Recovered, recover
 from angle_domains.tracking.seeds import finish_parent
 from angle_domains.tracking.store import Store, resolve_store
 from angle_domains.tracking.tensorboard import TensorboardTracker
-from angle_domains.tracking.trials import trial_sharpes
+from angle_domains.tracking.trials import Trial, find_trials
 
 if TYPE_CHECKING:
     from angle_domains.config import TrackingConfig
@@ -30,13 +31,16 @@ __all__ = [
     "TensorboardTracker",
     "Tracker",
     "Trackers",
+    "Trial",
+    "find_trials",
     "finish_parent",
     "open_tracker",
     "provenance",
+    "read_key",
     "recover",
+    "reopen_tracker",
     "resolve_store",
     "tracked",
-    "trial_sharpes",
 ]
 
 OFF = "off"  # a tracking URI
@@ -57,4 +61,20 @@ def open_tracker(tracking: "TrackingConfig", info: RunInfo, folder: Path, *, run
         trackers.append(TensorboardTracker(folder))
     tracker = Trackers(trackers) if trackers else NullTracker()
     tracker.start(info)
+    return tracker
+
+
+def reopen_tracker(tracking: "TrackingConfig", folder: Path) -> Tracker:
+    """A tracker that adds metrics to the run in `folder`, in the store that has it; nowhere if no store has.
+
+    Raises ConfigError where another process holds the run, or the state beside its journal is damaged.
+    """
+    trackers: list[Tracker] = []
+    journal = Journal(folder)
+    if tracking.uri != OFF and journal.exists:
+        trackers.append(MlflowTracker(Store(journal.load().uri), folder))
+    if tracking.tensorboard:
+        trackers.append(TensorboardTracker(folder))
+    tracker = Trackers(trackers) if trackers else NullTracker()
+    tracker.reopen()
     return tracker

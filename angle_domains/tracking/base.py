@@ -68,8 +68,15 @@ class Tracker(Protocol):
 
     def start(self, info: RunInfo) -> None: ...
 
+    def reopen(self) -> None:
+        """In place of `start`: a run that has ended takes more metrics, and keeps its status, times and tags."""
+        ...
+
     def log(self, metrics: Mapping[str, float], step: int) -> None:
-        """Metrics at an environment step; the steps of a key only grow, a step that was logged is passed over."""
+        """Metrics at an environment step; the steps of a key only grow, a step that was logged is passed over.
+
+        Those that `gate.REVISED` names may be logged again at one step.
+        """
         ...
 
     def artifact(self, path: Path, folder: str = "") -> None:
@@ -85,7 +92,7 @@ class Tracker(Protocol):
         ...
 
     def finish(self, status: Status = "FINISHED") -> None:
-        """Ends the run; what could not be sent within a few seconds is kept and sent at the next start."""
+        """Ends the run, or what was added to it; what could not be sent within seconds is sent at the next start."""
         ...
 
 
@@ -106,6 +113,10 @@ class Trackers:
     def start(self, info: RunInfo) -> None:
         for tracker in self.trackers:
             tracker.start(info)
+
+    def reopen(self) -> None:
+        for tracker in self.trackers:
+            tracker.reopen()
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         for tracker in self.trackers:

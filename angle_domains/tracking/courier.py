@@ -10,6 +10,7 @@ from typing import Any
 
 from angle_domains.addresses import mask
 from angle_domains.tracking.base import DatasetInfo, RunInfo, Scalar
+from angle_domains.tracking.gate import REVISED
 from angle_domains.tracking.journal import Delivery, Journal, Line
 from angle_domains.tracking.policies import LoggedPolicy, save_policy
 from angle_domains.tracking.store import Store, connect, experiment_id, load_mlflow
@@ -42,7 +43,7 @@ class Courier:
         self.delivery = journal.load()
         self.refused: list[str] = []  # what the store will never take, in words
         self._client: Any = None
-        self._last: dict[str, int] | None = None  # newest step of each key in the store; None: unknown
+        self._last: dict[str, tuple[int, int]] | None = None  # newest step and time of each key in the store
 
     @property
     def done(self) -> bool:
@@ -75,9 +76,10 @@ class Courier:
         except BaseException:
             self._last = None  # it may have arrived all the same
             raise
-        last = isinstance(part, Line) and part.entry["op"] == "finish"
-        policy = isinstance(part, Line) and part.entry["op"] == "policy"
-        self._acknowledge(sent=part.end, closed=last, **({"model_id": None} if policy else {}))
+        operation = part.entry["op"] if isinstance(part, Line) else "metrics"
+        closed = self.delivery.closed and operation != "start"  # what comes after the end does not open the run again
+        policy = {"model_id": None} if operation == "policy" else {}
+        self._acknowledge(sent=part.end, closed=closed or operation == "finish", **policy)
 
     def _acknowledge(self, **changes: Any) -> None:
         self.delivery = Delivery(**{**vars(self.delivery), **changes})
@@ -159,15 +161,15 @@ class Courier:
         if self._last is None:
             self._last = self._newest()
         last, Metric = self._last, load_mlflow().entities.Metric
-        fresh = [point for point in batch.points if point[3] > last.get(point[0], -1)]
+        fresh = [point for point in batch.points if _is_newer(point, last.get(point[0], (-1, 0)))]
         if fresh:
             self._client.log_batch(self._run_id, metrics=[Metric(*point) for point in fresh])
-            last.update((key, step) for key, _, _, step in fresh)
+            last.update((key, (step, time)) for key, _, time, step in fresh)
 
-    def _newest(self) -> dict[str, int]:
+    def _newest(self) -> dict[str, tuple[int, int]]:
         run = self._client.get_run(self._run_id)
-        history = self._client.get_metric_history
-        return {key: max(point.step for point in history(self._run_id, key)) for key in run.data.metrics}
+        found = {key: self._client.get_metric_history(self._run_id, key) for key in run.data.metrics}
+        return {key: max((point.step, point.timestamp) for point in points) for key, points in found.items()}
 
     def _artifact(self, path: Path, folder: str) -> None:
         if path.is_dir():
@@ -202,6 +204,12 @@ class Courier:
         versions = client.search_model_versions(f"name = '{name}'")
         if all(version.source != place for version in versions):  # a second try registers once
             client.create_model_version(name, place, run_id=self._run_id, model_id=policy.model_id)
+
+
+def _is_newer(point: tuple[str, float, int, int], last: tuple[int, int]) -> bool:
+    """Whether the store lacks a point; only a revised metric has several of one step, told apart by their times."""
+    key, _, time, step = point
+    return step > last[0] or (key in REVISED and (step, time) > last)
 
 
 def _parts(lines: Iterable[Line]) -> Iterator[_Batch | Line]:

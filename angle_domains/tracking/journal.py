@@ -74,6 +74,7 @@ class Journal:
             holder = f"process {owner.pid} on {owner.host}" if owner else "another process"
             raise ConfigError(f"the run in {self.folder} is held by {holder}") from None
         self._cut_torn_line()
+        self._clock = max((line.entry["t"] for line in self.lines()), default=0)  # of the process before, too
 
     def close(self) -> None:
         if self._file >= 0:
@@ -165,11 +166,21 @@ def journals(runs: Path) -> list[Journal]:
 
 
 def read_points(folder: Path) -> dict[str, dict[int, float]]:
-    """Key -> step -> value of everything that the run in this folder logged, whether or not it was sent."""
+    """Key -> step -> value of everything that the run in this folder logged, whether or not it was sent.
+
+    Of values at one step the newest stands.
+    """
     found: dict[str, dict[int, float]] = {}
     journal = Journal(folder)
     if journal.path.is_file():
         for step, _, values in journal.points():
             for key, value in values.items():
-                found.setdefault(key, {}).setdefault(step, value)
+                found.setdefault(key, {})[step] = value
     return found
+
+
+def read_key(folder: Path) -> str | None:
+    """What names the run in this folder before a store has given it an id; None where it is not tracked."""
+    journal = Journal(folder)
+    known = journal.peek() if journal.exists else None
+    return known.key if known else None

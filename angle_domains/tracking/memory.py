@@ -26,6 +26,8 @@ class MemoryTracker:
     def start(self, info: RunInfo) -> None:
         self.info, self.status = info, None
 
+    def reopen(self) -> None: ...
+
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         for key, value in metrics.items():
             self.history.setdefault(key, []).append((step, float(value)))
@@ -50,6 +52,8 @@ class NullTracker:
     reference: str | None = None
 
     def start(self, info: RunInfo) -> None: ...
+
+    def reopen(self) -> None: ...
 
     def log(self, metrics: Mapping[str, float], step: int) -> None: ...
 

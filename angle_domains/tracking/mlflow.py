@@ -1,6 +1,7 @@
 """The tracker that keeps runs in MLflow."""
 
 import logging
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,7 +18,7 @@ from angle_domains.tracking.links import compare_link, experiment_link, run_link
 from angle_domains.tracking.origin import provenance
 from angle_domains.tracking.owner import Owner
 from angle_domains.tracking.policies import policy_entry
-from angle_domains.tracking.recover import recover
+from angle_domains.tracking.recover import close_open_run, recover
 from angle_domains.tracking.store import Store, load_mlflow, resolve_store
 from angle_domains.tracking.writer import INTERVAL, PATIENCE, Writer
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from feeds.base import FeedSpec
 
 _BESIDE = 3  # other runs in the comparison that a run links to
+_SWEEP = 10.0  # seconds that a run to be reopened waits for a process that sends its rest
 _CONTACT = 3.0  # seconds that links wait for a store that has not answered yet
 
 _logger = logging.getLogger(__name__)
@@ -51,7 +53,7 @@ class MlflowTracker:
         self.runs = (runs or folder.parent).absolute()
         self.gate = MetricGate()
         self.writer: Writer | None = None
-        self._finished = False
+        self._finished = self._reopened = False
 
     @property
     def run_id(self) -> str | None:
@@ -78,9 +80,32 @@ class MlflowTracker:
         self.gate.restore((key, step) for step, _, values in self.journal.points() for key in values)
         self.journal.store(self._delivery(info))
         self.journal.append("start", info=_open(info).to_dict(), tags=_tags(info))
-        self.writer = Writer(
-            Courier(self.journal, self.store), lambda: recover(self.store, self.runs), interval=self.interval
-        )
+        self._write()
+
+    def reopen(self) -> None:
+        """As the protocol says; ConfigError where another process has the run, or its state is damaged."""
+        load_mlflow()
+        self._take()
+        close_open_run(self.journal)  # where its process died: it is none that goes on
+        self.journal.store(replace(self.journal.load(), owner=str(Owner.current())))
+        self.gate.restore((key, step) for step, _, values in self.journal.points() for key in values)
+        self._reopened = True
+        self._write()
+
+    def _take(self) -> None:
+        """The journal; a start of another process may be sending it, which takes a moment."""
+        until = time.monotonic() + _SWEEP
+        while True:
+            try:
+                return self.journal.open()
+            except ConfigError:
+                if time.monotonic() > until:
+                    raise
+            time.sleep(0.2)
+
+    def _write(self) -> None:
+        courier = Courier(self.journal, self.store)
+        self.writer = Writer(courier, lambda: recover(self.store, self.runs), interval=self.interval)
         self.writer.start()
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
@@ -119,8 +144,9 @@ class MlflowTracker:
         self._finished = True
         for step, values in self.gate.leftover().items():
             self.journal.append("metrics", step=step, values=values)
-        dropped = {f"dropped.{reason}": str(count) for reason, count in self.gate.dropped.items()}
-        self.journal.append("finish", status=status, tags=dropped)
+        if not self._reopened:
+            dropped = {f"dropped.{reason}": str(count) for reason, count in self.gate.dropped.items()}
+            self.journal.append("finish", status=status, tags=dropped)
         if not self.writer.close(PATIENCE[status] if patience is None else patience):
             why = self.problem or "the store is slow"
             _logger.warning(

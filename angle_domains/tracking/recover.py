@@ -37,7 +37,7 @@ def recover(store: Store, runs: Path) -> Recovered:
     sent, ended = [], []
     for journal in _forsaken(store, runs):
         try:
-            killed = _close_open_run(journal)
+            killed = close_open_run(journal)
             courier = Courier(journal, store, wait_for_parent=False)
             courier.deliver()
         except Exception as error:  # one bad journal must not keep the others; it stays for the next start
@@ -67,10 +67,14 @@ def _forsaken(store: Store, runs: Path) -> Iterator[Journal]:
         yield journal
 
 
-def _close_open_run(journal: Journal) -> bool:
-    """Writes the end that the process could not write any more; True where it was missing."""
+def close_open_run(journal: Journal) -> bool:
+    """Writes the end that the process could not write any more; True where it was missing.
+
+    Metrics after the end were added to a run that had ended: only another start opens it again.
+    """
     entries = [line.entry for line in journal.lines() if line.entry["op"] != "torn"]
-    if not entries or entries[-1]["op"] == "finish":
+    ends = [entry["op"] for entry in entries if entry["op"] in ("start", "finish")]
+    if not entries or ends[-1:] == ["finish"]:
         return False
     owner = Owner.parse(journal.load().owner)
     journal.append("finish", status="KILLED", tags={ENDED: _reason(owner)}, ended=entries[-1]["t"])

@@ -27,6 +27,7 @@ Curves = Mapping[str, Mapping[int, float]]  # key -> step -> value
 def finish_parent(parent: Tracker, children: Sequence[Path], status: Status = "FINISHED") -> tuple[str, ...]:
     """Logs the mean over the seeds (run folders) on the parent, with `_low` and `_high` of headlines, and ends it.
 
+    Unless all have FINISHED it logs nothing: a point stands for good, and one of some seeds would stand for all.
     Gives lines for a terminal. Curves are averaged at the steps that all seeds share; a key whose last steps differ
     (a seed stopped early) gets one more point, the mean of its last values, at the latest of them.
     """
@@ -36,7 +37,7 @@ def finish_parent(parent: Tracker, children: Sequence[Path], status: Status = "F
     for key, points in curves.items():
         for step, value in points.items():
             by_step.setdefault(step, {})[key] = value
-    for step in sorted(by_step):
+    for step in sorted(by_step) if status == "FINISHED" else ():
         parent.log(by_step[step], step)
     parent.finish(status)
     newest = {key: points[max(points)] for key, points in curves.items()}

@@ -30,14 +30,20 @@ class TensorboardTracker:
         self._writer: Any = None
 
     def start(self, info: RunInfo) -> None:
+        self._open(info.steps, again=info.resume)
+
+    def reopen(self) -> None:
+        self._open(None, again=True)
+
+    def _open(self, steps: int | None, *, again: bool) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         journal = Journal(self.folder)
-        known = list(journal.points()) if info.resume and journal.path.is_file() else []
+        known = list(journal.points()) if again and journal.path.is_file() else []
         for old in self.events.glob("events.out.tfevents.*") if known else ():
             old.unlink()
         self._writer = SummaryWriter(str(self.events), flush_secs=_FLUSH)
-        self.gate = MetricGate(info.steps)
+        self.gate = MetricGate(steps)
         for step, milliseconds, values in known:
             self.gate.restore((key, step) for key in values)
             self._write(values, step, milliseconds / 1_000)

@@ -13,7 +13,7 @@ from angle_domains.policy import load_policy
 from angle_domains.report import RunSummary
 from angle_domains.runs import RunFolder
 from angle_domains.tables import feed_entry, resolve
-from angle_domains.tracking import OFF, provenance, resolve_store, trial_sharpes
+from angle_domains.tracking import OFF, find_trials, provenance, read_key, resolve_store
 
 
 @dataclass(frozen=True)
@@ -90,19 +90,30 @@ def same_data(meta: dict[str, Any], feed: Any, folder: RunFolder) -> None:
         )
 
 
+def test_metrics(judged: Judged | None, folder: RunFolder) -> dict[str, float]:
+    """What trackers are told of the test part: how often it was opened, and what came of it this time, if anything."""
+    found = {f"test/{name}": value for name, value in judged.verdict.metrics.items()} if judged else {}
+    return found | {"test/openings": openings(folder)}
+
+
+def openings(folder: RunFolder) -> int:
+    """How often the test part was opened for this run."""
+    return len(folder.note().get("test_opened", ()))
+
+
 def count_trials(config: AgentConfig, folder: RunFolder) -> Trials:
     """How often the test part was opened in this experiment, this time included, and what the other runs reached.
 
-    Openings stand in the folders beside this one; runs that only the store knows (of other machines) count once each.
+    Openings stand in the folders beside this one; those of runs that only the store knows (of other machines) there.
     """
     root, experiment = folder.path.parent, config.tracking.experiment or config.feed_name
-    notes = [RunFolder(path.parent).note() for path in root.glob("*/run.json") if path.parent.name != folder.name]
-    beside = [note for note in notes if note.get("experiment") == experiment and note.get("test_opened")]
-    openings = len(folder.note()["test_opened"]) if "test_opened" in folder.note() else 1
-    count = openings + sum(len(note["test_opened"]) for note in beside)
+    others = [RunFolder(path.parent) for path in root.glob("*/run.json") if path.parent.name != folder.name]
+    beside = [other for other in others if other.note().get("experiment") == experiment and openings(other)]
+    count = max(openings(folder), 1) + sum(openings(other) for other in beside)
     if config.tracking.uri == OFF:
-        return Trials(count, tuple(note["test_sharpe"] for note in beside if "test_sharpe" in note))
-    store = resolve_store(config.tracking.uri, root)
-    stored = trial_sharpes(store, experiment, besides=folder.note().get("run_id"), runs=root)
-    elsewhere = len(stored) - sum("test_tracked" in note for note in beside)
-    return Trials(count + max(elsewhere, 0), stored)
+        notes = [other.note() for other in beside]
+        return Trials(count, tuple(note["test_sharpe"] for note in notes if "test_sharpe" in note))
+    stored = find_trials(resolve_store(config.tracking.uri, root), experiment, runs=root)
+    own, here = read_key(folder.path), {read_key(other.path) for other in (folder, *beside)}
+    count += sum(trial.openings for trial in stored if trial.run not in here)
+    return Trials(count, tuple(trial.sharpe for trial in stored if trial.run != own))

@@ -10,6 +10,7 @@ from feeds.market.config import MarketConfig
 from feeds.market.features import Features
 from feeds.market.feed import MarketFeed
 from feeds.market.future import Trial, future_trials
+from feeds.market.raw_future import RawProof, raw_trials
 from feeds.market.read import read_bars
 from feeds.market.validate import CheckReport
 from feeds.split import Part
@@ -31,8 +32,9 @@ def check(path: str, config: MarketConfig) -> str:
     lines = [replace(report, policy=config.policy).text(), *_verdict(report, strict), *_universe(bars)]
     lines += _splits(feed.parts, bars, used)
     lines += _features(feed.features, feed.parts["train"])
-    lines += proof(future_trials(used, bars, lambda settings, prices: MarketFeed(settings, bars=prices)), bars)
-    return "\n".join(lines)
+    trials = future_trials(used, bars, lambda settings, prices: MarketFeed(settings, bars=prices))
+    raw = None if path.startswith("synthetic-") else raw_trials(used, bars)  # a world is made, there is nothing to read
+    return "\n".join([*lines, *proof(trials, bars, raw)])
 
 
 def _verdict(report: CheckReport, strict: bool) -> list[str]:
@@ -81,18 +83,35 @@ def _features(features: Features, train: Part) -> list[str]:
     return lines + [f"note      {note}" for note in features.notes]
 
 
-def proof(trials: list[Trial], bars: Bars) -> list[str]:
-    """The lines that tell what the changed futures showed."""
+def proof(trials: list[Trial], bars: Bars, raw: RawProof | None = None) -> list[str]:
+    """The lines that tell what the changed futures showed, of bars that were read and of raw rows."""
     lines = []
     for trial in trials:
-        at = str(bars.timestamp[trial.bar])[:16].replace("T", " ")
-        told = "equal to the bit"
-        if not trial.passed:
-            told = f"DIFFER in {trial.observations:,} observations and {trial.rewards:,} rewards"
-        lines.append(
-            f"future    {trial.split}, everything after {at} changed{'' if trial.scaled else ', unscaled'}: "
-            f"{trial.compared:,} steps up to there {told}"
+        scaled = "" if trial.scaled else ", unscaled"
+        lines.append(f"future    {trial.split}, everything after {_at(bars, trial)} changed{scaled}: {_told(trial)}")
+    if raw:
+        symbols, length = raw.bars.shape[1], raw.bars.shape[0]
+        of = (
+            f"all symbols ({symbols})"
+            if symbols == raw.symbols
+            else f"a sample of {symbols} of {raw.symbols:,} symbols"
         )
-    passed = all(trial.passed for trial in trials)
+        sides = ", and of side tables" if raw.sides else ""
+        lines.append(f"raw       rows of {of} over {length:,} bars{sides}, changed before they are read and checked:")
+    for trial, rows in zip(raw.trials, raw.rows, strict=True) if raw else ():
+        at = _at(raw.bars, trial) if raw else ""
+        lines.append(f"raw       {trial.split}, all {rows:,} rows after {at} changed or gone: {_told(trial)}")
+    passed = all(trial.passed for trial in (*trials, *(raw.trials if raw else ())))
     verdict = "no observation or reward depends on what comes after it" if passed else "FAILED: the feed looks ahead"
     return [*lines, f"proof     {verdict}"]
+
+
+def _at(bars: Bars, trial: Trial) -> str:
+    return str(bars.timestamp[trial.bar])[:16].replace("T", " ")
+
+
+def _told(trial: Trial) -> str:
+    told = "equal to the bit"
+    if not trial.passed:
+        told = f"DIFFER in {trial.observations:,} observations and {trial.rewards:,} rewards"
+    return f"{trial.compared:,} steps up to there {told}"

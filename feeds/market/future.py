@@ -45,7 +45,7 @@ def future_trials(config: MarketConfig, bars: Bars, build: Build, seed: int = 0)
     Inside the train part the features are compared unscaled: their mean and deviation are taken over the whole part, by
     design. From its last bar on nothing may change, scaling included.
     """
-    config = config.model_copy(update={"random_start": False, "episode_bars": len(bars.timestamp)})  # whole parts
+    config = whole_parts(config, bars)
     base = build(config, bars)
     trials = []
     for split, part in base.parts.items():
@@ -58,6 +58,11 @@ def future_trials(config: MarketConfig, bars: Bars, build: Build, seed: int = 0)
     return trials
 
 
+def whole_parts(config: MarketConfig, bars: Bars) -> MarketConfig:
+    """Settings under which the episodes of every part begin at its first bar and go on to its last."""
+    return config.model_copy(update={"random_start": False, "episode_bars": len(bars.timestamp)})
+
+
 def _instants(part: Part) -> list[int]:
     """Two bars within a part and its last."""
     return sorted({part.start + len(part) // 2, part.start + 4 * len(part) // 5, part.stop - 1})
@@ -66,7 +71,14 @@ def _instants(part: Part) -> list[int]:
 def _trial(config: MarketConfig, bars: Bars, build: Build, split: str, bar: int, seed: int) -> Trial:
     with TemporaryDirectory() as folder:
         changed_config, changed = change_future(config, bars, bar, seed, Path(folder))
-        tapes = [_tape(build(*pair), split, bar, seed) for pair in ((config, bars), (changed_config, changed))]
+        return compare_up_to(
+            build(config, bars), build(changed_config, changed), split, bar, seed=seed, scaled=config.scale != "none"
+        )
+
+
+def compare_up_to(feed: Any, changed: Any, split: str, bar: int, *, seed: int, scaled: bool) -> Trial:
+    """Steps of two feeds under the same actions, which should be equal to the bit as far as `bar`."""
+    tapes = [_tape(one, split, bar, seed) for one in (feed, changed)]
     compared = observations = rewards = 0
     for before, after in zip(*tapes, strict=False):  # streams that are past t may end at other times
         past = np.asarray(before.info["bar"]) <= bar
@@ -74,7 +86,7 @@ def _trial(config: MarketConfig, bars: Bars, build: Build, split: str, bar: int,
         compared += int(past.sum())
         observations += _differing(before.observation, after.observation, past)
         rewards += _differing(before.reward, after.reward, past)
-    return Trial(split, bar, config.scale != "none", compared, observations, rewards)
+    return Trial(split, bar, scaled, compared, observations, rewards)
 
 
 def _differing(before: np.ndarray, after: np.ndarray, past: np.ndarray) -> int:
@@ -102,8 +114,7 @@ def _tape(feed: Any, split: str, bar: int, seed: int) -> list[Step]:
 def change_future(config: MarketConfig, bars: Bars, bar: int, seed: int, folder: Path) -> tuple[MarketConfig, Bars]:
     """Other prices, volumes, extras and side tables after `bar`, halts, and one asset delisted there."""
     chance = np.random.default_rng([seed, bar])
-    sides = tuple(_change_side(side, bars, bar, folder / str(index)) for index, side in enumerate(config.side_tables))
-    return config.model_copy(update={"side_tables": sides}), _change_bars(bars, bar, chance)
+    return change_sides(config, bars, bar, folder), _change_bars(bars, bar, chance)
 
 
 def _change_bars(bars: Bars, bar: int, chance: np.random.Generator) -> Bars:
@@ -142,6 +153,12 @@ def _change_bars(bars: Bars, bar: int, chance: np.random.Generator) -> Bars:
 def _spliced(past: np.ndarray, future: np.ndarray, bar: int) -> np.ndarray:
     """The one up to `bar`, to the bit, and the other after it."""
     return np.concatenate([past[: bar + 1], future[bar + 1 :]])
+
+
+def change_sides(config: MarketConfig, bars: Bars, bar: int, folder: Path) -> MarketConfig:
+    """The settings with side tables, written to `folder`, that differ in what is known after `bar`."""
+    sides = tuple(_change_side(side, bars, bar, folder / str(index)) for index, side in enumerate(config.side_tables))
+    return config.model_copy(update={"side_tables": sides})
 
 
 def _change_side(side: SideTable, bars: Bars, bar: int, folder: Path) -> SideTable:

@@ -2,7 +2,8 @@
 
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,16 @@ _STARTS = ("open_time", "start", "start_time", "bar_start", "period_start", "win
 _YEARS_OF_SURVIVORS = 2.0
 
 
+@dataclass(frozen=True)
+class Source:
+    """A table of prices as it was found, before any of it is read or checked."""
+
+    table: Table
+    config: MarketConfig  # with the columns that the table has
+    name: str
+    notes: tuple[str, ...] = ()
+
+
 def read_bars(config: MarketConfig, frame: Any = None) -> tuple[Bars, CheckReport]:
     """Checked bars of `config.path`, or of a pandas or polars `frame` in its place, and what the checks found.
 
@@ -28,24 +39,34 @@ def read_bars(config: MarketConfig, frame: Any = None) -> tuple[Bars, CheckRepor
     """
     if frame is None and config.path.startswith("synthetic-"):
         return _read_world(config)
-    if frame is None and config.path in EMBEDDED:
-        return EMBEDDED[config.path](config)
-    if frame is not None:
-        table = open_frame(frame, config.columns.timestamp)
-        return _read_table(table, config, table.name)
-    files = find_files(config.path, (*EMBEDDED, "synthetic-brownian", "synthetic-mean-reverting"))
-    watch = Watch(files)
-    names = config.columns
+    if frame is not None or config.path in EMBEDDED:
+        return read_source(open_source(config, frame))
+    watch = Watch(_files(config))
     try:
-        table = open_files(config.path, files, (names.timestamp, names.symbol, names.currency))
-        return _read_table(table, config, config.path)
+        return read_source(open_source(config))
     finally:
         watch.check()  # the reason behind whatever else went wrong
 
 
-def _read_table(
-    table: Table, config: MarketConfig, source: str, notes: tuple[str, ...] = ()
-) -> tuple[Bars, CheckReport]:
+def open_source(config: MarketConfig, frame: Any = None) -> Source:
+    """The table behind the settings, or the `frame` in its place; synthetic worlds have none."""
+    if frame is not None:
+        table = open_frame(frame, config.columns.timestamp)
+        return Source(table, config, table.name)
+    if config.path in EMBEDDED:
+        return EMBEDDED[config.path](config)
+    names = config.columns
+    table = open_files(config.path, _files(config), (names.timestamp, names.symbol, names.currency))
+    return Source(table, config, config.path)
+
+
+def _files(config: MarketConfig) -> tuple[Path, ...]:
+    return find_files(config.path, (*EMBEDDED, "synthetic-brownian", "synthetic-mean-reverting"))
+
+
+def read_source(source: Source) -> tuple[Bars, CheckReport]:
+    """Checked bars of a table, and what the checks found."""
+    table, config = source.table, source.config
     _one_currency(table, config)
     _ends_of_bars(config)
     findings = Findings(config.policy)
@@ -58,9 +79,9 @@ def _read_table(
     check_values(panel, config, findings)
     findings.stop()
     if not panel.present.any():
-        raise FeedError(f"{source}: no row keeps the rules; first finding: {findings.kept[0]}")
-    bars = to_bars(panel, config.max_gap_days, source)
-    bars = replace(bars, notes=(*notes, *_table_notes(rows), *universe_notes(bars)))
+        raise FeedError(f"{source.name}: no row keeps the rules; first finding: {findings.kept[0]}")
+    bars = to_bars(panel, config.max_gap_days, source.name)
+    bars = replace(bars, notes=(*source.notes, *_table_notes(rows), *universe_notes(bars)))
     return bars, _report(bars, config, table, len(rows.code), findings)
 
 
@@ -162,7 +183,7 @@ def _some(bars: Bars, which: np.ndarray, most: int = 10) -> str:
     return f"{names} and {len(which) - most} more" if len(which) > most else names
 
 
-def _read_sp500(config: MarketConfig) -> tuple[Bars, CheckReport]:
+def _open_sp500(config: MarketConfig) -> Source:
     """Adjusted closes of 20 US stocks, 1990 to 2022, of which those from 2000 on are free of rounding."""
     with warnings.catch_warnings():  # third-party imports change the filters
         from skfolio.datasets import load_sp500_dataset
@@ -175,10 +196,10 @@ def _read_sp500(config: MarketConfig) -> tuple[Bars, CheckReport]:
         "skfolio's sp500_dataset is for testing and example purposes, not for commercial use",
         "adjusted closes rounded to 0.001: half a tick is up to 35 bp in 1990, 6 bp in 2000, below 1 bp in 2010",
     )
-    return _read_table(open_frame(prices.rename_axis("timestamp"), "timestamp"), config, "sp500", notes)
+    return Source(open_frame(prices.rename_axis("timestamp"), "timestamp"), config, "sp500", notes)
 
 
-def _read_sp500_ohlcv(config: MarketConfig) -> tuple[Bars, CheckReport]:
+def _open_sp500_ohlcv(config: MarketConfig) -> Source:
     """The S&P 500 index with open, high, low, close and volume, 1999 to 2018."""
     with warnings.catch_warnings():
         from arch.data import sp500
@@ -188,12 +209,12 @@ def _read_sp500_ohlcv(config: MarketConfig) -> tuple[Bars, CheckReport]:
     table.insert(0, "symbol", "SP500")
     notes = ("the index itself, which nobody can hold without cost; prices without dividends",)
     config = config.model_copy(update={"columns": Columns()})
-    return _read_table(open_frame(table.rename_axis("timestamp"), "timestamp"), config, "sp500-ohlcv", notes)
+    return Source(open_frame(table.rename_axis("timestamp"), "timestamp"), config, "sp500-ohlcv", notes)
 
 
-EMBEDDED: dict[str, Callable[[MarketConfig], tuple[Bars, CheckReport]]] = {
-    "sp500": _read_sp500,
-    "sp500-ohlcv": _read_sp500_ohlcv,
+EMBEDDED: dict[str, Callable[[MarketConfig], Source]] = {
+    "sp500": _open_sp500,
+    "sp500-ohlcv": _open_sp500_ohlcv,
 }
 
 

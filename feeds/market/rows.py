@@ -59,8 +59,7 @@ def _read_long(table: Table, config: MarketConfig) -> Rows:
     kind = table.dtypes[names.timestamp]
     every = table.scan
     if names.symbol not in table.columns:  # one asset a file, called after it
-        stem = pl.col(PATH).str.replace_all(r"\\", "/").str.split("/").list.last().str.split(".").list.first()
-        every = every.with_columns(stem.alias(names.symbol))
+        every = every.with_columns(stem_of_file().alias(names.symbol))
     lazy = every.filter(_wanted(table, config))
     typed = typed_instant(names.timestamp, kind)
     stamp = pl.col(names.timestamp) if typed is None else typed
@@ -82,6 +81,11 @@ def _read_long(table: Table, config: MarketConfig) -> Rows:
     symbols, code = _codes(table, every, keys["symbol"].cast(pl.String), config)
     columns, unknown = _value_columns(table, config)
     return Rows(table, symbols, instants, code, keys[ROW].to_numpy(), columns, load, unknown)
+
+
+def stem_of_file() -> pl.Expr:
+    """What the file of each row is called, without its endings."""
+    return pl.col(PATH).str.replace_all(r"\\", "/").str.split("/").list.last().str.split(".").list.first()
 
 
 def _wanted(table: Table, config: MarketConfig) -> pl.Expr:

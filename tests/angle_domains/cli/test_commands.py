@@ -168,6 +168,18 @@ def test_resume_takes_the_configuration_of_the_run(tmp_path: Path, trained: list
     assert run("train", "--resume", "old", "--agent", "ppo") == 2
 
 
+def test_resume_takes_the_configuration_of_a_group_of_seeds(tmp_path: Path, trained: list[dict[str, Any]]) -> None:
+    from angle_domains.runs import RunFolder, write_group
+
+    stored = load_config(feed="market", agent="a2c", overrides=["agent.gamma=0.25"], options={"name": "many"})
+    folder = RunFolder(tmp_path / "runs" / "many")
+    folder.path.mkdir(parents=True)
+    write_group(folder, stored.to_dict(), (3, 4))
+    assert run("train", "--resume", "many") == 0
+    (call,) = trained
+    assert (call["resume"], call["seeds"], call["config"]) == ("many", None, stored)
+
+
 def test_the_first_failure_of_several_runs_is_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
     from angle_domains import training
 

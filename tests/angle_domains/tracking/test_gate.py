@@ -20,6 +20,13 @@ def test_a_step_that_was_logged_is_passed_over() -> None:
     assert gate.dropped["repeated"] == 2
 
 
+def test_what_is_revised_after_the_last_step_may_stand_at_it_again() -> None:
+    gate = MetricGate(100_000)
+    gate.restore([("test/openings", 5), ("test/sharpe", 5)])
+    values = {"test/openings": 2.0, "test/sharpe": 1.0}
+    assert [gate.admit(values, step) for step in (5, 5, 4)] == [{"test/openings": 2.0}, {"test/openings": 2.0}, {}]
+
+
 def test_points_of_an_earlier_process_count() -> None:
     gate = MetricGate()
     gate.restore([("a", 10), ("b", 7)])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from angle_domains.tracking import MlflowTracker, Store, recover, resolve_store, trial_sharpes
+from angle_domains.tracking import MlflowTracker, Store, find_trials, recover, resolve_store
 from angle_domains.tracking.store import connect
 from tests.angle_domains.tracking.conftest import Server
 from tests.angle_domains.tracking.worlds import eventually, get_run, history, opened, wired
@@ -156,8 +156,10 @@ def test_a_server_that_is_killed_and_comes_back_has_every_point_once(runs: Path,
 def test_trials_are_counted_here_where_the_server_is_away(runs: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name, sharpe in {"a": 0.5, "b": 1.5}.items():
         tracker = opened(runs, name, store=NOBODY)
-        tracker.log({"test/sharpe": sharpe}, 10)
+        tracker.log({"test/sharpe": sharpe, "test/openings": 1}, 10)
+        tracker.log({"test/openings": 2} if name == "b" else {}, 10)
         tracker.finish(patience=1)
     with caplog.at_level(logging.WARNING):
-        assert trial_sharpes(NOBODY, "market", runs=runs) == (0.5, 1.5)
+        found = find_trials(NOBODY, "market", runs=runs)
+    assert [(trial.sharpe, trial.openings) for trial in found] == [(0.5, 1), (1.5, 2)]
     assert "cannot be counted" in caplog.text

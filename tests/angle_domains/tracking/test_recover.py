@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from angle_domains.errors import ConfigError
-from angle_domains.tracking import Store, recover, resolve_store
+from angle_domains.tracking import MlflowTracker, Recovered, Store, recover, resolve_store
 from angle_domains.tracking.courier import ENDED, OWNER
 from angle_domains.tracking.journal import Journal
 from angle_domains.tracking.owner import Owner
 from angle_domains.tracking.store import connect, experiment_id
 from angle_domains.tracking.trials import METRIC, _local
-from tests.angle_domains.tracking.worlds import child, eventually, get_run, history, opened
+from tests.angle_domains.tracking.worlds import INTERVAL, child, eventually, get_run, history, opened
 
 
 def test_after_sigkill_the_next_start_closes_the_run_and_it_can_go_on(runs: Path) -> None:
@@ -58,15 +58,31 @@ def test_an_orphan_whose_folder_is_gone_is_told_by_its_tag(runs: Path) -> None:
     number = experiment_id(client, store, "market")
     here = Owner.current()
     owners = {
-        "dead": str(Owner(here.host, 2**22 + 1, "1", here.boot)),
+        "dead": str(replace(here, pid=2**22 + 1)),
         "alive": str(here),
+        "in another container": str(replace(here, pid=2**22 + 1, namespace="pid:[1]")),
+        "of an older form": f"{here.host}|{2**22 + 1}|1|{here.boot}",
         "elsewhere": str(Owner("another-host", 1, "1", "x")),
         "somebody else's": "no owner",
     }
     ids = {name: client.create_run(number, tags={OWNER: tag}).info.run_id for name, tag in owners.items()}
     assert recover(store, runs).ended == (ids["dead"],)
     found = {name: client.get_run(run_id).info.status for name, run_id in ids.items()}
-    assert found == {"dead": "KILLED", "alive": "RUNNING", "elsewhere": "RUNNING", "somebody else's": "RUNNING"}
+    assert found == dict.fromkeys(owners, "RUNNING") | {"dead": "KILLED"}
+
+
+def test_a_journal_of_the_older_form_is_closed_since_its_lock_is_free(runs: Path) -> None:
+    store = resolve_store(None, runs)
+    tracker = opened(runs, "old")
+    eventually(lambda: tracker.run_id)
+    assert tracker.writer is not None
+    held = tracker.journal.load()
+    tracker.finish("KILLED")
+    path = runs / "old" / "tracking.jsonl"  # as SIGKILL leaves it: no end, and an owner without a namespace
+    path.write_text(path.read_text().splitlines(keepends=True)[0])
+    Journal(runs / "old").store(replace(held, owner="trainer|7|1|boot", sent=path.stat().st_size))
+    assert recover(store, runs).ended == (tracker.run_id,)
+    assert "process 7 on trainer" in get_run(tracker).data.tags[ENDED]
 
 
 def test_a_journal_that_cannot_be_sent_does_not_keep_the_others(runs: Path) -> None:
@@ -85,6 +101,57 @@ def test_a_journal_that_cannot_be_sent_does_not_keep_the_others(runs: Path) -> N
     assert Journal(runs / "bad").load().sent == 0
 
 
+def reopened(tracker: MlflowTracker) -> MlflowTracker:
+    again = MlflowTracker(tracker.store, tracker.journal.folder, runs=tracker.runs, interval=INTERVAL)
+    again.reopen()
+    return again
+
+
+def test_what_is_added_after_the_end_leaves_the_run_as_it_ended(runs: Path) -> None:
+    tracker = opened(runs, "a")
+    tracker.log({"loss": 1.0, "test/openings": 1.0}, 10)
+    tracker.finish("FAILED")
+    before = get_run(tracker)
+    for openings in (2.0, 3.0):
+        again = reopened(tracker)
+        again.log({"loss": 2.0, "test/openings": openings}, 10)
+        again.finish()
+    run = get_run(tracker)
+    assert (run.info.status, run.info.end_time) == ("FAILED", before.info.end_time)
+    assert run.data.tags == before.data.tags
+    assert run.data.metrics == {"loss": 1.0, "test/openings": 3.0}
+    assert history(tracker, "test/openings") == [(10, 1.0), (10, 2.0), (10, 3.0)]
+    assert recover(tracker.store, runs) == Recovered()
+    journal = Journal(runs / "a")
+    journal.store(replace(journal.load(), sent=0))  # as if no answer had come: all is sent anew
+    assert recover(tracker.store, runs).sent == (runs / "a",)
+    assert history(tracker, "test/openings") == [(10, 1.0), (10, 2.0), (10, 3.0)]
+
+
+def test_a_run_whose_process_died_is_closed_when_it_is_reopened(runs: Path) -> None:
+    process = child("victim", runs, 0, 5, "sleep")
+    assert process.stdout is not None
+    process.stdout.readline()
+    run_id = process.stdout.readline().strip()
+    process.kill()
+    process.communicate()
+    again = MlflowTracker(resolve_store(None, runs), runs / "victim", runs=runs, interval=INTERVAL)
+    again.reopen()
+    again.log({"test/openings": 1.0}, 4)
+    again.finish()
+    run = connect(again.store).get_run(run_id)
+    assert (run.info.status, run.data.metrics["test/openings"]) == ("KILLED", 1.0)
+    assert again.journal.load().closed
+
+
+def test_a_run_that_another_process_holds_is_not_reopened(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("angle_domains.tracking.mlflow._SWEEP", 0.3)
+    tracker = opened(runs, "a")
+    with pytest.raises(ConfigError, match="is held by process"):
+        reopened(tracker)
+    tracker.finish()
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"foreign": 1}'])
 def test_a_damaged_state_is_named_and_keeps_nothing_else_back(
     runs: Path, content: str, caplog: pytest.LogCaptureFixture
@@ -100,7 +167,7 @@ def test_a_damaged_state_is_named_and_keeps_nothing_else_back(
     (runs / "bad" / "tracking.json").write_text(content)
     assert recover(store, runs).sent == (runs / "good",)
     assert f"{runs}/bad/tracking.json is damaged" in caplog.text
-    assert list(_local(store, "market", None, runs)) == [0.5]
+    assert [trial.sharpe for trial in _local(store, "market", runs)] == [0.5]
     with pytest.raises(ConfigError, match="is damaged"):
         opened(runs, "bad", resume=True)
 
@@ -110,7 +177,7 @@ def test_orphans_beyond_one_page_are_ended_too(runs: Path, monkeypatch: pytest.M
     store, here = resolve_store(None, runs), Owner.current()
     client = connect(store)
     number = experiment_id(client, store, "market")
-    dead = str(Owner(here.host, 2**22 + 1, "1", here.boot))
+    dead = str(replace(here, pid=2**22 + 1))
     ids = {client.create_run(number, tags={OWNER: dead}).info.run_id for _ in range(5)}
     assert set(recover(store, runs).ended) == ids
 

@@ -4,8 +4,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,52 +11,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-import yaml
 
 from angle_domains import checkpoint
-from angle_domains.config import AgentConfig
 from angle_domains.errors import CheckpointError, ConfigError
 from angle_domains.policy import load_policy
 from angle_domains.runs import RunFolder
-from angle_domains.training import evaluate, launch, train
-
-CHECKOUT = Path(__file__).parents[3]
-
-
-class Lines:
-    """A console that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def start(self, total: int, label: str) -> None: ...
-    def update(self, step: int, metrics: dict[str, float]) -> None: ...
-    def line(self, text: str) -> None:
-        self.told.append(text)
-
-    def close(self) -> None: ...
-
-
-def start(config: AgentConfig, root: Path, *words: str) -> subprocess.Popen[str]:
-    """`angle-domains train` in its own process."""
-    file = root / "config.yaml"
-    file.write_text(yaml.safe_dump(config.to_dict()))
-    command = [sys.executable, "-m", "angle_domains", "train", *(words or ("--config", str(file)))]
-    environment = os.environ | {"PYTHONPATH": str(CHECKOUT), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    while not path.exists():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
-
-
-def weights(run: RunFolder) -> dict[str, bytes]:
-    state, _, _ = run.load_last()
-    return {name: tensor.numpy().tobytes() for name, tensor in state["agent"]["core"]["model"].items()}
+from angle_domains.training import evaluate, session, train
+from tests.angle_domains.training.worlds import Lines, start, the_run, wait_for, weights
 
 
 def test_a_run_ends_with_its_report_and_the_test_part_opened_once(configure: Any, tmp_path: Path) -> None:
@@ -163,13 +122,13 @@ def test_a_seed_whose_run_stands_stops_the_group_before_it_begins(configure: Any
 def test_a_signal_while_the_test_part_is_judged_lets_that_end(
     configure: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judge = launch.judge_run
+    judge = session.judge_run
 
     def interrupted(*given: Any, **named: Any) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)
         return judge(*given, **named)
 
-    monkeypatch.setattr(launch, "judge_run", interrupted)
+    monkeypatch.setattr(session, "judge_run", interrupted)
     results = train(configure("name=many"), console=Lines(), seeds=[0, 1], root=tmp_path)
     assert [(result.name, result.status) for result in results] == [("many-seed-0", "FINISHED"), ("many", "KILLED")]
     assert "seeds without a result: 1" in results[-1].lines[-1]
@@ -214,16 +173,7 @@ def test_a_signal_saves_and_says_how_to_go_on(configure: Any, tmp_path: Path, nu
     assert "--resume one" in out
     assert "Traceback" not in err
     assert run.note()["status"] == "KILLED"
-    assert status_in_mlflow(tmp_path) == "KILLED"
-
-
-def status_in_mlflow(root: Path) -> str:
-    from angle_domains.tracking.store import connect, resolve_store
-
-    client = connect(resolve_store(None, root / "runs"))
-    [experiment] = [e for e in client.search_experiments() if e.name == "market"]
-    [run] = client.search_runs([experiment.experiment_id])
-    return run.info.status
+    assert the_run(tmp_path / "runs").info.status == "KILLED"
 
 
 @pytest.mark.slow

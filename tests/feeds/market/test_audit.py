@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import polars as pl
+import pytest
 
+from feeds.market import raw_future
 from feeds.market.audit import check
 from feeds.market.config import MarketConfig, Splits
-from tests.feeds.market.frames import long_frame, write
+from tests.feeds.market.frames import long_frame, wide_frame, write
 
 CONFIG = MarketConfig(
     path="unused",
@@ -34,7 +36,27 @@ def test_the_whole_report(tmp_path: Path) -> None:
         "proof     no observation or reward depends on what comes after it",
     ):
         assert line in text, line
-    assert text.count("equal to the bit") == 8
+    assert text.count("equal to the bit") == 11
+    assert "raw       rows of all symbols (3) over 120 bars, changed before they are read and checked:" in text
+    assert "raw       train, all 153 rows after 2020-03-09 00:00 changed or gone: " in text
+
+
+@pytest.mark.parametrize(("frame", "rows"), [(long_frame(120), 102), (wide_frame(long_frame(120)), 51)])
+def test_of_many_symbols_the_raw_rows_of_some_are_changed_and_the_report_says_so(
+    frame: pl.DataFrame, rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(raw_future, "CELLS", 250)
+    path = write(frame, tmp_path / "prices.parquet")
+    text = check(str(path), CONFIG.model_copy(update={"features": ("log_return_1", "volatility_5")}))
+    assert "raw       rows of a sample of 2 of 3 symbols over 120 bars" in text
+    assert f"raw       train, all {rows} rows after" in text
+    assert text.count("equal to the bit") == 11
+
+
+def test_a_world_has_no_raw_rows() -> None:
+    text = check("synthetic-brownian", CONFIG.model_copy(update={"features": ("log_return_1",)}))
+    assert text.count("future    ") == text.count("equal to the bit") > 0
+    assert "raw  " not in text
 
 
 def test_what_long_labels_leave_out_is_told(tmp_path: Path) -> None:

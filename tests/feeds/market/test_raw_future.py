@@ -1,5 +1,7 @@
-"""Raw rows after t are changed or gone before anything is read: nothing up to t may change."""
+"""Raw rows after t are changed or gone before anything is read: nothing up to t may change, and a proof says so."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,10 +9,16 @@ import polars as pl
 import pytest
 
 from feeds.base import Step
-from feeds.market.config import Costs, MarketConfig, Splits
+from feeds.market import side as side_module
+from feeds.market.audit import proof
+from feeds.market.bars import Bars
+from feeds.market.config import Costs, MarketConfig, SideTable, Splits
 from feeds.market.feed import MarketFeed
-from feeds.market.read import read_bars
-from tests.feeds.market.frames import long_frame
+from feeds.market.future import future_trials
+from feeds.market.panel import DAY
+from feeds.market.raw_future import change_rows, instants_of, raw_trials
+from feeds.market.read import Source, open_source, read_bars, read_source
+from tests.feeds.market.frames import long_frame, write
 
 BARS, T = 120, 50
 CONFIG = MarketConfig(
@@ -103,3 +111,83 @@ def test_a_silent_asset_is_delisted_once_the_gap_is_too_long_and_pays_then() -> 
     assert wealth[54] / wealth[53] == pytest.approx(1.0 - weights[53] * 0.7)
     assert weights[54] == weights[59] == 0.0
     assert weights[60] > 0.4
+
+
+def on_disk(form: str, folder: Path) -> MarketConfig:
+    """The same prices in one of the forms that are read."""
+    frame = long_frame(BARS)
+    if form == "wide":
+        frame = frame.pivot("symbol", index="timestamp", values="close")
+    if form == "a file a symbol":
+        for (symbol,), rows in frame.group_by("symbol"):
+            write(rows.sort("timestamp").drop("symbol"), folder / f"{symbol}.parquet")
+    else:
+        write(frame, folder / ("prices.csv" if form == "csv" else "prices.parquet"))
+    closes_alone = {"features": ("log_return_1", "volatility_5"), "costs": Costs()} if form == "wide" else {}
+    return CONFIG.model_copy(update={"path": str(folder), "scale": "standard"} | closes_alone)
+
+
+@pytest.mark.parametrize("form", ["long", "wide", "csv", "a file a symbol"])
+@pytest.mark.parametrize("policy", ["quarantine", "clip"])
+def test_the_proof_passes_on_every_form_of_table(form: str, policy: str, tmp_path: Path) -> None:
+    config = on_disk(form, tmp_path).model_copy(update={"policy": policy})
+    raw = raw_trials(config, read_bars(config)[0])
+    assert [trial.split for trial in raw.trials] == ["train", "validation", "test"]
+    assert all(trial.passed and trial.compared > 10 for trial in raw.trials), raw.trials
+    assert raw.symbols == len(raw.bars.symbols) == 3
+
+
+def test_the_rows_after_t_differ_and_those_before_do_not(tmp_path: Path) -> None:
+    for form in ("long", "wide"):
+        source = open_source(on_disk(form, tmp_path / form))
+        micros = instants_of(source)
+        later = micros > np.sort(np.unique(micros))[T]
+        before, after = source.table.collect(source.table.scan), change_rows(source, later, 1).scan.collect()
+        assert after[: int((~later).sum())].equals(before.filter(~later))
+        assert sorted(set(instants_of(replace(source, table=change_rows(source, later, 1))))) == sorted(set(micros))
+        joined = after.join(before.filter(later), on=["timestamp", *(["symbol"] if form == "long" else [])])
+        names = ("close", "open", "volume") if form == "long" else ("AAA", "BBB", "CCC")
+        assert not any((joined[name] == joined[f"{name}_right"]).any() for name in names)
+        assert sum(joined[name].null_count() for name in names) > 0
+        assert (len(after) < len(before)) == (form == "long")
+
+
+def test_side_tables_change_as_well_and_one_known_too_early_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    news = pl.DataFrame({"published": long_frame(BARS)["timestamp"].unique().sort(), "tone": np.arange(float(BARS))})
+    side = SideTable(path=str(write(news, tmp_path / "news.parquet")), symbol=None)
+    config = on_disk("long", tmp_path / "prices").model_copy(update={"side_tables": (side,)})
+    raw = raw_trials(config, read_bars(config)[0])
+    assert all(trial.passed for trial in raw.trials)
+    assert "over 120 bars, and of side tables, changed before" in proof([], raw.bars, raw)[0]
+    known_from = side_module.known_from
+    early = np.int64(5 * DAY)
+    monkeypatch.setattr(side_module, "known_from", lambda *given: (known_from(*given)[0] - early, ()))
+    raw = raw_trials(config, read_bars(config)[0])
+    assert all(trial.observations > 0 for trial in raw.trials)
+
+
+def confirmed_by_the_next(source: Source) -> Bars:
+    """Bars of a reader that takes a bar for an error where the one after it is far away."""
+    bars, _ = read_source(source)
+    ahead = np.append(bars.close[1:], bars.close[-1:], axis=0)
+    return replace(bars, tradable=bars.tradable & (np.abs(np.log(ahead / bars.close)) < 0.05))
+
+
+def filled_backward(source: Source) -> Bars:
+    bars, _ = read_source(source)
+    return replace(bars, close=np.append(bars.close[1:], bars.close[-1:], axis=0))
+
+
+@pytest.mark.parametrize("read", [confirmed_by_the_next, filled_backward])
+def test_a_reader_that_peeks_is_caught_here_though_its_bars_are_above_suspicion(read: Any, tmp_path: Path) -> None:
+    config = on_disk("long", tmp_path)
+    bars = read(open_source(config))
+    checked = future_trials(config, bars, lambda settings, prices: MarketFeed(settings, bars=prices))
+    assert all(trial.passed for trial in checked)
+    raw = raw_trials(config, bars, read=read)
+    assert not all(trial.passed for trial in raw.trials)
+    lines = proof(checked, bars, raw)
+    assert lines[-1] == "proof     FAILED: the feed looks ahead"
+    assert any(line.startswith("raw ") and "DIFFER in" in line for line in lines)

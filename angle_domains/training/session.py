@@ -1,0 +1,154 @@
+"""One run, for one seed: opened, trained, judged, and ended truthfully."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from angle_domains.config import AgentConfig
+from angle_domains.errors import ConfigError
+from angle_domains.runs import RunFolder
+from angle_domains.tables import make_feed
+from angle_domains.tracking import DatasetInfo, RunInfo, Status, open_tracker
+from angle_domains.training.signals import StopSignal
+from angle_domains.training.trainer import AgentTrainer, Console
+from angle_domains.training.verdicts import judge_run, same_data, test_metrics
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What came of one run."""
+
+    name: str
+    status: Status
+    exit_code: int
+    lines: tuple[str, ...]  # for a terminal
+    metrics: dict[str, float] = field(default_factory=dict)
+    report: Path | None = None
+
+
+@dataclass
+class Session:
+    """One run, from opening its folder to its last word."""
+
+    config: AgentConfig
+    folder: RunFolder
+    console: Console
+    stop: StopSignal  # entered: a signal that comes while the test part is judged lets that end, and the run with it
+    parent: str | None = None  # reference of the parent's tracker
+    resumed: bool = False
+    begun: bool = False  # the run is tracked already, although it may have saved nothing yet
+
+    def run(self) -> RunResult:
+        feed = make_feed(self.config.feed_name, self.config.feed)
+        trainer = AgentTrainer(self.config, self.folder, self.console, feed)  # settings that do not fit open no run
+        with self.folder.lock():
+            self._open(trainer)
+            tracker = open_tracker(self.config.tracking, self._info(feed), self.folder.path)
+            status: Status = "FAILED"
+            try:
+                trainer.train(tracker, self.stop)
+                self._note(trainer)
+                result = self._stopped() if self.stop.caught else self._finished(trainer)
+                status = result.status
+            except KeyboardInterrupt:
+                status = "KILLED"
+                raise
+            finally:
+                self.console.close()
+                self.folder.note(run_id=tracker.run_id, status=status)
+                tracker.finish(status)
+        return result
+
+    def _info(self, feed: Any) -> RunInfo:
+        config, name = self.config, self.folder.name
+        return run_info(
+            config, name, seed=config.seed, feed=feed, parent=self.parent, resume=self.resumed or self.begun
+        )
+
+    def _open(self, trainer: AgentTrainer) -> None:
+        """Makes the folder, or puts the trainer where the run stopped."""
+        if not self.resumed:
+            self.folder.create(self.config.to_dict())
+            return
+        state, meta, problems = self.folder.load_last()
+        for problem in problems:
+            self.console.line(problem)
+        step, steps = meta["step"], self.config.training.steps
+        if step >= steps and self.folder.note().get("status") == "FINISHED":
+            raise ConfigError(f"the run {self.folder.name} has finished its {step:,} steps: give more with --steps")
+        same_data(meta, trainer.feed, self.folder)
+        same_run(meta["config"], self.config, self.folder.name)
+        trainer.resume(state)
+        self.folder.discard_after(step)
+        self.folder.write_config(self.config.to_dict())
+        self.folder.note(status="RUNNING")  # what it had finished before was shorter
+        self.console.line(f"{self.folder.name}: goes on at step {step:,} of {steps:,}")
+
+    def _note(self, trainer: AgentTrainer) -> None:
+        """Facts that pages need of the training, kept beside the checkpoints."""
+        progress, step = trainer.progress, trainer.step
+        speed = step / max(progress.learning_seconds, 1e-9)
+        self.folder.note(
+            steps=step, seconds=progress.learning_seconds, steps_per_second=speed, curve=list(progress.curve)
+        )
+
+    def _stopped(self) -> RunResult:
+        lines = (
+            f"{self.folder.name}: stopped by a signal; everything is saved",
+            f"go on with: angle-domains train --resume {self.folder.name}",
+        )
+        return RunResult(self.folder.name, "KILLED", self.stop.exit_code, lines)
+
+    def _finished(self, trainer: AgentTrainer) -> RunResult:
+        """Opens the test part with the best checkpoint, and hands report and policy to the tracker."""
+        self.console.close()
+        tracker = trainer.tracker
+        links = self.folder.note(links=tracker.links())["links"]
+        judged = judge_run(self.folder, self.config, trainer.feed, split="test", links=links)
+        tracker.log(test_metrics(judged, self.folder), trainer.step)
+        for path in (self.folder.config, judged.report):
+            tracker.artifact(path)
+        best = self.folder.best.resolve()
+        tracker.artifact(best, "checkpoint")
+        tracker.log_policy(best, trainer.feed.spec, judged.step)
+        lines = (*judged.lines, *(f"{what}: {link}" for what, link in tracker.links().items()))
+        return RunResult(self.folder.name, "FINISHED", 0, lines, judged.verdict.metrics, judged.report)
+
+
+def same_run(stored: dict[str, Any], config: AgentConfig, run: str) -> None:
+    """ConfigError where the options would make another run of the one that goes on."""
+    asked = config.to_dict()
+    places = [("seed",), ("name",), ("feed", "name"), ("agent", "name"), ("tracking", "experiment")]
+    for place in places:
+        before, now = stored, asked
+        for key in place:
+            before, now = before[key], now[key]
+        if before != now:
+            raise ConfigError(
+                f"{'.'.join(place)} is {before!r} in the run {run} and cannot become {now!r} when it "
+                "goes on: leave the option out, or train a new run"
+            )
+
+
+def run_info(
+    config: AgentConfig,
+    name: str,
+    *,
+    seed: int | None,
+    feed: Any = None,
+    parent: str | None = None,
+    resume: bool = False,
+) -> RunInfo:
+    """What trackers are told of a run; `feed.describe()` names its data."""
+    return RunInfo(
+        name=name,
+        experiment=config.tracking.experiment or config.feed_name,
+        feed=config.feed_name,
+        agent=config.agent_name,
+        seed=seed,
+        params=config.flat(),
+        dataset=DatasetInfo(**feed.describe()) if feed is not None else None,
+        parent=parent,
+        resume=resume,
+        steps=config.training.steps,
+    )
