@@ -33,7 +33,9 @@ def read_bars(config: MarketConfig, frame: Any = None) -> tuple[Bars, CheckRepor
     if frame is not None:
         table = open_frame(frame, config.columns.timestamp)
         return _read_table(table, config, table.name)
-    files = find_files(config.path, (*EMBEDDED, "synthetic-brownian", "synthetic-mean-reverting"))
+    from feeds.synthetic.worlds import WORLDS
+
+    files = find_files(config.path, (*EMBEDDED, *WORLDS))
     watch = Watch(files)
     names = config.columns
     try:
