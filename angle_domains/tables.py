@@ -27,7 +27,7 @@ class FeedEntry:
     judge: str  # (feed, agent, *, split, ...) -> Verdict
     play: str  # (feed, agent, *, split) -> lines of one episode, told step by step
     report: str  # (verdict, run, path) -> path of the page
-    check: str  # (path, config) -> report of `feeds check`
+    check: str  # (path, config) -> report of `feeds check`, and whether the data are accepted
     envs: tuple[str, ...] = ()  # names that --env may give for this feed; `*` matches anything
 
 

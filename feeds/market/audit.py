@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,7 +18,14 @@ from feeds.split import Part
 _SHOWN = 40  # features that are told one by one
 
 
-def check(path: str, config: MarketConfig) -> str:
+class Audit(NamedTuple):
+    """The report as text, and whether training on these data would start and look nowhere ahead."""
+
+    text: str
+    accepted: bool
+
+
+def check(path: str, config: MarketConfig) -> Audit:
     """What was read, every finding, splits, features, and the proof that nothing looks ahead.
 
     Rows that break a rule do not stop the report: under the policy "error" it goes on without them and says so. What
@@ -31,8 +39,11 @@ def check(path: str, config: MarketConfig) -> str:
     lines = [replace(report, policy=config.policy).text(), *_verdict(report, strict), *_universe(bars)]
     lines += _splits(feed.parts, bars, used)
     lines += _features(feed.features, feed.parts["train"])
-    lines += proof(future_trials(used, bars, lambda settings, prices: MarketFeed(settings, bars=prices)), bars)
-    return "\n".join(lines)
+    trials = future_trials(used, bars, lambda settings, prices: MarketFeed(settings, bars=prices))
+    lines += proof(trials, bars)
+    refused = strict and any(report.counts.values())
+    accepted = not refused and all(trial.passed for trial in trials)
+    return Audit("\n".join(lines), accepted)
 
 
 def _verdict(report: CheckReport, strict: bool) -> list[str]:

@@ -18,7 +18,8 @@ CONFIG = MarketConfig(
 
 def test_the_whole_report(tmp_path: Path) -> None:
     path = write(long_frame(120), tmp_path / "prices.parquet")
-    text = check(str(path), CONFIG)
+    text, accepted = check(str(path), CONFIG)
+    assert accepted
     for line in (
         f"source    {path}",
         "rows      360",
@@ -37,9 +38,17 @@ def test_the_whole_report(tmp_path: Path) -> None:
     assert text.count("equal to the bit") == 8
 
 
+def test_a_part_that_mostly_warms_features_up_is_no_look_ahead(tmp_path: Path) -> None:
+    path = write(long_frame(140), tmp_path / "prices.parquet")
+    text, accepted = check(str(path), CONFIG.model_copy(update={"features": ("momentum_60",)}))
+    assert accepted
+    assert text.count("equal to the bit") == 8
+    assert " 0 steps" not in text
+
+
 def test_what_long_labels_leave_out_is_told(tmp_path: Path) -> None:
     path = write(long_frame(120), tmp_path / "prices.parquet")
-    text = check(str(path), CONFIG.model_copy(update={"rebalance_every": 2, "holding": 4}))
+    text = check(str(path), CONFIG.model_copy(update={"rebalance_every": 2, "holding": 4})).text
     assert (
         "left out: 8 between train and validation, 8 between validation and test (embargo 3 bars, labels of 8" in text
     )
@@ -49,9 +58,11 @@ def test_the_report_goes_on_without_rows_that_break_rules(tmp_path: Path) -> Non
     frame = long_frame(120).with_row_index("index")
     bad = pl.when(pl.col("index") == 50).then(pl.col("low") / 2).otherwise("high")
     path = write(frame.with_columns(high=bad).drop("index"), tmp_path / "prices.csv")
-    text = check(str(path), CONFIG)
+    text, accepted = check(str(path), CONFIG)
+    assert not accepted
     assert "verdict   refused: 1 findings under feed.policy=error" in text
     assert f"{path}, row 51 (CCC, 2020-01-17): high" in text
     assert "proof     no observation" in text
-    accepted = check(str(path), CONFIG.model_copy(update={"policy": "quarantine"}))
-    assert "verdict   accepted with 1 findings" in accepted
+    text, accepted = check(str(path), CONFIG.model_copy(update={"policy": "quarantine"}))
+    assert accepted
+    assert "verdict   accepted with 1 findings" in text
