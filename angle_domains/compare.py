@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from angle_domains.addresses import mask
 from angle_domains.compare_page import write_page
 from angle_domains.errors import AngleError, ConfigError
-from angle_domains.run_table import NOTE, SPEED, RunTable, Wanted, find_rows
+from angle_domains.run_table import FACTS, NOTE, SPEED, RunTable, Wanted, find_rows
 from angle_domains.tracking.recover import recover
 from angle_domains.tracking.store import Store, connect, load_mlflow, resolve_store
 
@@ -64,10 +64,9 @@ def terminal_table(table: RunTable) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    facts = ("feed", "agent", "seeds", "status")
     few = len(table.rows) <= _FEW
     keys = table.keys if few else [key for key in table.keys if key.startswith("test/") or key == SPEED]
-    lines = [[key, *(str(getattr(row, key)) for row in table.rows)] for key in facts]
+    lines = [[key, *(str(getattr(row, key)) for row in table.rows)] for key in FACTS]
     lines += [[key, *(row.cell(key) for row in table.rows)] for key in keys]
     head = ["run", *(row.name for row in table.rows)]
     if not few:

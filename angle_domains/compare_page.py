@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
-from angle_domains.run_table import NOTE, RunTable, number
+from angle_domains.run_table import FACTS, NOTE, RunTable, number
 
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#1b2733;background:#fff;max-width:1200px;margin:2rem auto;padding:0 1rem}
@@ -35,7 +35,7 @@ def _page(table: RunTable) -> Iterator[str]:
         yield f"<h2>{escape(key)}</h2>"
         yield from _intervals(table, key)
     yield "<h2>Metrics</h2>"
-    facts = [[fact, *(str(getattr(row, fact)) for row in table.rows)] for fact in ("feed", "agent", "seeds", "status")]
+    facts = [[fact, *(str(getattr(row, fact)) for row in table.rows)] for fact in FACTS]
     yield from _table(table, [*facts, *([key, *(row.cell(key) for row in table.rows)] for key in table.keys)])
     if table.differing:
         yield "<h2>Settings that differ</h2>"

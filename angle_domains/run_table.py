@@ -14,6 +14,7 @@ from angle_domains.tracking.journal import Journal
 from angle_domains.tracking.links import compare_link, ui_base
 from angle_domains.tracking.store import Store, load_mlflow
 
+FACTS = ("feed", "data", "agent", "seeds", "status")  # of a row, before its metrics
 PARENT = "mlflow.parentRunId"
 SPEED = "time/steps_per_second"
 NOTE = "[low, high]: 95 % interval, of one run over resampled time, of several seeds over the seeds"
@@ -32,6 +33,11 @@ class Row:
     seeds: int  # how many runs it stands for
     metrics: dict[str, float]  # newest values; of the speed the mean
     params: dict[str, str]
+
+    @property
+    def data(self) -> str:
+        """What it was judged on: measures of other data stand beside each other, but do not compare."""
+        return self.params.get("feed.path", "–")
 
     def interval(self, key: str) -> tuple[float, float] | None:
         """Low and high of a metric, None where it has none."""

@@ -29,7 +29,7 @@ class FeedEntry:
     report: str  # (verdict, run, path) -> path of the page
     vector: str = "envs.vector:FeedVectorEnv"  # (feed, streams, *, split, device) -> vector environment
     films: bool = False  # `play` can make films, so training makes some of the best policy
-    check: str | None = None  # (path, config) -> report of `feeds check`; None: there are no data to check
+    check: str | None = None  # (path, config) -> report, and whether the data are accepted; None: no data
     envs: tuple[str, ...] = ()  # names that --env may give for this feed; `*` matches anything
     knows: str | None = None  # name -> whether --env may give it, beyond the patterns of `envs`
     listing: str | None = None  # () -> names that --env may give, to tell the nearest of a misspelled one

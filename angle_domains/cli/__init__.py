@@ -28,6 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AngleError as error:
         _tell(str(error), debug)
         return error.exit_code
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _tell(f"{where}{error.strerror or error} (--debug shows where it happened)", debug)
+        return 1
     except Exception as error:
         said = str(error).strip() or "no message"
         _tell(f"{type(error).__name__}: {said}\nThis was not foreseen; --debug shows where it happened.", debug)

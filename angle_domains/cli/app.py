@@ -28,7 +28,9 @@ def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Prints the version and leaves.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", hidden=True, help="Shows the traceback of an error.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Shows the traceback of an error; may stand anywhere on the line.")
+    ] = False,
 ) -> None:
     """What holds for every command."""
 

@@ -27,7 +27,10 @@ def check(
     feed: Annotated[str, typer.Option(help="The feed that should read it.")] = "market",
     set_: options.Set = None,
 ) -> None:
-    """Reports on data: every rule, every finding, and a proof that nothing is seen before its time."""
+    """Reports on data: every rule, every finding, and a proof that nothing is seen before its time.
+
+    Exit code 1 says that the data are refused as they are.
+    """
     from angle_domains.config import feed_settings
     from angle_domains.tables import feed_entry, resolve
 
@@ -35,7 +38,9 @@ def check(
     if checker is None:
         raise ConfigError(f"the feed '{feed}' reads no data that could be checked")
     settings = feed_settings(feed, (f"feed.path={json.dumps(path)}", *(set_ or ())))  # it decides on other defaults
-    typer.echo(resolve(checker)(path, settings))
+    text, accepted = resolve(checker)(path, settings)
+    typer.echo(text)
+    raise typer.Exit(0 if accepted else 1)
 
 
 def agents() -> None:

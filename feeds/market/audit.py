@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,7 +19,14 @@ from feeds.split import Part
 _SHOWN = 40  # features that are told one by one
 
 
-def check(path: str, config: MarketConfig) -> str:
+class Audit(NamedTuple):
+    """The report as text, and whether training on these data would start and look nowhere ahead."""
+
+    text: str
+    accepted: bool
+
+
+def check(path: str, config: MarketConfig) -> Audit:
     """What was read, every finding, splits, features, and the proof that nothing looks ahead.
 
     Rows that break a rule do not stop the report: under the policy "error" it goes on without them and says so. What
@@ -34,7 +42,10 @@ def check(path: str, config: MarketConfig) -> str:
     lines += _features(feed.features, feed.parts["train"])
     trials = future_trials(used, bars, lambda settings, prices: MarketFeed(settings, bars=prices))
     raw = None if path.startswith("synthetic-") else raw_trials(used, bars)  # a world is made, there is nothing to read
-    return "\n".join([*lines, *proof(trials, bars, raw)])
+    lines += proof(trials, bars, raw)
+    refused = strict and any(report.counts.values())
+    passed = all(trial.passed for trial in (*trials, *(raw.trials if raw else ())))
+    return Audit("\n".join(lines), passed and not refused)
 
 
 def _verdict(report: CheckReport, strict: bool) -> list[str]:

@@ -15,7 +15,6 @@ from feeds.market.config import MarketConfig, SideTable
 from feeds.market.panel import carried, last_bar
 from feeds.market.side import is_numeric, known_from, open_side
 from feeds.market.tables import PATH, ROW
-from feeds.split import Part
 
 Build = Callable[[MarketConfig, Bars], Any]  # -> a DataFeed with `.parts`
 
@@ -49,7 +48,7 @@ def future_trials(config: MarketConfig, bars: Bars, build: Build, seed: int = 0)
     base = build(config, bars)
     trials = []
     for split, part in base.parts.items():
-        for bar in _instants(part):
+        for bar in _instants(max(part.start, first_seen(base, split)), part.stop):
             if bar == len(bars.timestamp) - 1:
                 continue  # it has no future
             scaled = split != "train" or bar == part.stop - 1
@@ -58,14 +57,20 @@ def future_trials(config: MarketConfig, bars: Bars, build: Build, seed: int = 0)
     return trials
 
 
+def first_seen(feed: Any, split: str) -> int:
+    """The bar at which the episodes of a part begin: the first bars of a record may only warm features up."""
+    return int(np.min(feed.reset(np.arange(_STREAMS, dtype=np.int64), split=split)[1].info["bar"]))
+
+
 def whole_parts(config: MarketConfig, bars: Bars) -> MarketConfig:
     """Settings under which the episodes of every part begin at its first bar and go on to its last."""
     return config.model_copy(update={"random_start": False, "episode_bars": len(bars.timestamp)})
 
 
-def _instants(part: Part) -> list[int]:
-    """Two bars within a part and its last."""
-    return sorted({part.start + len(part) // 2, part.start + 4 * len(part) // 5, part.stop - 1})
+def _instants(start: int, stop: int) -> list[int]:
+    """Two bars within what is seen of a part (its first bars may only warm features up), and its last."""
+    length = stop - start
+    return sorted({start + length // 2, start + 4 * length // 5, stop - 1})
 
 
 def _trial(config: MarketConfig, bars: Bars, build: Build, split: str, bar: int, seed: int) -> Trial:

@@ -15,12 +15,11 @@ import polars as pl
 from feeds.market.bars import Bars
 from feeds.market.config import MarketConfig
 from feeds.market.feed import MarketFeed
-from feeds.market.future import Trial, change_sides, compare_up_to, whole_parts
+from feeds.market.future import Trial, change_sides, compare_up_to, first_seen, whole_parts
 from feeds.market.instants import read_instants, typed_instant
 from feeds.market.read import Source, open_source, read_source
 from feeds.market.rows import namer, stem_of_file
 from feeds.market.tables import PATH, ROW, Table, is_long
-from feeds.split import Part
 
 CELLS = 250_000  # bars times symbols: of more symbols a sample is read, so that the proof takes seconds
 _SPREAD = 0.2  # deviation of the log factors that raw numbers are multiplied by
@@ -53,7 +52,7 @@ def raw_trials(config: MarketConfig, bars: Bars, seed: int = 0, read: Read | Non
     micros = instants_of(source)
     trials, rows = [], []
     for split, part in feed.parts.items():
-        bar = _instant(split, part)
+        bar = _instant(split, max(part.start, first_seen(feed, split)), part.stop)
         end = base.timestamp[bar].astype("datetime64[us]").astype(np.int64)
         later = micros > end
         if not later.any():
@@ -72,8 +71,8 @@ def _bars(source: Source) -> Bars:
     return read_source(source)[0]
 
 
-def _instant(split: str, part: Part) -> int:
-    return part.stop - 1 if split == "train" else part.start + len(part) // 2
+def _instant(split: str, start: int, stop: int) -> int:
+    return stop - 1 if split == "train" else start + (stop - start) // 2
 
 
 def _narrow(config: MarketConfig, bars: Bars) -> MarketConfig:

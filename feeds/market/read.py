@@ -61,7 +61,9 @@ def open_source(config: MarketConfig, frame: Any = None) -> Source:
 
 
 def _files(config: MarketConfig) -> tuple[Path, ...]:
-    return find_files(config.path, (*EMBEDDED, "synthetic-brownian", "synthetic-mean-reverting"))
+    from feeds.synthetic.worlds import WORLDS
+
+    return find_files(config.path, (*EMBEDDED, *WORLDS))
 
 
 def read_source(source: Source) -> tuple[Bars, CheckReport]:

@@ -21,7 +21,7 @@ def tracked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, s
 
     def run(name: str, lr: float, sharpe: float, parent: str | None = None) -> None:
         tracker = MlflowTracker(resolve_store(None, runs), runs / name, interval=0.1)
-        tracker.start(replace(INFO, name=name, params={"lr": lr, "gamma": 0.9}, parent=parent))
+        tracker.start(replace(INFO, name=name, params={"lr": lr, "gamma": 0.9, "feed.path": "sp500"}, parent=parent))
         for step, speed in ((50, 31_234.0), (100, 51_234.0)):
             tracker.log({"episode/return": sharpe / 10, "time/steps_per_second": speed}, step)
         bounds = {"test/sharpe_low": sharpe - 1, "test/sharpe_high": sharpe + 1}
@@ -64,6 +64,7 @@ def test_runs_stand_side_by_side_with_intervals(
     table = {cells[0]: cells[1:] for line in lines if len(cells := re.split(r"\s*[│┃]\s*", line.strip("│┃ "))) == 4}
     assert table["run"] == ["first", "<b>second</b>", "seeds"]
     assert table["agent"] == ["ppo", "ppo", "a2c"]
+    assert table["data"] == ["sp500", "sp500", "–"]
     assert table["seeds"] == ["1", "1", "2"]
     assert table["test/sharpe"] == ["0.5 [-0.5, 1.5]", "1.5 [0.5, 2.5]", "0.5 [-5.853, 6.853]"]
     assert table["test/cost_drag"] == ["0.0123"] * 3

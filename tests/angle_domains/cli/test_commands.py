@@ -75,6 +75,7 @@ def test_version_and_an_empty_line(capsys: pytest.CaptureFixture[str]) -> None:
         (["play", "--checkpoint", "gone"], "no run 'gone'"),
         (["play"], "--checkpoint"),
         (["feeds", "check", "gone.csv"], "gone.csv"),
+        (["feeds", "check", "zzz"], "synthetic-mean-reverting, synthetic-regimes, synthetic-volatility"),
         (["feeds", "chek"], "Did you mean 'check'?"),
         (["feeds", "check", "sp500", "--set", "feed.colums.close=x"], "did you mean 'feed.columns"),
         (["feeds", "check", "sp500", "--set", "close=x"], "'close' is unknown"),
@@ -118,6 +119,28 @@ def test_what_was_not_foreseen(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert "Traceback" not in said
     assert run(*words, "--debug") == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(28, "No space left on device"), "error: No space left on device (--debug shows"),
+        (OSError(30, "Read-only file system", "/x/runs"), "error: /x/runs: Read-only file system (--debug shows"),
+    ],
+)
+def test_a_disk_that_does_not_take_more_is_one_sentence(
+    error: OSError, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from angle_domains import training
+
+    def explode(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(training, "train", explode)
+    assert run("train", "--feed", "market", "--agent", "ppo") == 1
+    said = capsys.readouterr().err
+    assert said.startswith(told)
+    assert "Traceback" not in said
 
 
 def test_debug_shows_the_traceback_of_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
@@ -223,6 +246,19 @@ def test_feeds_agents_and_configs_are_listed(capsys: pytest.CaptureFixture[str])
         assert head.split()[0] in ("feed", "agent", "configuration")
         assert set(names) <= {row.split()[0] for row in rows}
         assert all(len(row.split()) > 1 for row in rows)  # each says what it is
+
+
+def test_data_that_are_refused_are_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    days = [f"2020-{1 + day // 28:02d}-{1 + day % 28:02d}" for day in range(280)]
+    rows = [f"{day},A,{100 + index % 7}" for index, day in enumerate(days)]
+    rows[50] = f"{days[50]},A,-1"
+    (tmp_path / "prices.csv").write_text("\n".join(["timestamp,symbol,close", *rows]))
+    words = ["feeds", "check", "prices.csv", "--set", "feed.splits.embargo=1"]
+    assert run(*words) == 1
+    said = capsys.readouterr()
+    assert "verdict   refused: 1 findings" in said.out
+    assert said.err == ""
+    assert run(*words, "--set", "feed.policy=quarantine") == 0
 
 
 def test_configs_show_prints_yaml_that_gives_the_same_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
