@@ -185,9 +185,10 @@ def test_a_loss_beyond_all_wealth_is_an_error_that_names_the_stream() -> None:
         portfolio_step(terms(**FREE), held, np.zeros((2, 1)), fall)
 
 
-def test_a_loss_beyond_all_wealth_is_an_error_in_the_feed() -> None:
+@pytest.mark.parametrize("settings_", [{}, {"fill": "same_close"}, {"rebalance_every": 4}])
+def test_a_loss_beyond_all_wealth_is_an_error_in_the_feed(settings_: dict[str, Any]) -> None:
     close = np.array([100.0, 100.0, 100.0, 100.0, 60.0, 60.0, 60.0, 60.0] * 5)
-    feed = whole(market(close, actions={"long_only": False, "gross_cap": 3.0, "net_cap": 3.0}))
+    feed = whole(market(close, actions={"long_only": False, "gross_cap": 3.0, "net_cap": 3.0}, **settings_))
     with pytest.raises(FeedError, match="stream 0: wealth is -"):
         play(feed, np.array([3.0]))
 
@@ -219,6 +220,22 @@ def test_a_blocked_short_leaves_room_for_longs_under_the_net_cap() -> None:
     here = terms(**FREE, actions=Actions(long_only=False, gross_cap=2.0, net_cap=0.5))
     traded = portfolio_step(here, held, np.array([[0.5, 1.4]]), blocked)
     np.testing.assert_allclose(traded.portfolio.assets, [[-500.0, 1_000.0]])  # net 0.5
+
+
+def test_a_blocked_short_counts_against_further_shorts() -> None:
+    held = Portfolio(np.array([[-300.0, 0.0]]), np.array([1_300.0]))
+    blocked = Bar(None, None, np.array([[0.0, 1.0]]), None, None, None)
+    here = terms(**FREE, actions=Actions(long_only=False, gross_cap=2.0, net_cap=0.5))
+    traded = portfolio_step(here, held, np.array([[0.0, -0.4]]), blocked)
+    np.testing.assert_allclose(traded.portfolio.assets, [[-300.0, -200.0]])  # net -0.5
+
+
+def test_a_blocked_position_takes_its_share_of_the_gross_cap() -> None:
+    held = Portfolio(np.array([[700.0, 0.0]]), np.array([300.0]))
+    blocked = Bar(None, None, np.array([[0.0, 1.0]]), None, None, None)
+    here = terms(**FREE, actions=Actions(long_only=False, gross_cap=1.0, net_cap=1.0))
+    traded = portfolio_step(here, held, np.array([[0.0, -0.8]]), blocked)
+    np.testing.assert_allclose(traded.portfolio.assets, [[700.0, -300.0]])  # gross 1
 
 
 @settings(max_examples=80)

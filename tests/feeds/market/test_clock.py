@@ -110,3 +110,33 @@ def test_the_last_step_of_several_bars_is_cut_at_the_end() -> None:
     taken = int(tape[-1].info["bar"][0] - tape[-2].info["bar"][0])
     assert tape[-1].info["log_return"][0, taken:].tolist() == [0.0] * (7 - taken)
     assert (tape[-1].info["log_return"][0, :taken] != 0.0).all()
+
+
+def test_interest_accrues_between_rebalances_too() -> None:
+    """2.52 % a year on cash, 5.04 % on a loan, of 252 bars: each bar counts, decided in or not."""
+    costs = {**FREE, "cash_rate": 0.0252, "loan_rate": 0.0504}
+    actions = {"long_only": False, "gross_cap": 2.0, "net_cap": 2.0}
+    feed = whole(market(np.full(40, 100.0), costs=costs, actions=actions, rebalance_every=4))
+    state, _ = feed.reset(np.array([0, 1]), split="test")
+    _, step = feed.hold(state, np.array([[0.0], [1.5]]))
+    np.testing.assert_allclose(np.exp(step.info["log_return"][0]), 1.0001, rtol=1e-12)
+    wealth, loan = 1.0001, 0.5 * 1.0001  # cash earns until the order fills at the close of the first bar
+    for _ in range(3):
+        wealth, loan = wealth - loan * 0.0002, loan * 1.0002
+    assert step.info["wealth"][1] == pytest.approx(wealth * 1e6, rel=1e-12)
+
+
+@pytest.mark.parametrize("fill", ["next_bar", "same_close"])
+def test_a_delisting_between_rebalances_pays_in_its_bar(fill: str) -> None:
+    """Half in an asset that pays a quarter: 0.5 + 0.5 * 0.25 = 0.625, and what was paid is cash from then on."""
+    close = np.full((60, 2), 100.0)
+    listed = np.ones((60, 2), bool)
+    listed[7:, 0] = False
+    panels = {"listed": listed, "tradable": listed}
+    feed = whole(market(close, panels=panels, costs=FREE, recovery=0.25, fill=fill, rebalance_every=10))
+    state, first = feed.reset(np.array([0]), split="test")
+    _, step = feed.hold(state, np.array([[0.5, 0.5]]))
+    paid = 7 - int(first.info["bar"][0]) - 1
+    assert np.flatnonzero(step.info["log_return"][0]).tolist() == [paid]
+    assert step.reward[0] == pytest.approx(np.log(0.625))
+    assert step.info["weights"][0].tolist() == pytest.approx([0.0, 0.8])

@@ -42,6 +42,17 @@ def test_a_halted_asset_cannot_be_traded_and_is_carried() -> None:
     assert seen[30].tolist() == [1.0, 1.0]
 
 
+def test_at_the_same_close_a_halt_blocks_what_is_decided_in_it() -> None:
+    """Halted from bar 20 to 29: an order of 19 fills at once, one of 29 does not, though bar 30 trades again."""
+    tradable = np.ones((60, 1), bool)
+    tradable[20:30] = False
+    panels = {"tradable": tradable}
+    for decided, held in ((19, 20), (20, 31), (29, 31), (30, 31)):
+        feed = whole(market(np.full(60, 100.0), panels=panels, costs=FREE, fill="same_close"))
+        tape = play(feed, lambda bar, step, at=decided: [1.0 if bar >= at else 0.0])
+        assert next(int(step.info["bar"][0]) for step in tape if step.info["weights"][0, 0]) == held
+
+
 def test_an_asset_that_is_not_listed_yet_cannot_be_bought() -> None:
     close = random_closes(60, 2)
     close[:30, 1] = np.nan

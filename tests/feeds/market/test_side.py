@@ -51,6 +51,13 @@ def test_a_date_is_known_when_its_day_is_over(tmp_path: Path) -> None:
     assert facts.notes == text.notes == ()
 
 
+def test_a_date_among_times_of_day_is_known_when_its_day_is_over_too(tmp_path: Path) -> None:
+    rows = [("2020-01-04", "A", 1.0), ("2020-01-06T20:00:00", "B", 2.0)]
+    facts = join_side(news(tmp_path, rows, "mixed.csv"), closes())
+    assert np.flatnonzero(facts.known[:, 0])[0] == 4  # not at 21:00 of the 4th
+    assert np.flatnonzero(facts.known[:, 1])[0] == 5  # at 21:00 of the 6th
+
+
 @pytest.mark.parametrize(
     ("stamps", "name"),
     [
