@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from angle_domains.replay.frames import find_past, source_of_frames
 from angle_domains.replay.samplers import Sampler, Uniform
-from angle_domains.replay.storage import Storage, allocate
+from angle_domains.replay.storage import Storage, allocate, ring_slices
 from angle_domains.types import Decision, Percept, Window
 
 
@@ -60,6 +60,7 @@ class ReplayBuffer:
         self.added = 0  # ticks ever inserted
         self.size = 0  # ticks held now
         self._columns: dict[str, Tensor] = {}  # each [rows, streams, ...]
+        self._stack: Tensor | None = None  # the stacks of the newest tick, where there is a stack
         self._flat: dict[str, Tensor] = {}  # the same memory, [rows * streams, ...]; behind the frames a blank one
 
     @classmethod
@@ -77,6 +78,7 @@ class ReplayBuffer:
         if row.keys() != self._columns.keys():
             raise ValueError(f"a row holds {sorted(row)}, the rows before hold {sorted(self._columns)}")
         self._write(row)
+        self._keep_stack(percept.obs)
         self.added += 1
         self.size = min(self.size + 1, self.rows)
 
@@ -122,6 +124,7 @@ class ReplayBuffer:
         """Forgets all rows, as on-policy agents do once they have learned from them."""
         self.size = 0
         self.added = 0
+        self._stack = None
         self.sampler.clear()
 
     def state_dict(self) -> dict[str, Any]:
@@ -141,20 +144,24 @@ class ReplayBuffer:
         self.generator.set_state(state["generator"])
         self.sampler.load_state_dict(state["sampler"])
         self.added, self.size = state["added"], min(state["size"], self.rows)
-        self._columns, self._flat = {}, {}
+        self._columns, self._flat, self._stack = {}, {}, None
         tick = state["added"] - state["size"]
         for rows in state["rows"]:
             tick = self._put_rows(tick, rows)
+        if self.stack and self.size:
+            newest = torch.full((1, self.streams), self.added - 1)
+            past = self._columns[_PAST][newest[:, 0] % self.rows]
+            self._keep_stack(self._stacks(newest, torch.arange(self.streams), past)[0])
         assert not state["size"] or tick == self.added, "the rows of a state are those that it counts"
 
     def read_rows(self, start: int, stop: int) -> dict[str, Tensor]:
         """Ticks from `start` up to `stop` as columns `[stop - start, streams, ...]`; a view where they lie so."""
-        first, last = start % self.rows, (stop - 1) % self.rows + 1
-        if start >= stop:
-            return {}
-        if first < last:
-            return {name: column[first:last] for name, column in self._columns.items()}
-        return {name: torch.cat([column[first:], column[:last]]) for name, column in self._columns.items()}
+        places = [slots for _, slots in ring_slices(start, stop, self.rows)]
+        if len(places) == 1:
+            return {name: column[places[0]] for name, column in self._columns.items()}
+        return {
+            name: torch.cat([column[slots] for slots in places]) for name, column in self._columns.items() if places
+        }
 
     def check_valid(self) -> None:
         """Raises AssertionError where the rows contradict one another."""
@@ -180,15 +187,16 @@ class ReplayBuffer:
             row["percept/mask"] = percept.mask
         if self.stack:
             stack, first = percept.obs.to(self._rows_on), percept.first.to(self._rows_on)
-            row |= {_OBS: stack[:, -1], _PAST: find_past(stack, first, *self._stacks_before())}
+            past = self._columns[_PAST][(self.added - 1) % self.rows] if self.size else None
+            row |= {_OBS: stack[:, -1], _PAST: find_past(stack, first, self._stack, past)}
         return row
 
-    def _stacks_before(self) -> tuple[Tensor | None, Tensor | None]:
-        if not self.size:
-            return None, None
-        newest = torch.full((1, self.streams), self.added - 1)
-        past = self._columns[_PAST][(self.added - 1) % self.rows]
-        return self._stacks(newest, torch.arange(self.streams), past.unsqueeze(0))[0], past
+    def _keep_stack(self, obs: Tensor) -> None:
+        if not self.stack:
+            return
+        if self._stack is None:
+            self._stack = torch.empty_like(obs, device=self._rows_on)
+        self._stack.copy_(obs)
 
     @property
     def _rows_on(self) -> str:
@@ -209,11 +217,12 @@ class ReplayBuffer:
     def _put_rows(self, tick: int, rows: dict[str, Tensor]) -> int:
         """Writes columns `[n, streams, ...]` of the ticks from `tick` on, of which the oldest may find no room."""
         stop = tick + len(next(iter(rows.values()), ()))
-        slots = torch.arange(max(tick, self.added - self.size), stop) % self.rows
+        start = max(tick, self.added - self.size)
         for name, column in rows.items():
             if name not in self._columns:
                 self._allocate(name, column.shape[1:], column.dtype)
-            self._columns[name][slots.to(self._rows_on)] = column[len(column) - len(slots) :].to(self._rows_on)
+            for ticks, slots in ring_slices(start, stop, self.rows):
+                self._columns[name][slots].copy_(column[start - tick :][ticks])
         return stop
 
     def _blank_extras(self) -> None:
@@ -241,11 +250,12 @@ class ReplayBuffer:
 
     def _window(self, columns: dict[str, Tensor], weight: Tensor) -> Window:
         """Columns `[T+1, B, ...]` as a window."""
-        columns = {name: column.to(self.device) for name, column in columns.items()}
+        if self._rows_on != self.device:
+            columns = {name: column.to(self.device) for name, column in columns.items()}
         percept = Percept(**{n.removeprefix("percept/"): c for n, c in columns.items() if n.startswith("percept/")})
         extras = {n.removeprefix("extras/"): c for n, c in columns.items() if n.startswith("extras/")}
         return Window(percept=percept, action=columns["action"][:-1], extras=extras, weight=weight.to(self.device))
 
 
 def _take(flat: Tensor, place: Tensor) -> Tensor:
-    return flat.index_select(0, place.flatten()).unflatten(0, place.shape)
+    return flat.index_select(0, place.view(-1)).view(*place.shape, *flat.shape[1:])

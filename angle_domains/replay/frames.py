@@ -6,6 +6,7 @@ not negative; below 0 it is -1 - that number, and the oldest frame there is stan
 comparing, not assumed, so that what is read is what was inserted, however an environment begins its episodes.
 """
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
@@ -21,21 +22,23 @@ def find_past(
 ) -> Int[Tensor, " b"]:
     """The past of each stack, given those of the tick before; FeedError where it does not follow from them."""
     k = stack.shape[1]
+    if before is not None and past_before is not None and _equal(stack[:, :-1], before[:, 1:]) and not first.any():
+        return _longer(past_before, k)  # nearly always
     older = stack[:, :-1].flatten(1)
     blank = (older == 0).all(1)
     repeats = (stack[:, :-1] == stack[:, -1:]).flatten(1).all(1)
-    past = torch.where(blank, 0, -1)
+    past = torch.where(blank, 0, -1).to(torch.int8)
     known = blank | repeats
     if before is not None and past_before is not None:
         follows = (older == before[:, 1:].flatten(1)).all(1) & ~(first & known)
-        past = torch.where(follows, _longer(past_before.long(), k), past)
+        past = torch.where(follows, _longer(past_before, k), past)
         known = known | follows
     if not known.all():
         raise FeedError(
             f"the observations are no stacks of {k} frames, newest last, that go on from tick to tick: "
             "the feed should give stack=0 in its spec"
         )
-    return past.to(torch.int8)
+    return past
 
 
 def source_of_frames(
@@ -46,6 +49,11 @@ def source_of_frames(
     past = past.unsqueeze(-1).long()
     real = torch.where(past < 0, -1 - past, past)
     return tick.unsqueeze(-1) - torch.minimum(back, real), (back > real) & (past >= 0)
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    """On the CPU by NumPy, which compares strided bytes twenty times as fast."""
+    return np.array_equal(one.numpy(), other.numpy()) if one.device.type == "cpu" else torch.equal(one, other)
 
 
 def _longer(past: Tensor, k: int) -> Tensor:

@@ -6,7 +6,6 @@ weights (N P(i))^-beta over the largest of the batch. In that quotient N cancels
 Differs from the paper: a priority of less than 1e-6 counts as that, instead of a constant added to all.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from torch import Generator, Tensor
 from angle_domains.errors import TrainingError
 from angle_domains.replay.config import ReplayConfig
 from angle_domains.replay.samplers import Draw
+from angle_domains.replay.storage import ring_slices
 from angle_domains.replay.sum_tree import Ints, SumTree
 
 _SMALLEST = 1e-6
@@ -100,7 +100,7 @@ class Prioritised:
         mass = state["mass"][-self.rows :].numpy()
         self._draws, self._largest, self._stop = state["draws"], state["largest"], state["stop"]
         self._start = self._stop - len(mass)
-        for ticks, slots in _pieces(self._start, self._stop, self.rows):
+        for ticks, slots in ring_slices(self._start, self._stop, self.rows):
             self._set(slots, mass[ticks])
 
     def check_valid(self, oldest: int, last: Bool[Tensor, "rows streams"]) -> None:
@@ -117,22 +117,12 @@ class Prioritised:
     def _catch_up(self, oldest: int, stop: int, last: Tensor) -> None:
         if stop < self._stop:
             raise ValueError("windows of a prioritised replay must all have one length")
-        for _, slots in _pieces(self._start, min(oldest, self._stop), self.rows):
+        for _, slots in ring_slices(self._start, min(oldest, self._stop), self.rows):
             self._set(slots, 0.0)
-        for _, slots in _pieces(max(self._stop, oldest), stop, self.rows):
+        for _, slots in ring_slices(max(self._stop, oldest), stop, self.rows):
             self._set(slots, self._largest * (~last[slots]).cpu().numpy())
         self._start, self._stop = oldest, stop
 
     def _set(self, slots: slice, mass: Any) -> None:
         weight = mass if isinstance(mass, float) else np.asarray(mass, np.float64).reshape(-1)
         self._tree.write_range(slots.start * self.streams, slots.stop * self.streams, weight)
-
-
-def _pieces(start: int, stop: int, rows: int) -> Iterator[tuple[slice, slice]]:
-    """The ticks from `start` to `stop`, at most `rows`, as slices counted from `start` and as slots side by side."""
-    tick = start
-    while tick < stop:
-        slot = tick % rows
-        count = min(stop - tick, rows - slot)
-        yield slice(tick - start, tick - start + count), slice(slot, slot + count)
-        tick += count

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -33,3 +34,13 @@ def allocate(shape: tuple[int, ...], dtype: torch.dtype, *, device: str, folder:
             "lower agent.replay.capacity or free space"
         ) from error
     return torch.from_numpy(mapped).view(dtype).view(shape)
+
+
+def ring_slices(start: int, stop: int, rows: int) -> Iterator[tuple[slice, slice]]:
+    """Ticks from `start` to `stop`, at most `rows`, as slices counted from `start` and as slots side by side."""
+    tick = start
+    while tick < stop:
+        slot = tick % rows
+        count = min(stop - tick, rows - slot)
+        yield slice(tick - start, tick - start + count), slice(slot, slot + count)
+        tick += count
