@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -24,10 +23,11 @@ from pydantic import (
 )
 
 from angle_domains.addresses import mask
+from angle_domains.config_env import match_env
 from angle_domains.config_errors import unknown_key, validated
 from angle_domains.config_text import KeyPath, Layers, Source
 from angle_domains.errors import ConfigError, nearest
-from angle_domains.tables import AGENTS, FEEDS, FeedEntry, agent_spec, feed_entry, names, resolve
+from angle_domains.tables import AGENTS, FEEDS, agent_spec, feed_entry, names, resolve
 
 SECTIONS = ("feed", "env", "agent", "training", "seed", "device", "tracking", "name")
 _MODEL_NAME = re.compile(r"[\w-][\w. -]{0,198}[\w-]|[\w-]")
@@ -223,21 +223,6 @@ def config_root() -> Path:
     return packaged if packaged.is_dir() else here.parent / "configs"
 
 
-def feed_of_env(env: str) -> str | None:
-    """The feed that knows an environment of this name; None where no feed does."""
-    for name in names(FEEDS, "angle_domains.feeds"):
-        entry = feed_entry(name)
-        if any(fnmatchcase(env, pattern) for pattern in entry.envs) or (entry.knows and resolve(entry.knows)(env)):
-            return name
-    return None
-
-
-def known_envs() -> list[str]:
-    """What --env may give, as far as feeds list it."""
-    entries = [feed_entry(name) for name in names(FEEDS, "angle_domains.feeds")]
-    return [name for entry in entries for name in (*entry.envs, *(resolve(entry.listing)() if entry.listing else ()))]
-
-
 def _asked(wish: Wish) -> Layers:
     """What stands on the command line, `--set` below the options."""
     asked = Layers()
@@ -249,26 +234,8 @@ def _asked(wish: Wish) -> Layers:
             flag = _FLAGS.get(key) or "--" + key.rpartition(".")[2].replace("_", "-")
             asked.put(tuple(key.split(".")), value, Source(flag, flag))
     if wish.env is not None:
-        _match_env(wish.env, asked)
+        match_env(wish.env, asked)
     return asked
-
-
-def _match_env(env: str, asked: Layers) -> None:
-    """Names the feed by its environment, or checks that the feed that is named knows it."""
-    owner, feed = feed_of_env(env), _name(asked, "feed")
-    if feed is not None and _judges_itself(feed_entry(feed)):
-        return
-    if owner is None or (feed is not None and feed != owner):
-        told = (
-            f"belongs to the feed '{owner}', not to '{feed}'" if owner else f"is unknown: {nearest(env, known_envs())}"
-        )
-        raise ConfigError(f"--env {env}: this environment {told}")
-    asked.put(("feed", "name"), owner, Source("--env", "--env"))
-
-
-def _judges_itself(entry: FeedEntry) -> bool:
-    """A feed that does not list its environments judges the name itself."""
-    return not entry.envs and entry.knows is None
 
 
 def _default_file(asked: Layers) -> Path | None:

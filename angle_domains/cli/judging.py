@@ -76,7 +76,7 @@ def play(
 
 def _settings_for(env: str, config: "AgentConfig") -> Any:
     """The settings of the policy's feed for an environment of it; a policy acts in the feed it was trained on."""
-    from angle_domains.config import feed_of_env
+    from angle_domains.config_env import feed_of_env
 
     if feed_of_env(env) != config.feed_name:
         raise ConfigError(
