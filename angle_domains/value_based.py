@@ -13,7 +13,7 @@ from angle_domains.errors import CheckpointError, ConfigError
 from angle_domains.losses.returns import n_step
 from angle_domains.losses.value import greedy
 from angle_domains.networks import NetworkConfig
-from angle_domains.networks.q import Expectation, Noise, QHead, QNetwork
+from angle_domains.networks.q import Expectation, QHead, QNetwork
 from angle_domains.replay import ReplayConfig
 from angle_domains.schedule import linear
 from angle_domains.types import Decision, Percept, Window
@@ -127,10 +127,6 @@ class ValueBased:
             next_mask=None if mask is None else mask[found.steps, each].to(self.device),
             weight=window.weight.to(self.device),
         )
-
-    def draw(self) -> tuple[Noise | None, Noise | None, Noise | None]:
-        """Noise of one update: for the online network, for the target, and for the choice of the next action."""
-        return self.online.draw(self.generator), self.target.draw(self.generator), self.online.draw(self.generator)
 
     def count_update(self) -> None:
         """After each update: copies the online network to the target where that is due."""
