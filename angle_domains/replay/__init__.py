@@ -3,6 +3,7 @@
 from angle_domains.replay.buffer import ReplayBuffer
 from angle_domains.replay.config import ReplayConfig, beside
 from angle_domains.replay.factories import experience, rollout
+from angle_domains.replay.prioritised import Prioritised
 from angle_domains.replay.samplers import Sampler, Uniform
 
-__all__ = ["ReplayBuffer", "ReplayConfig", "Sampler", "Uniform", "beside", "experience", "rollout"]
+__all__ = ["Prioritised", "ReplayBuffer", "ReplayConfig", "Sampler", "Uniform", "beside", "experience", "rollout"]

@@ -1,11 +1,15 @@
 """A ring of rows, one row per tick and stream, in tensors allocated once, read back as windows of consecutive rows."""
 
+import tempfile
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Generator, Tensor
 
+from angle_domains.replay.frames import find_past, source_of_frames
 from angle_domains.replay.samplers import Sampler, Uniform
+from angle_domains.replay.storage import Storage, allocate, ring_slices
 from angle_domains.types import Decision, Percept, Window
 
 
@@ -20,12 +24,15 @@ class Brief(Protocol):
 
 
 _FIELDS = Percept._fields[:-1]  # the mask is there for some environments only
+_OBS, _LAST, _PAST = "percept/obs", "percept/last", "past"
 
 
 class ReplayBuffer:
     """Keeps the last `capacity // streams` ticks of `streams` streams.
 
-    Tensors are allocated at the first insertion, on `device`. What `newest` gives may be views into them: use such a
+    Windows come on `device`; rows are kept there, or in memory, or in a file in `folder`, as `storage` says. They are
+    allocated at the first insertion. With a `stack` of more than 1, observations are stacks of frames
+    `[B, stack, ...]`, newest last: each frame is kept once. What `newest` gives may be views into the rows: use such a
     window before the next insertion.
     """
 
@@ -37,15 +44,24 @@ class ReplayBuffer:
         *,
         sampler: Sampler | None = None,
         device: str = "cpu",
+        stack: int = 0,
+        storage: Storage = "device",
     ) -> None:
         self.rows, self.streams, self.device = capacity // streams, streams, device
-        if self.rows < 2:
-            raise ValueError(f"a replay of {capacity} rows is too small for {streams} streams: a window needs 2 ticks")
-        self.generator = generator
+        self.stack = stack if stack > 1 else 0
+        if self.rows < max(2, stack + 1):
+            raise ValueError(
+                f"a replay of {capacity} rows is too small for {streams} streams: "
+                f"a window needs {max(2, stack + 1)} ticks"
+            )
+        self.generator, self.storage = generator, storage
+        self.folder: Path | None = None  # of a file with the rows; None: the system's for temporary files
         self.sampler = sampler or Uniform()
         self.added = 0  # ticks ever inserted
         self.size = 0  # ticks held now
         self._columns: dict[str, Tensor] = {}  # each [rows, streams, ...]
+        self._stack: Tensor | None = None  # the stacks of the newest tick, where there is a stack
+        self._flat: dict[str, Tensor] = {}  # the same memory, [rows * streams, ...]; behind the frames a blank one
 
     @classmethod
     def for_agent(cls, agent: Brief, streams: int, seed: int, device: str = "cpu") -> "ReplayBuffer":
@@ -54,30 +70,25 @@ class ReplayBuffer:
 
     def insert(self, percept: Percept, decision: Decision) -> None:
         """Appends one tick of all streams; the oldest tick makes room where the ring is full."""
-        row = _percept_row(percept) | {"action": decision.action}
+        row = self._percept_row(percept) | {"action": decision.action}
         row |= {f"extras/{name}": value for name, value in decision.extras.items()}
         if not self._columns:
-            self._columns = {name: self._column(value) for name, value in row.items()}
+            for name, value in row.items():
+                self._allocate(name, value.shape, value.dtype)
         if row.keys() != self._columns.keys():
             raise ValueError(f"a row holds {sorted(row)}, the rows before hold {sorted(self._columns)}")
         self._write(row)
+        self._keep_stack(percept.obs)
         self.added += 1
         self.size = min(self.size + 1, self.rows)
 
     def get_batch(self, batch: int, length: int) -> Window:
         """`batch` windows of `length` actions, each starting at an action that was taken."""
-        oldest, newest = self.added - self.size, self.added - length - 1
+        oldest, newest = self._oldest_whole(), self.added - length - 1
         if newest < oldest:
             raise ValueError(f"{self.size} ticks hold no window of {length} actions")
-        draw = self.sampler.draw(oldest, newest, self.streams, batch, self.generator)
-        last = self._columns["percept/last"]
-        while (ended := last[draw.tick % self.rows, draw.stream].cpu()).any():
-            if self._start_is_nowhere(oldest, newest):
-                raise ValueError(f"no action was taken in the {self.size} ticks held")
-            again = self.sampler.draw(oldest, newest, self.streams, int(ended.sum()), self.generator)
-            for column, fresh in zip(draw, again, strict=True):
-                column[ended] = fresh
-        return self._gather(draw.tick, draw.stream, length, draw.weight)
+        tick, stream, weight = self.sampler.draw(oldest, newest, self._columns[_LAST], batch, self.generator)
+        return self._window(self._gather(tick, stream, length), weight)
 
     def newest(self, length: int, percept: Percept | None = None) -> Window:
         """The newest `length` actions of every stream.
@@ -88,50 +99,69 @@ class ReplayBuffer:
         """
         if percept is not None:
             self.size = min(self.size, self.rows - 1)
-            self._write(_percept_row(percept))
+            self._write(self._percept_row(percept))
             self._blank_extras()
         start = self.added - length - (percept is None)
-        if start < self.added - self.size or length + 1 > self.rows:
+        if start < self._oldest_whole() or length + 1 > self.rows:
             raise ValueError(f"{self.size} ticks of {self.rows} hold no window of {length} actions")
         slot = start % self.rows
-        if slot + length < self.rows:
+        if slot + length < self.rows and not self.stack:
             columns = {name: column[slot : slot + length + 1] for name, column in self._columns.items()}
         else:
-            at = torch.arange(start, start + length + 1, device=self.device) % self.rows
-            columns = {name: column.index_select(0, at) for name, column in self._columns.items()}
-        return _window(columns, torch.ones(self.streams, device=self.device))
+            columns = self._gather(torch.full((self.streams,), start), torch.arange(self.streams), length)
+        return self._window(columns, torch.ones(self.streams))
 
     def reprioritise(self, priority: Tensor) -> None:
         """Tells the sampler how much each window `[B]` of the last batch is worth drawing again."""
-        raise NotImplementedError  # with the prioritised sampler
+        self.sampler.reprioritise(priority)
 
     def cut(self) -> None:
         """Ends the newest row's episodes there, as if truncated: what their last action led to was lost."""
         if self.size:
-            self._columns["percept/last"][(self.added - 1) % self.rows] = True
+            self._columns[_LAST][(self.added - 1) % self.rows] = True
 
     def clear(self) -> None:
         """Forgets all rows, as on-policy agents do once they have learned from them."""
         self.size = 0
         self.added = 0
+        self._stack = None
+        self.sampler.clear()
 
     def state_dict(self) -> dict[str, Any]:
-        """The rows held, oldest first, and the generator."""
-        slots = torch.arange(self.added - self.size, self.added, device=self.device) % self.rows
+        """The rows held, oldest first, the sampler and the generator."""
+        return self.state_without_rows() | {"rows": [self.read_rows(self.added - self.size, self.added)]}
+
+    def state_without_rows(self) -> dict[str, Any]:
         return {
             "added": self.added,
+            "size": self.size,
             "generator": self.generator.get_state(),
-            "columns": {n: c.index_select(0, slots) for n, c in self._columns.items()} if self.size else {},
+            "sampler": self.sampler.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Puts back what `state_dict` gave; of more rows than there is room for, the newest."""
         self.generator.set_state(state["generator"])
-        self.added, self.size, self._columns = state["added"], 0, {}
-        for name, rows in state["columns"].items():
-            self.size = len(rows)
-            slots = torch.arange(self.added - self.size, self.added, device=self.device) % self.rows
-            self._columns[name] = self._column(rows[0])
-            self._columns[name][slots] = rows.to(self.device)
+        self.sampler.load_state_dict(state["sampler"])
+        self.added, self.size = state["added"], min(state["size"], self.rows)
+        self._columns, self._flat, self._stack = {}, {}, None
+        tick = state["added"] - state["size"]
+        for rows in state["rows"]:
+            tick = self._put_rows(tick, rows)
+        if self.stack and self.size:
+            newest = torch.full((1, self.streams), self.added - 1)
+            past = self._columns[_PAST][newest[:, 0] % self.rows]
+            self._keep_stack(self._stacks(newest, torch.arange(self.streams), past)[0])
+        assert not state["size"] or tick == self.added, "the rows of a state are those that it counts"
+
+    def read_rows(self, start: int, stop: int) -> dict[str, Tensor]:
+        """Ticks from `start` up to `stop` as columns `[stop - start, streams, ...]`; a view where they lie so."""
+        places = [slots for _, slots in ring_slices(start, stop, self.rows)]
+        if len(places) == 1:
+            return {name: column[places[0]] for name, column in self._columns.items()}
+        return {
+            name: torch.cat([column[slots] for slots in places]) for name, column in self._columns.items() if places
+        }
 
     def check_valid(self) -> None:
         """Raises AssertionError where the rows contradict one another."""
@@ -140,23 +170,60 @@ class ReplayBuffer:
             assert column.shape[:2] == (self.rows, self.streams), (name, column.shape)
         if not self.size:
             return
-        slots = torch.arange(self.added - self.size, self.added, device=self.device) % self.rows
-        first, last, discount = (self._columns[f"percept/{n}"][slots] for n in ("first", "last", "discount"))
+        slots = torch.arange(self.added - self.size, self.added, device=self._rows_on) % self.rows
+        first, last, discount = (self._columns[f"percept/{n}"][slots].cpu() for n in ("first", "last", "discount"))
         assert torch.equal(first[1:], last[:-1]), "an episode begins exactly where one ended on the tick before"
         assert not (first & last).any(), "an episode has at least one action"
         assert (last | (discount > 0)).all(), "only the last row of an episode may have discount 0"
 
-    def _start_is_nowhere(self, oldest: int, newest: int) -> bool:
-        slots = torch.arange(oldest, newest + 1, device=self.device) % self.rows
-        return bool(self._columns["percept/last"][slots].all())
+    def _oldest_whole(self) -> int:
+        """The oldest tick held whose frames are held, too."""
+        lost = self.stack - 1 if self.stack and self.added > self.size else 0
+        return self.added - self.size + lost
 
-    def _column(self, like: Tensor) -> Tensor:
-        return torch.zeros((self.rows, *like.shape), dtype=like.dtype, device=self.device)
+    def _percept_row(self, percept: Percept) -> dict[str, Tensor]:
+        row = {f"percept/{name}": getattr(percept, name) for name in _FIELDS}
+        if percept.mask is not None:
+            row["percept/mask"] = percept.mask
+        if self.stack:
+            stack, first = percept.obs.to(self._rows_on), percept.first.to(self._rows_on)
+            past = self._columns[_PAST][(self.added - 1) % self.rows] if self.size else None
+            row |= {_OBS: stack[:, -1], _PAST: find_past(stack, first, self._stack, past)}
+        return row
+
+    def _keep_stack(self, obs: Tensor) -> None:
+        if not self.stack:
+            return
+        if self._stack is None:
+            self._stack = torch.empty_like(obs, device=self._rows_on)
+        self._stack.copy_(obs)
+
+    @property
+    def _rows_on(self) -> str:
+        return self.device if self.storage == "device" else "cpu"
+
+    def _allocate(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+        """A column for values `[streams, ...]`."""
+        rows = self.rows + (name == _OBS)
+        folder = (self.folder or Path(tempfile.gettempdir())) if self.storage == "disk" else None
+        column = allocate((rows, *shape), dtype, device=self._rows_on, folder=folder)
+        self._columns[name], self._flat[name] = column[: self.rows], column.flatten(0, 1)
 
     def _write(self, row: dict[str, Tensor]) -> None:
         slot = self.added % self.rows
         for name, value in row.items():
             self._columns[name][slot].copy_(value)
+
+    def _put_rows(self, tick: int, rows: dict[str, Tensor]) -> int:
+        """Writes columns `[n, streams, ...]` of the ticks from `tick` on, of which the oldest may find no room."""
+        stop = tick + len(next(iter(rows.values()), ()))
+        start = max(tick, self.added - self.size)
+        for name, column in rows.items():
+            if name not in self._columns:
+                self._allocate(name, column.shape[1:], column.dtype)
+            for ticks, slots in ring_slices(start, stop, self.rows):
+                self._columns[name][slots].copy_(column[start - tick :][ticks])
+        return stop
 
     def _blank_extras(self) -> None:
         slot = self.added % self.rows
@@ -164,19 +231,31 @@ class ReplayBuffer:
             if name.startswith("extras/"):
                 column[slot].zero_()
 
-    def _gather(self, start: Tensor, stream: Tensor, length: int, weight: Tensor) -> Window:
-        at = ((start + torch.arange(length + 1).unsqueeze(-1)) % self.rows).to(self.device)
-        stream = stream.to(self.device)
-        return _window({name: c[at, stream] for name, c in self._columns.items()}, weight.to(self.device))
+    def _gather(self, start: Tensor, stream: Tensor, length: int) -> dict[str, Tensor]:
+        """Columns `[length + 1, B, ...]` of the windows that start at those ticks."""
+        tick = start + torch.arange(length + 1).unsqueeze(-1)
+        place = (tick % self.rows * self.streams + stream).to(self._rows_on)
+        names = [name for name in self._flat if not (self.stack and name == _OBS)]
+        columns = {name: _take(self._flat[name], place) for name in names}
+        if self.stack:
+            columns[_OBS] = self._stacks(tick, stream, columns[_PAST])
+        return columns
+
+    def _stacks(self, tick: Tensor, stream: Tensor, past: Tensor) -> Tensor:
+        """The stacks `[T, B, stack, ...]` of rows `[T, B]`."""
+        source, blank = source_of_frames(tick.to(self._rows_on), past, self.stack)
+        place = source % self.rows * self.streams + stream.to(self._rows_on).unsqueeze(-1)
+        place.masked_fill_(blank, self.rows * self.streams)
+        return _take(self._flat[_OBS], place)
+
+    def _window(self, columns: dict[str, Tensor], weight: Tensor) -> Window:
+        """Columns `[T+1, B, ...]` as a window."""
+        if self._rows_on != self.device:
+            columns = {name: column.to(self.device) for name, column in columns.items()}
+        percept = Percept(**{n.removeprefix("percept/"): c for n, c in columns.items() if n.startswith("percept/")})
+        extras = {n.removeprefix("extras/"): c for n, c in columns.items() if n.startswith("extras/")}
+        return Window(percept=percept, action=columns["action"][:-1], extras=extras, weight=weight.to(self.device))
 
 
-def _percept_row(percept: Percept) -> dict[str, Tensor]:
-    row = {f"percept/{name}": getattr(percept, name) for name in _FIELDS}
-    return row if percept.mask is None else row | {"percept/mask": percept.mask}
-
-
-def _window(columns: dict[str, Tensor], weight: Tensor) -> Window:
-    """Columns `[T+1, B, ...]` as a window."""
-    percept = Percept(**{n.removeprefix("percept/"): c for n, c in columns.items() if n.startswith("percept/")})
-    extras = {n.removeprefix("extras/"): c for n, c in columns.items() if n.startswith("extras/")}
-    return Window(percept=percept, action=columns["action"][:-1], extras=extras, weight=weight)
+def _take(flat: Tensor, place: Tensor) -> Tensor:
+    return flat.index_select(0, place.view(-1)).view(*place.shape, *flat.shape[1:])

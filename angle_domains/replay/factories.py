@@ -7,6 +7,8 @@ from torch import Generator
 from angle_domains.errors import ConfigError
 from angle_domains.replay.buffer import Brief, ReplayBuffer
 from angle_domains.replay.config import ReplayConfig
+from angle_domains.replay.prioritised import Prioritised
+from angle_domains.replay.samplers import Uniform
 
 
 @runtime_checkable
@@ -38,4 +40,13 @@ def experience(agent: Experienced, *, streams: int, steps: int, stack: int, seed
         raise ConfigError(
             f"training.steps={steps:,} ends before agent.replay.warm_up={config.warm_up:,}: nothing would be learned"
         )
-    return ReplayBuffer(min(config.capacity, steps + streams), streams, Generator().manual_seed(seed), device=device)
+    capacity = min(config.capacity, steps + streams)
+    return ReplayBuffer(
+        capacity,
+        streams,
+        Generator().manual_seed(seed),
+        sampler=Prioritised(capacity // streams, streams, config) if config.prioritised else Uniform(),
+        device=device,
+        stack=stack,
+        storage=config.storage,
+    )

@@ -1,9 +1,9 @@
 """Which rows windows start at."""
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 
 
@@ -15,15 +15,62 @@ class Draw(NamedTuple):
 
 @runtime_checkable
 class Sampler(Protocol):
-    """Draws starts among the ticks `oldest` to `newest`, both included; the buffer redraws those it cannot use."""
+    """Draws starts among the ticks `oldest` to `newest`, both included, at which an action was taken.
 
-    def draw(self, oldest: int, newest: int, streams: int, batch: int, generator: Generator) -> Draw: ...
+    `last` is the ring of rows: tick t lies at `t % rows`, and where it is True the action was ignored. Draws see ever
+    later ticks, until `clear`. ValueError where no action was taken.
+    """
+
+    def draw(
+        self, oldest: int, newest: int, last: Bool[Tensor, "rows streams"], batch: int, generator: Generator
+    ) -> Draw: ...
+
+    def reprioritise(self, priority: Float[Tensor, " b"]) -> None:
+        """How much each start of the last draw is worth drawing again."""
+        ...
+
+    def clear(self) -> None:
+        """Forgets all ticks."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
 class Uniform:
     """Every row alike."""
 
-    def draw(self, oldest: int, newest: int, streams: int, batch: int, generator: Generator) -> Draw:
-        tick = torch.randint(oldest, newest + 1, (batch,), generator=generator)
-        stream = torch.randint(streams, (batch,), generator=generator)
-        return Draw(tick, stream, torch.ones(batch))
+    def draw(
+        self, oldest: int, newest: int, last: Bool[Tensor, "rows streams"], batch: int, generator: Generator
+    ) -> Draw:
+        streams = last.shape[1]
+        places = (newest + 1 - oldest) * streams
+        flat = last.reshape(-1)
+        drawn = torch.randint(places, (batch,), generator=generator) + oldest * streams
+        while (ended := _at(flat, drawn)).any():
+            if _nothing_in(last, oldest, newest):
+                raise ValueError(f"no action was taken in the {newest + 1 - oldest} ticks that windows could start at")
+            again = torch.randint(places, (int(ended.sum()),), generator=generator)
+            drawn[ended] = again + oldest * streams
+        tick = drawn.div(streams, rounding_mode="floor") if streams > 1 else drawn
+        return Draw(tick, drawn - tick * streams, torch.ones(batch))
+
+    def reprioritise(self, priority: Float[Tensor, " b"]) -> None:
+        """Every row stays alike."""
+
+    def clear(self) -> None: ...
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+def _at(flat: Tensor, drawn: Tensor) -> Tensor:
+    return flat.index_select(0, (drawn % len(flat)).to(flat.device)).cpu()
+
+
+def _nothing_in(last: Tensor, oldest: int, newest: int) -> bool:
+    slots = torch.arange(oldest, newest + 1, device=last.device) % len(last)
+    return bool(last[slots].all())

@@ -186,6 +186,6 @@ def test_clear_forgets_rows_and_saves_nothing_of_them() -> None:
     fill(replay, 10, 3)
     replay.clear()
     assert replay.size == 0
-    assert replay.state_dict()["columns"] == {}
+    assert replay.state_dict()["rows"] == [{}]
     fill(replay, 3, 9)
     assert replay.newest(2).percept.reward[:, 0].tolist() == [0, 1, 2]
