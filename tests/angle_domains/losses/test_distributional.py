@@ -1,4 +1,4 @@
-"""Hand-worked distributions; the literals of the last tests were computed with rlax 0.1.8, once."""
+"""Hand-worked distributions; the literals of the last tests were computed with rlax 0.1.9, once."""
 
 import math
 
@@ -102,3 +102,41 @@ def test_the_quantiles_of_a_sample_are_where_their_loss_is_least() -> None:
         quantile_huber(quantile, sample, 0.0).sum().backward()
         optimizer.step()
     torch.testing.assert_close(quantile.detach(), row(0.125, 0.375, 0.625, 0.875), atol=0.03, rtol=0)
+
+
+LOGITS = [[2.0, -2.6, 0.4, -0.6, -0.5], [-0.2, -2.0, -0.2, -0.9, 3.3]]
+NEXT_LOGITS = [[0.2, -0.4, -0.3, -0.7, -1.1], [-0.4, 0.5, -0.2, 1.0, -0.2]]
+
+
+@pytest.mark.parametrize(
+    ("reward", "discount", "loss"), [(0.7, 0.0, 4.0673146), (-0.4, 0.9, 3.9991889), (1.0, 1.0, 1.9892702)]
+)
+def test_as_rlax_has_categorical_double_q_learning(reward: float, discount: float, loss: float) -> None:
+    """Action 1 was taken; the selector holds action 1 the best."""
+    support = torch.linspace(-2.0, 2.0, 5)
+    place = (reward + discount * support).unsqueeze(0)
+    target = project(torch.softmax(row(*NEXT_LOGITS[1]), -1), place, support)
+    assert cross_entropy(row(*LOGITS[1]), target).item() == pytest.approx(loss, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("reward", "discount", "shared"),
+    [
+        (-0.4, 0.9, [0.41088960, 0.22112995, 0.20011094, 0.12940948, 0.03846000]),
+        (1.0, 1.0, [0.0, 0.35280290, 0.19362233, 0.21398579, 0.23958895]),  # every atom on another's place
+    ],
+)
+def test_as_rlax_projects(reward: float, discount: float, shared: list[float]) -> None:
+    support = torch.linspace(-2.0, 2.0, 5)
+    got = project(torch.softmax(row(*NEXT_LOGITS[0]), -1), (reward + discount * support).unsqueeze(0), support)
+    torch.testing.assert_close(got, row(*shared))
+
+
+@pytest.mark.parametrize(
+    ("reward", "discount", "kappa", "loss"),
+    [(0.7, 0.0, 1.0, 0.54333335), (0.7, 0.0, 0.0, 1.1333333), (-0.4, 0.9, 1.0, 1.6167722), (-0.4, 0.9, 0.0, 2.3483334)],
+)
+def test_as_rlax_has_quantile_q_learning(reward: float, discount: float, kappa: float, loss: float) -> None:
+    """Three quantiles of action 1; the next action 1 has the higher mean."""
+    target = reward + discount * row(3.0, -0.9, 1.8)
+    assert quantile_huber(row(-0.5, 0.5, -0.3), target, kappa).item() == pytest.approx(loss, rel=1e-6)
