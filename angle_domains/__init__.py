@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from angle_domains.agents.a2c import A2CConfig as A2CConfig
     from angle_domains.agents.dqn import DQNConfig as DQNConfig
     from angle_domains.agents.ppo import PPOConfig as PPOConfig
+    from angle_domains.agents.qrdqn import QRDQNConfig as QRDQNConfig
+    from angle_domains.agents.rainbow import RainbowConfig as RainbowConfig
     from angle_domains.config import AgentConfig as AgentConfig
     from angle_domains.config import load_config as load_config
     from angle_domains.errors import AngleError as AngleError
@@ -50,6 +52,8 @@ _HOMES = {  # module: the public names that live there
     "angle_domains.agents.a2c": "A2CConfig",
     "angle_domains.agents.dqn": "DQNConfig",
     "angle_domains.agents.ppo": "PPOConfig",
+    "angle_domains.agents.qrdqn": "QRDQNConfig",
+    "angle_domains.agents.rainbow": "RainbowConfig",
     "angle_domains.config": "AgentConfig load_config",
     "angle_domains.errors": "AngleError CheckpointError ConfigError FeedError TrainingError",
     "angle_domains.networks": "PolicyModel",

@@ -81,6 +81,22 @@ AGENTS: dict[str, AgentSpec] = {
         build="angle_domains.agents.ppo:build",
         loop="angle_domains.loops:on_policy",
     ),
+    "qrdqn": AgentSpec(
+        summary="DQN over quantiles of the return (Dabney et al. 2018)",
+        config="angle_domains.agents.qrdqn:QRDQNConfig",
+        build="angle_domains.agents.qrdqn:build",
+        loop="angle_domains.loops:off_policy",
+        replay="angle_domains.replay:experience",
+        actions=("Discrete",),
+    ),
+    "rainbow": AgentSpec(
+        summary="DQN with six improvements in one, C51 and noise among them (Hessel et al. 2018)",
+        config="angle_domains.agents.rainbow:RainbowConfig",
+        build="angle_domains.agents.rainbow:build",
+        loop="angle_domains.loops:off_policy",
+        replay="angle_domains.replay:experience",
+        actions=("Discrete",),
+    ),
 }
 
 

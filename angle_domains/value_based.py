@@ -3,7 +3,6 @@
 import copy
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-import numpy as np
 import torch
 from gymnasium import spaces
 from jaxtyping import Bool, Float, Int
@@ -13,11 +12,13 @@ from angle_domains.errors import CheckpointError, ConfigError
 from angle_domains.losses.returns import n_step
 from angle_domains.losses.value import greedy
 from angle_domains.networks import NetworkConfig
-from angle_domains.networks.q import Expectation, Noise, QHead, QNetwork
+from angle_domains.networks.q import Expectation, QHead, QNetwork
 from angle_domains.replay import ReplayConfig
 from angle_domains.schedule import linear
 from angle_domains.types import Decision, Percept, Window
 from feeds.base import FeedSpec
+
+_FLAT = ("mlp", "window", "set")  # the networks that read an observation as one vector
 
 
 @runtime_checkable
@@ -76,7 +77,7 @@ class ValueBased:
             raise ConfigError(f"action values need a Discrete action space, actions of {spec.name} are {space}")
         self.settings, self.exploration, self.expectation = settings, exploration, expectation
         self.actions, self.first = int(space.n), int(space.start)
-        self.device, self.images = torch.device(device), _are_images(spec)
+        self.device, self.images = torch.device(device), settings.network.kind not in _FLAT
         made = Generator().manual_seed(seed)
         self.online = QNetwork(spec, settings.network, head, self.actions, made).to(self.device)
         self.target = copy.deepcopy(self.online).requires_grad_(False)
@@ -128,10 +129,6 @@ class ValueBased:
             weight=window.weight.to(self.device),
         )
 
-    def draw(self) -> tuple[Noise | None, Noise | None, Noise | None]:
-        """Noise of one update: for the online network, for the target, and for the choice of the next action."""
-        return self.online.draw(self.generator), self.target.draw(self.generator), self.online.draw(self.generator)
-
     def count_update(self) -> None:
         """After each update: copies the online network to the target where that is due."""
         self.updates += 1
@@ -162,8 +159,3 @@ class ValueBased:
         """Allowed actions, each as likely as another."""
         chance = torch.rand(streams, self.actions, generator=self.generator, device=self.device)
         return greedy(chance, mask)
-
-
-def _are_images(spec: FeedSpec) -> bool:
-    space = spec.observation_space
-    return isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) == 3

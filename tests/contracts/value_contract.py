@@ -2,10 +2,26 @@
 
 from typing import Any
 
+import pytest
 import torch
 from gymnasium import spaces
 
+from angle_domains.errors import ConfigError
+from angle_domains.networks.q import QNetwork
+from angle_domains.types import Percept
+from tests.contracts import worlds
+from tests.contracts.agent_contract import see
 from tests.contracts.off_policy_contract import OffPolicyContract
+
+
+def answer(network: QNetwork, numbers: list[list[float]]) -> None:
+    """Makes a network give these numbers, an action a row, for every observation."""
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+        network.advantage.layers[-1].bias.copy_(torch.tensor(numbers).flatten())
+        if network.value is not None:  # the mean over actions, which a dueling network takes off
+            network.value.layers[-1].bias.copy_(torch.tensor(numbers).mean(0))
 
 
 class ValueContract(OffPolicyContract):
@@ -14,3 +30,11 @@ class ValueContract(OffPolicyContract):
     def value(self, agent: Any, obs: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
             return agent.core.expectation(agent.core.online(agent.core.see(obs))).max(-1).values
+
+    def blank(self, streams: int) -> Percept:
+        return see([[0.0]] * streams)
+
+    def test_other_action_spaces_are_a_mistake_of_the_user(self) -> None:
+        envs = worlds.vector(lambda: worlds.Aim(spaces.MultiDiscrete([2, 2])), 1)
+        with pytest.raises(ConfigError, match="Discrete"):
+            self.build(worlds.spec_of(envs), 1)

@@ -6,11 +6,14 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+import yaml
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from angle_domains.agents import a2c, ppo
-from angle_domains.loops import begin, on_policy
-from angle_domains.replay import ReplayBuffer
+from angle_domains.agents import a2c, dqn, ppo, qrdqn, rainbow
+from angle_domains.config import config_root
+from angle_domains.loops import begin, off_policy, on_policy
+from angle_domains.replay import ReplayBuffer, experience
+from angle_domains.tables import agent_spec, resolve
 from angle_domains.types import Agent, Percept
 from tests.contracts import worlds
 
@@ -52,6 +55,21 @@ def trained(module: Any, config: Any, name: str, *, streams: int, steps: int, se
     return agent
 
 
+def trained_from_experience(module: Any, config: Any, name: str, *, streams: int, steps: int, seed: int) -> Agent:
+    envs = environments(name, streams)
+    agent = module.build(config, worlds.spec_of(envs), streams=streams, seed=seed, device="cpu")
+    replay = experience(agent, streams=streams, steps=steps, stack=0, seed=seed, device="cpu")
+    for _ in off_policy(agent, envs, replay, begin(envs, seed), steps=steps):
+        pass
+    return agent
+
+
+def settings(file: str) -> Any:
+    """The agent's settings in a file of `configs/`."""
+    given = yaml.safe_load((config_root() / file).read_text())["agent"]
+    return resolve(agent_spec(given.pop("name")).config)(**given)
+
+
 def mean_return(agent: Agent, name: str) -> float:
     """Of the first episode of each of `EPISODES` streams, without exploration."""
     envs = environments(name, EPISODES)
@@ -86,3 +104,20 @@ def test_a2c_balances_the_pole(seed: int) -> None:
     config = a2c.A2CConfig(entropy_weight=0.0, anneal_steps=500_000)
     agent = trained(a2c, config, "CartPole-v1", streams=8, steps=500_000, seed=seed)
     assert mean_return(agent, "CartPole-v1") >= 475.0
+
+
+@pytest.mark.gate
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("module", "file", "name", "steps", "threshold"),
+    [
+        (dqn, "classic/dqn.yaml", "CartPole-v1", 50_000, 475.0),
+        (dqn, "classic/MountainCar-v0/dqn.yaml", "MountainCar-v0", 120_000, -110.0),
+        (rainbow, "classic/rainbow.yaml", "CartPole-v1", 50_000, 450.0),
+        (qrdqn, "classic/qrdqn.yaml", "Acrobot-v1", 100_000, -100.0),
+    ],
+)
+def test_agents_with_action_values(module: Any, file: str, name: str, steps: int, threshold: float, seed: int) -> None:
+    """With the settings that come along, so that what `train` gives is what is tested."""
+    agent = trained_from_experience(module, settings(file), name, streams=4, steps=steps, seed=seed)
+    assert mean_return(agent, name) >= threshold

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from angle_domains.losses.returns import discounted_return, gae, n_step_return
+from angle_domains.losses.returns import discounted_return, gae, n_step, n_step_return
 
 
 def column(*numbers: float) -> torch.Tensor:
@@ -71,3 +71,32 @@ def test_no_gradient_flows_through_a_return() -> None:
 def test_one_action_is_a_one_step_target(function: object) -> None:
     assert callable(function)
     assert function(column(1), column(0.5), column(1), column(4)).item() == 3.0
+
+
+@pytest.mark.parametrize(
+    ("rewards", "discounts", "real", "reward", "discount", "steps"),
+    [
+        ((1, 2, 4), (0.5, 0.5, 0.5), (1, 1, 1), 3.0, 0.125, 3),  # 1 + .5·2 + .25·4
+        ((1, 2, 100), (0.5, 0.5, 0.5), (1, 1, 0), 2.0, 0.25, 2),  # truncated after two: gamma squared, not cubed
+        ((1, 100, 100), (0.5, 0.5, 0.5), (1, 0, 1), 1.0, 0.5, 1),  # and the episode that follows counts nothing
+        ((1, 2, 100), (0.5, 0.0, 0.5), (1, 1, 0), 2.0, 0.0, 2),  # terminated after two
+        ((1, 2, 4), (0.5, 0.5, 0.0), (1, 1, 1), 3.0, 0.0, 3),  # terminated at the very end
+    ],
+)
+def test_n_step_by_hand(
+    rewards: list[float], discounts: list[float], real: list[float], reward: float, discount: float, steps: int
+) -> None:
+    got = n_step(column(*rewards), column(*discounts), column(*real))
+    assert (got.reward.item(), got.discount.item(), got.steps.item()) == (reward, discount, steps)
+
+
+@given(st.lists(st.tuples(st.floats(-10, 10), st.floats(-10, 10), st.integers(0, 5)), min_size=1, max_size=8))
+def test_n_step_and_its_bootstrap_are_the_n_step_return(rows: list[tuple[float, float, int]]) -> None:
+    """An end in the row after an action, one in two of them a termination."""
+    reward, value = column(*(row[0] for row in rows)), column(*(row[1] for row in rows))
+    end = [row[2] < 2 for row in rows]
+    discount = column(*(0.0 if row[2] == 0 else 0.9 for row in rows))
+    real = column(1.0, *(float(not ended) for ended in end[:-1]))
+    got = n_step(reward, discount, real)
+    bootstrapped = got.reward + got.discount * value[got.steps - 1, torch.arange(1)]
+    torch.testing.assert_close(bootstrapped, n_step_return(reward, discount, real, value), atol=1e-4, rtol=1e-4)
