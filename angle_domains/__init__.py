@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from angle_domains.agents.ppo import PPOConfig as PPOConfig
     from angle_domains.agents.qrdqn import QRDQNConfig as QRDQNConfig
     from angle_domains.agents.rainbow import RainbowConfig as RainbowConfig
+    from angle_domains.agents.sac import SACConfig as SACConfig
+    from angle_domains.agents.td3 import TD3Config as TD3Config
     from angle_domains.config import AgentConfig as AgentConfig
     from angle_domains.config import load_config as load_config
     from angle_domains.errors import AngleError as AngleError
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from angle_domains.networks import PolicyModel as PolicyModel
     from angle_domains.policy import Policy as Policy
     from angle_domains.policy import load_policy as load_policy
+    from angle_domains.q_learning import QLearning as QLearning
     from angle_domains.replay import ReplayBuffer as ReplayBuffer
     from angle_domains.tables import AGENTS as AGENTS
     from angle_domains.tables import FEEDS as FEEDS
@@ -54,10 +57,13 @@ _HOMES = {  # module: the public names that live there
     "angle_domains.agents.ppo": "PPOConfig",
     "angle_domains.agents.qrdqn": "QRDQNConfig",
     "angle_domains.agents.rainbow": "RainbowConfig",
+    "angle_domains.agents.sac": "SACConfig",
+    "angle_domains.agents.td3": "TD3Config",
     "angle_domains.config": "AgentConfig load_config",
     "angle_domains.errors": "AngleError CheckpointError ConfigError FeedError TrainingError",
     "angle_domains.networks": "PolicyModel",
     "angle_domains.policy": "Policy load_policy",
+    "angle_domains.q_learning": "QLearning",
     "angle_domains.replay": "ReplayBuffer",
     "angle_domains.tables": "AGENTS FEEDS AgentSpec FeedEntry",
     "angle_domains.training": "AgentTrainer evaluate train",

@@ -8,6 +8,7 @@ leading axes `*b` are free: `[B]` when acting, `[T, B]` along a window.
 import math
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
@@ -15,6 +16,9 @@ from torch import Generator, Tensor
 _FORBIDDEN = -1e9  # finite, so that 0 · log 0 stays 0 in the entropy
 _TINY = torch.finfo(torch.float32).tiny
 _HALF_LOG_TAU = 0.5 * math.log(2.0 * math.pi)
+_LOG_2 = math.log(2.0)
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(64)
+_QUADRATURE = torch.tensor(np.stack([_NODES, _WEIGHTS / _WEIGHTS.sum()]))  # of the standard normal
 
 
 @runtime_checkable
@@ -95,6 +99,38 @@ class Gaussian:
     def _log_scale(self) -> Float[Tensor, ""]:
         size = self.mean.shape[-1]
         return self.log_std.expand(size).sum() + size * _HALF_LOG_TAU
+
+
+class SquashedGaussian:
+    """Independent normals whose spread depends on the state, squashed by tanh into (-1, 1).
+
+    A raw action is the point before squashing, the density is that of the point after it. Gradients flow through
+    `sample`; `mode` gives the median.
+    """
+
+    def __init__(self, mean: Float[Tensor, "*b a"], log_std: Float[Tensor, "*b a"]) -> None:
+        self.mean, self.log_std = mean, log_std
+
+    def sample(self, generator: Generator) -> Float[Tensor, "*b a"]:
+        return torch.empty_like(self.mean).normal_(generator=generator) * self.log_std.exp() + self.mean
+
+    def mode(self) -> Float[Tensor, "*b a"]:
+        return self.mean
+
+    def log_prob(self, raw: Float[Tensor, "*b a"]) -> Float[Tensor, "*b"]:
+        distance = (raw - self.mean) * (-self.log_std).exp()
+        return (-0.5 * distance.square() - self.log_std - _HALF_LOG_TAU - self._log_slope(raw)).sum(-1)
+
+    def entropy(self) -> Float[Tensor, "*b"]:
+        """By Gauss-Hermite quadrature: it has no closed form."""
+        node, weight = _QUADRATURE.to(self.mean)
+        at = self.mean.unsqueeze(-1) + self.log_std.exp().unsqueeze(-1) * node
+        return (self.log_std + 0.5 + _HALF_LOG_TAU + self._log_slope(at) @ weight).sum(-1)
+
+    @staticmethod
+    def _log_slope(raw: Tensor) -> Tensor:
+        """log(1 - tanh²), which would be -inf far out if it were computed so."""
+        return 2.0 * (_LOG_2 - raw - torch.nn.functional.softplus(-2.0 * raw))
 
 
 class LogisticNormal:

@@ -97,6 +97,22 @@ AGENTS: dict[str, AgentSpec] = {
         replay="angle_domains.replay:experience",
         actions=("Discrete",),
     ),
+    "sac": AgentSpec(
+        summary="Soft actor-critic, of continuous actions or of choices (Haarnoja et al. 2018; Christodoulou 2019)",
+        config="angle_domains.agents.sac:SACConfig",
+        build="angle_domains.agents.sac:build",
+        loop="angle_domains.loops:off_policy",
+        replay="angle_domains.replay:experience",
+        actions=("Box", "Discrete"),
+    ),
+    "td3": AgentSpec(
+        summary="Twin delayed deep deterministic policy gradient (Fujimoto et al. 2018)",
+        config="angle_domains.agents.td3:TD3Config",
+        build="angle_domains.agents.td3:build",
+        loop="angle_domains.loops:off_policy",
+        replay="angle_domains.replay:experience",
+        actions=("Box",),
+    ),
 }
 
 

@@ -18,7 +18,9 @@ CHECKED = [
     "angle_domains.losses",
     "angle_domains.networks",
     "angle_domains.normalise",
+    "angle_domains.q_learning",
     "angle_domains.replay",
+    "angle_domains.transitions",
     "angle_domains.value_based",
 ]
 

@@ -9,11 +9,22 @@ from gymnasium import spaces
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from angle_domains.distributions import Categorical, Dirichlet, Distribution, Gaussian, LogisticNormal, MultiCategorical
+from angle_domains.distributions import (
+    Categorical,
+    Dirichlet,
+    Distribution,
+    Gaussian,
+    LogisticNormal,
+    MultiCategorical,
+    SquashedGaussian,
+)
 from angle_domains.errors import ConfigError
+from angle_domains.networks.boxes import BoxScale
 from feeds.base import FeedSpec
 
-HeadKind = Literal["auto", "gaussian", "dirichlet", "logistic_normal"]
+_LOG_STD = (-20.0, 2.0)  # bounds of a spread that depends on the observation
+
+HeadKind = Literal["auto", "gaussian", "squashed", "deterministic", "dirichlet", "logistic_normal"]
 
 
 class CategoricalHead(nn.Module):
@@ -94,6 +105,43 @@ class GaussianHead(nn.Module):
         return (self.centre + self.reach * raw).clamp(self.low, self.high)
 
 
+class SquashedGaussianHead(nn.Module):
+    """A point inside a bounded `Box`, by a normal squashed by tanh whose spread depends on the observation."""
+
+    def __init__(self, space: spaces.Box) -> None:
+        super().__init__()
+        self.per_item, self.whole = 2, 0
+        self.scale = BoxScale(space)
+
+    def forward(self, parameters: Float[Tensor, "*b p"], mask: Tensor | None = None) -> Distribution:
+        mean, log_std = parameters.unflatten(-1, (-1, 2)).unbind(-1)
+        return SquashedGaussian(mean, log_std.clamp(*_LOG_STD))
+
+    def action(self, raw: Float[Tensor, "*b a"]) -> Float[Tensor, "*b a"]:
+        return self.scale.action(raw.tanh())
+
+
+class DeterministicHead(nn.Module):
+    """A point inside a bounded `Box`, the mode; samples lie about it with a spread that is not learned.
+
+    A raw action of -1 or 1 is an edge, and what lies beyond is clipped.
+    """
+
+    log_std: Tensor
+
+    def __init__(self, space: spaces.Box, log_std: float) -> None:
+        super().__init__()
+        self.per_item, self.whole = 1, 0
+        self.scale = BoxScale(space)
+        self.register_buffer("log_std", torch.tensor([log_std]), persistent=False)
+
+    def forward(self, parameters: Float[Tensor, "*b p"], mask: Tensor | None = None) -> Distribution:
+        return Gaussian(parameters.tanh(), self.log_std)
+
+    def action(self, raw: Float[Tensor, "*b a"]) -> Float[Tensor, "*b a"]:
+        return self.scale.action(raw)
+
+
 class LogisticNormalHead(nn.Module):
     """Weights of a long-only portfolio, cash the rest."""
 
@@ -123,13 +171,22 @@ class DirichletHead(nn.Module):
         return raw[..., :-1]
 
 
-Head = CategoricalHead | MultiCategoricalHead | GaussianHead | LogisticNormalHead | DirichletHead
+Head = (
+    CategoricalHead
+    | MultiCategoricalHead
+    | GaussianHead
+    | SquashedGaussianHead
+    | DeterministicHead
+    | LogisticNormalHead
+    | DirichletHead
+)
 
-_SIMPLEX: dict[str, Callable[[spaces.Box, float, bool], Head]] = {
-    "auto": LogisticNormalHead,
+_CONTINUOUS: dict[str, Callable[[spaces.Box, float, bool], Head]] = {
     "logistic_normal": LogisticNormalHead,
     "dirichlet": lambda space, log_std, shared_std: DirichletHead(space),
     "gaussian": GaussianHead,
+    "squashed": lambda space, log_std, shared_std: SquashedGaussianHead(space),
+    "deterministic": lambda space, log_std, shared_std: DeterministicHead(space, log_std),
 }
 
 
@@ -142,7 +199,8 @@ def make_head(kind: HeadKind, spec: FeedSpec, *, log_std: float, shared_std: boo
                 f"agent.head '{kind}' chooses long-only weights that sum to 1 with cash, and actions of {spec.name} "
                 "are not: did you mean 'gaussian'?"
             )
-        return _SIMPLEX[kind](space, log_std, shared_std) if spec.simplex else GaussianHead(space, log_std, shared_std)
+        usual = "logistic_normal" if spec.simplex else "gaussian"
+        return _CONTINUOUS[usual if kind == "auto" else kind](space, log_std, shared_std)
     if kind != "auto":
         raise ConfigError(f"agent.head '{kind}' is for continuous actions, {spec.name} has {space}: use 'auto'")
     if isinstance(space, spaces.Discrete):

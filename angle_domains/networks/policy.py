@@ -40,11 +40,19 @@ class Readout(nn.Module):
 class PolicyModel(nn.Module):
     """`forward` maps one batch of observations to a distribution, `forward_tensor` the same over `[T, B, ...]`.
 
-    The value of an observation stands beside it, through a body of its own unless the configuration shares one.
+    The value of an observation stands beside it, through a body of its own unless the configuration shares one; an
+    actor whose critics are elsewhere is built without (`values=False`).
     """
 
     def __init__(
-        self, spec: FeedSpec, config: NetworkConfig, head: HeadKind, *, log_std: float, generator: Generator
+        self,
+        spec: FeedSpec,
+        config: NetworkConfig,
+        head: HeadKind,
+        *,
+        log_std: float,
+        generator: Generator,
+        values: bool = True,
     ) -> None:
         super().__init__()
         torso = TORSOS[config.kind]
@@ -55,8 +63,8 @@ class PolicyModel(nn.Module):
         items = spec.action_space.shape[0] if spec.action_space.shape else 0
         self.readout = Readout(self.policy_torso, self.head, items, generator)
         self.shared = config.shared
-        self.value_torso = None if config.shared else torso(spec, config, generator)
-        self.value_out = linear(self.policy_torso.whole_size, 1, generator, VALUE_GAIN)
+        self.value_torso = None if config.shared or not values else torso(spec, config, generator)
+        self.value_out = linear(self.policy_torso.whole_size, 1, generator, VALUE_GAIN) if values else None
 
     def forward(self, obs: Float[Tensor, "b d"], mask: Bool[Tensor, "b m"] | None = None) -> Distribution:
         return self.head(self.readout(self.policy_torso(obs)), mask)
@@ -65,6 +73,7 @@ class PolicyModel(nn.Module):
         return self.head(self.readout(self.policy_torso(obs)), mask)
 
     def value(self, obs: Float[Tensor, "*b d"]) -> Float[Tensor, "*b"]:
+        assert self.value_out is not None
         torso = self.policy_torso if self.value_torso is None else self.value_torso
         return self.value_out(torso(obs).whole).squeeze(-1)
 
@@ -72,6 +81,7 @@ class PolicyModel(nn.Module):
         self, obs: Float[Tensor, "b d"], mask: Bool[Tensor, "b m"] | None = None
     ) -> tuple[Distribution, Float[Tensor, " b"]]:
         """Distribution and value, the shared body read once."""
+        assert self.value_out is not None
         features = self.policy_torso(obs)
         distribution = self.head(self.readout(features), mask)
         whole = features.whole if self.value_torso is None else self.value_torso(obs).whole

@@ -16,6 +16,7 @@ from angle_domains.distributions import (
     Gaussian,
     LogisticNormal,
     MultiCategorical,
+    SquashedGaussian,
 )
 
 SEEDS = st.integers(0, 2**31)
@@ -165,3 +166,36 @@ def test_samples_follow_the_generator_alone(seed: int) -> None:
         torch.rand(1)
         one, other = (distribution.sample(torch.Generator().manual_seed(seed)) for _ in range(2))
         assert torch.equal(one, other)
+
+
+@given(SEEDS, st.integers(1, 4))
+def test_squashed_gaussian_equals_torch(seed: int, size: int) -> None:
+    mean, log_std = draw(seed, 3, size), 0.5 * draw(seed + 1, 3, size)
+    ours = SquashedGaussian(mean, log_std)
+    base = torch.distributions.Normal(mean, log_std.exp())
+    theirs = torch.distributions.TransformedDistribution(base, torch.distributions.TanhTransform(cache_size=1))
+    raw = draw(seed + 2, 3, size)
+    torch.testing.assert_close(ours.log_prob(raw), theirs.log_prob(raw.tanh()).sum(-1), atol=1e-3, rtol=1e-3)
+
+
+def test_the_density_of_a_squashed_gaussian_by_hand_and_far_out() -> None:
+    one = SquashedGaussian(torch.zeros(1, 1), torch.zeros(1, 1))
+    density = -0.9189385 - 0.5 * 0.25 - np.log(1.0 - np.tanh(0.5) ** 2)
+    assert one.log_prob(torch.tensor([[0.5]])).item() == pytest.approx(density, abs=1e-5)
+    far = one.log_prob(torch.tensor([[30.0]])).item()  # 1 - tanh² is 0 in float32: its logarithm would be -inf
+    assert far == pytest.approx(-0.9189385 - 450.0 + 60.0 - 2.0 * np.log(2.0), rel=1e-5)
+
+
+def test_the_entropy_of_a_squashed_gaussian_is_the_mean_of_its_surprise() -> None:
+    ours = SquashedGaussian(*(torch.tensor([x]).expand(200_000, 2) for x in ([0.3, -1.0], [-1.0, 0.5])))
+    raw = ours.sample(torch.Generator().manual_seed(0))
+    assert ours.entropy()[0].item() == pytest.approx(-ours.log_prob(raw).mean().item(), abs=0.01)
+    assert raw.mean(0).tolist() == pytest.approx([0.3, -1.0], abs=0.02)
+    assert raw.std(0).tolist() == pytest.approx([np.exp(-1.0), np.exp(0.5)], rel=0.02)
+
+
+def test_gradients_flow_through_a_sample_of_a_squashed_gaussian() -> None:
+    mean, log_std = torch.zeros(4, 2, requires_grad=True), torch.zeros(4, 2, requires_grad=True)
+    SquashedGaussian(mean, log_std).sample(torch.Generator().manual_seed(0)).sum().backward()
+    assert (mean.grad == 1.0).all()
+    assert (log_std.grad != 0.0).all()

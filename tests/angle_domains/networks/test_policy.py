@@ -189,3 +189,40 @@ def test_what_does_not_fit_is_a_mistake_of_the_user(make: object, clause: str) -
     assert callable(make)
     with pytest.raises(ConfigError, match=clause):
         make()
+
+
+@pytest.mark.parametrize("head", ["squashed", "deterministic"])
+def test_heads_for_bounded_boxes_act_inside_them(head: str) -> None:
+    low, high = np.array([-1.0, 10.0], np.float32), np.array([3.0, 30.0], np.float32)
+    spec = FeedSpec("world", spaces.Box(-1.0, 1.0, (3,), np.float32), spaces.Box(low, high))
+    model = stirred(model_of(spec, head=head, hidden=(8,)))
+    distribution = model(10.0 * observations(spec, 500))
+    generator = torch.Generator().manual_seed(0)
+    for raw in (distribution.mode(), distribution.sample(generator)):
+        action = model.head.action(raw)
+        assert all(spec.action_space.contains(row) for row in action.detach().numpy())
+    middle = model.head.action(torch.zeros(1, 2))
+    torch.testing.assert_close(middle, torch.tensor([[1.0, 20.0]]))
+
+
+def test_the_mode_of_a_deterministic_head_is_where_tanh_puts_it_and_its_spread_is_not_learned() -> None:
+    spec = FeedSpec("world", spaces.Box(-1.0, 1.0, (3,), np.float32), spaces.Box(-2.0, 2.0, (2,), np.float32))
+    model = model_of(spec, head="deterministic", hidden=(8,))
+    distribution = model.head(torch.tensor([[0.5, -9.0]]))
+    torch.testing.assert_close(distribution.mode(), torch.tensor([[math.tanh(0.5), -1.0]]), atol=1e-6, rtol=1e-6)
+    assert distribution.log_std.tolist() == [-0.5]
+    assert not any("log_std" in name for name, _ in model.named_parameters())
+
+
+def test_a_squashed_head_reads_mean_and_spread_of_each_action_side_by_side() -> None:
+    spec = FeedSpec("world", spaces.Box(-1.0, 1.0, (3,), np.float32), spaces.Box(-2.0, 2.0, (2,), np.float32))
+    distribution = model_of(spec, head="squashed", hidden=(8,)).head(torch.tensor([[0.1, -1.0, 0.2, 50.0]]))
+    assert distribution.mean.tolist() == [pytest.approx([0.1, 0.2])]
+    assert distribution.log_std.tolist() == [[-1.0, 2.0]]  # held at 2
+
+
+def test_a_model_without_values_has_only_what_its_policy_needs() -> None:
+    spec = FeedSpec("world", spaces.Box(-1.0, 1.0, (3,), np.float32), spaces.Box(-2.0, 2.0, (2,), np.float32))
+    made = torch.Generator().manual_seed(0)
+    model = PolicyModel(spec, NetworkConfig(hidden=(8,)), "squashed", log_std=0.0, generator=made, values=False)
+    assert sum(parameter.numel() for parameter in model.parameters()) == (3 * 8 + 8) + (8 * 4 + 4)

@@ -1,0 +1,95 @@
+import math
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from gymnasium import spaces
+
+from angle_domains.agents import sac
+from angle_domains.transitions import read
+from tests.contracts import worlds
+from tests.contracts.agent_contract import see
+from tests.contracts.continuous_contract import ContinuousContract
+from tests.contracts.off_policy_contract import OffPolicyContract
+
+SETTINGS: dict[str, Any] = {
+    "network": {"hidden": (32, 32), "activation": "relu"},
+    "learning_rate": 3e-3,
+    "temperature": 0.01,
+    "tune_temperature": False,
+    "start_random": 200,
+    "tau": 0.05,
+    "replay": {"warm_up": 100, "learn_every": 4, "batch": 64},
+}
+
+
+class TestSAC(ContinuousContract):
+    module, config = sac, sac.SACConfig
+    settings: ClassVar[dict[str, Any]] = SETTINGS
+
+    def test_the_temperature_brings_the_entropy_to_its_target(self) -> None:
+        agent = self.build(self.spec(), 4, tune_temperature=True, temperature=1.0, learning_rate=1e-2)
+        window = self.window(agent, self.spec())
+        window.percept.reward.zero_()
+        entropies = [float(agent.learn(window).metrics["policy/entropy"]) for _ in range(800)]
+        assert sum(entropies[-200:]) / 200 == pytest.approx(-1.0, abs=0.3)  # one dimension
+
+    def test_target_by_hand(self) -> None:
+        agent = self.build(self.spec(), 4, temperature=0.5)
+        batch = read(self.window(agent, self.spec(), ended=True), 0.9, agent.see)
+        torch.testing.assert_close(agent.target(batch), batch.reward)  # the task ended: nothing lies beyond
+        batch = read(self.window(agent, self.spec()), 0.9, agent.see)
+        state = agent.generator.get_state()
+        found = agent.target(batch)
+        agent.generator.set_state(state)
+        distribution = agent.actor(batch.next_obs)
+        raw = distribution.sample(agent.generator)
+        both = agent.q.target(batch.next_obs, -1.0 + 2.0 * raw.tanh())
+        wanted = torch.minimum(both[0], both[1]) - 0.5 * distribution.log_prob(raw)
+        torch.testing.assert_close(found, batch.reward + 0.9 * wanted)
+
+
+class TestDiscreteSAC(OffPolicyContract):
+    module, config = sac, sac.SACConfig
+    settings: ClassVar[dict[str, Any]] = SETTINGS
+    action_spaces = ((spaces.Discrete(3, start=-1), False),)
+
+    def value(self, agent: Any, obs: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            return agent.q.Q_function(obs).mean(0).max(-1).values
+
+    def test_the_temperature_brings_the_entropy_to_its_target(self) -> None:
+        agent = self.build(self.spec(), 4, tune_temperature=True, temperature=0.01, target_entropy_scale=0.5)
+        window = self.window(agent, self.spec())
+        entropies = [float(agent.learn(window).metrics["policy/entropy"]) for _ in range(2000)]
+        assert sum(entropies[-300:]) / 300 == pytest.approx(0.5 * math.log(2.0), abs=0.1)
+
+    def test_the_target_of_the_entropy_is_that_of_the_actions_allowed(self) -> None:
+        agent = self.build(worlds.spec_of(worlds.vector(worlds.Masked, 1)), 4, target_entropy_scale=0.5)
+        mask = torch.tensor([[True, True, False, False], [True] * 4, [False, True, False, False]])
+        wanted = torch.tensor([0.5 * math.log(2.0), 0.5 * math.log(4.0), 0.0])
+        torch.testing.assert_close(agent.side.wanted(mask), wanted)
+        assert agent.side.wanted(None).item() == pytest.approx(0.5 * math.log(4.0))
+
+    def test_random_actions_are_allowed_ones(self) -> None:
+        agent = self.build(worlds.spec_of(worlds.vector(worlds.Masked, 1)), 500, start_random=1000)
+        mask = torch.tensor([[True, False, False, True]] * 500)
+        action = agent.act(see([[0.0] * 4] * 500)._replace(mask=mask), None, explore=True).action
+        assert set(action.tolist()) == {0, 3}
+        assert 200 < (action == 0).sum().item() < 300
+
+    def test_forbidden_actions_count_for_nothing_in_the_target(self) -> None:
+        spec = worlds.spec_of(worlds.vector(worlds.Masked, 1))
+        agent = self.build(spec, 4)
+        batch = read(self.window(agent, spec), 0.9, agent.see)
+        batch = batch._replace(next_mask=torch.tensor([[True, False, False, False]] * 4))
+        q = agent.q.Q_future_function(batch.next_obs)[:, 0]  # the one action left has no entropy
+        torch.testing.assert_close(agent.target(batch), batch.reward + 0.9 * q)
+
+    def test_actions_are_counted_from_the_start_of_their_space(self) -> None:
+        envs = worlds.vector(lambda: worlds.Aim(spaces.Discrete(3, start=-1)), 1)
+        agent = self.build(worlds.spec_of(envs), 4)
+        obs = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+        every = agent.q.Q_function(obs)
+        chosen = agent.q.Q_function(obs, torch.tensor([-1, 0, 1, -1]))
+        torch.testing.assert_close(chosen, every[:, torch.arange(4), torch.tensor([0, 1, 2, 0])])
