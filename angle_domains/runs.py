@@ -1,4 +1,4 @@
-"""The folder of a run: `runs/<name>/` with its configuration, checkpoints (`last`, `best`), lock and report."""
+"""The folder of a run: `runs/<name>/` with configuration, checkpoints (`last`, `best`), replay, lock and report."""
 
 import fcntl
 import json
@@ -13,6 +13,7 @@ from typing import Any
 
 from angle_domains import checkpoint, config_text
 from angle_domains.errors import CheckpointError, ConfigError, nearest
+from angle_domains.replay import ReplayBuffer, archive
 
 _GROUP = "group.yaml"  # the configuration that the seeds of a group share; the seeds stand in its run.json
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -41,7 +42,7 @@ class RunFolder:
     def __init__(self, path: Path, *, keep: int = 2) -> None:
         self.path, self.keep = path.absolute(), keep
         self.name = path.name
-        self.checkpoints = self.path / "checkpoints"
+        self.checkpoints, self.replay = self.path / "checkpoints", self.path / "replay"
         self.config, self.report = self.path / "config.yaml", self.path / "report.html"
         self.last, self.best = self.path / "last", self.path / "best"
 
@@ -82,10 +83,24 @@ class RunFolder:
             os.replace(draft, path)
         return known
 
-    def save(self, step: int, state: dict[str, Any], meta: dict[str, Any], *, best: bool = False) -> Path:
-        """Saves a checkpoint, points `last` (and `best`) to it and drops what is no longer pointed to."""
+    def save(
+        self,
+        step: int,
+        state: dict[str, Any],
+        meta: dict[str, Any],
+        *,
+        best: bool = False,
+        replay: ReplayBuffer | None = None,
+    ) -> Path:
+        """Saves a checkpoint, points `last` (and `best`) to it and drops what is no longer pointed to.
+
+        Of the replay only what is new is written; it is the `replay` of the state that `load_last` gives.
+        """
         folder = self.checkpoints / f"step-{step:012d}"
         if not folder.exists():  # the same step is the same state: training is a function of it
+            if replay is not None:
+                meta = meta | {"replay": archive.store(self.replay, replay)}
+                state = state | {"replay": archive.newest_row(replay)}
             checkpoint.save(folder, state, meta)
         _point(self.last, folder)
         if best:
@@ -99,6 +114,8 @@ class RunFolder:
         for folder in sorted(self.checkpoints.glob("step-*"), reverse=True):
             try:
                 state, meta = checkpoint.load(folder)
+                if "replay" in meta:
+                    state["replay"] = archive.load(self.replay, meta["replay"], state["replay"])
             except CheckpointError as error:
                 problems.append(f"{error}; the checkpoint before it is used")
                 continue
@@ -119,6 +136,7 @@ class RunFolder:
         _point(self.last, self.checkpoints / f"step-{step:012d}")
         if not self.best.exists():
             self.best.unlink(missing_ok=True)
+        self._drop_rows()
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -141,6 +159,17 @@ class RunFolder:
         for folder in sorted(self.checkpoints.glob("step-*"))[: -self.keep]:
             if folder.resolve() not in pointed:
                 shutil.rmtree(folder, ignore_errors=True)
+        self._drop_rows()
+
+    def _drop_rows(self) -> None:
+        """Removes rows that no checkpoint names; one that cannot be read has none to name."""
+        named: set[str] = set()
+        for folder in self.checkpoints.glob("step-*"):
+            try:
+                named |= {segment["file"] for segment in checkpoint.read_meta(folder).get("replay", [])}
+            except CheckpointError:
+                continue
+        archive.keep(self.replay, named)
 
 
 def find_run(text: str, root: Path) -> RunFolder:

@@ -59,6 +59,7 @@ class ReplayBuffer:
         self.sampler = sampler or Uniform()
         self.added = 0  # ticks ever inserted
         self.size = 0  # ticks held now
+        self.stored: list[dict[str, Any]] = []  # segments of an archive that hold these rows
         self._columns: dict[str, Tensor] = {}  # each [rows, streams, ...]
         self._stack: Tensor | None = None  # the stacks of the newest tick, where there is a stack
         self._flat: dict[str, Tensor] = {}  # the same memory, [rows * streams, ...]; behind the frames a blank one
@@ -124,7 +125,7 @@ class ReplayBuffer:
         """Forgets all rows, as on-policy agents do once they have learned from them."""
         self.size = 0
         self.added = 0
-        self._stack = None
+        self.stored, self._stack = [], None
         self.sampler.clear()
 
     def state_dict(self) -> dict[str, Any]:
@@ -145,6 +146,7 @@ class ReplayBuffer:
         self.sampler.load_state_dict(state["sampler"])
         self.added, self.size = state["added"], min(state["size"], self.rows)
         self._columns, self._flat, self._stack = {}, {}, None
+        self.stored = list(state.get("stored", []))
         tick = state["added"] - state["size"]
         for rows in state["rows"]:
             tick = self._put_rows(tick, rows)

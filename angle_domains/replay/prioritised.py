@@ -97,6 +97,8 @@ class Prioritised:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.clear()
+        if not state:  # of a sampler that draws all alike: all rows enter anew
+            return
         mass = state["mass"][-self.rows :].numpy()
         self._draws, self._largest, self._stop = state["draws"], state["largest"], state["stop"]
         self._start = self._stop - len(mass)

@@ -69,6 +69,7 @@ class AgentTrainer:
         self.replay: ReplayBuffer = resolve(spec.replay)(
             self.agent, steps=config.training.steps, stack=self.feed.spec.stack, **made
         )
+        self.replay.folder = run.replay
         self.progress = Progress()
         self.loop_state: LoopState | None = None
         self.step = 0
@@ -88,11 +89,11 @@ class AgentTrainer:
         self.step = self.loop_state.step
 
     def state_dict(self) -> dict[str, Any]:
+        """All but the replay, which the run's folder saves by parts."""
         assert self.loop_state is not None
         return {
             "agent": self.agent.state_dict(),
             "envs": self.envs.state_dict(),
-            "replay": self.replay.state_dict(),
             "loop": self.loop_state.state_dict(),
             "progress": vars(self.progress),
         }
@@ -198,7 +199,7 @@ class AgentTrainer:
             "score": self.progress.curve[-1][1] if best else None,
             "data": self.feed.describe()["digest"],
         }
-        self.run.save(step, self.state_dict(), meta, best=best)
+        self.run.save(step, self.state_dict(), meta, best=best, replay=self.replay)
 
 
 def resolve_device(name: str) -> str:
