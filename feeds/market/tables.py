@@ -113,12 +113,28 @@ def _look_into(file: Path, keys: Sequence[str], text: bool) -> tuple[pl.DataFram
     try:
         if not text:
             return None, dict(pl.read_parquet_schema(file)), parquet.read_metadata(file).num_rows
+        _check_encoding(file)
         frame = _read_csv(file, keys)
+        _check_separator(file, frame.columns)
         return frame, dict(frame.schema), len(frame)
     except pl.exceptions.NoDataError as error:
         raise FeedError(f"{file}: the file is empty, it has not even a header") from error
     except (pl.exceptions.PolarsError, ArrowException, OSError) as error:
         raise FeedError(f"{file}: cannot be read, truncated or damaged: {first_line(error)}") from error
+
+
+def _check_encoding(file: Path) -> None:
+    """FeedError where the first bytes say that the text is UTF-16, as spreadsheets like to save it."""
+    with file.open("rb") as opened:
+        if opened.read(2) in (b"\xff\xfe", b"\xfe\xff"):
+            raise FeedError(f"{file}: the file is UTF-16: save it as UTF-8")
+
+
+def _check_separator(file: Path, columns: Sequence[str]) -> None:
+    """FeedError where the header is one column that another separator would part."""
+    for mark, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+        if len(columns) == 1 and mark in columns[0]:
+            raise FeedError(f"{file}: the columns are separated by {name}: save it with commas")
 
 
 def open_frame(frame: Any, timestamp: str) -> Table:

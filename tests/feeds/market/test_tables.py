@@ -165,3 +165,15 @@ def test_frames_of_mixed_zones_and_other_things() -> None:
         read_bars(CONFIG, [1, 2])
     dates = pd.DataFrame({"timestamp": [date(2020, 1, 1), date(2020, 1, 2)], "symbol": "A", "close": [1.0, 1.1]})
     assert read_bars(CONFIG, dates)[0].shape == (2, 1)
+
+
+@pytest.mark.parametrize(("mark", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")])
+def test_another_separator_is_named(tmp_path: Path, mark: str, name: str) -> None:
+    path = text(tmp_path / "prices.csv", f"timestamp{mark}symbol{mark}close\n2020-01-02{mark}A{mark}1\n")
+    assert refusal(path) == f"{path}: the columns are separated by {name}: save it with commas"
+
+
+def test_another_encoding_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "prices.csv"
+    path.write_bytes("timestamp,symbol,close\n2020-01-02,A,1\n".encode("utf-16"))
+    assert refusal(path) == f"{path}: the file is UTF-16: save it as UTF-8"
