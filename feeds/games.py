@@ -19,6 +19,7 @@ class Camera:
 
     envs: VectorEnv[Any, Any, Any]  # of one stream: what the agent sees
     frame: Callable[[], np.ndarray]  # () -> uint8 [H, W, 3]: what the screen shows now
+    frames_per_second: float  # at the game's own pace, one picture for each step
 
 
 def split_seed(seed: int, split: str) -> int:

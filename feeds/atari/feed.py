@@ -10,8 +10,11 @@ from ale_py import roms
 
 from feeds.atari.config import AtariConfig, game_name, parse_name
 from feeds.atari.envs import AtariEnvs, Preparation
+from feeds.atari.scores import reference
 from feeds.base import FeedSpec
 from feeds.games import SPLITS, Camera, check_split, check_streams
+
+_FRAME_RATE = 60  # of the console, pictures in a second
 
 
 class AtariFeed:
@@ -50,7 +53,7 @@ class AtariFeed:
             assert envs.frame is not None
             return envs.frame
 
-        return Camera(envs, frame)
+        return Camera(envs, frame, _FRAME_RATE / self.made.frame_skip)
 
     def describe(self) -> dict[str, Any]:
         """The rom by its digest; the profile is the protocol that scores are earned under."""
@@ -64,7 +67,10 @@ class AtariFeed:
                 "observation": f"uint8 {list(self.spec.observation_space.shape or ())}",
                 "action": str(self.spec.action_space),
             },
-            "profile": {key: value for key, value in asdict(self.made).items() if key != "threads"},
+            "profile": {
+                "protocol": {key: value for key, value in asdict(self.made).items() if key != "threads"},
+                "reference": reference(self.made.rom),
+            },
         }
 
     def _made_for(self, split: str) -> Preparation:

@@ -72,3 +72,8 @@ def human_normalised(game: str, score: float) -> float | None:
         return None
     chance, person = SCORES[game]
     return (score - chance) / (person - chance)
+
+
+def reference(game: str) -> dict[str, float]:
+    """The published scores of random play and of the tester by name; empty where the game is not of the 57."""
+    return dict(zip(("random", "human"), SCORES[game], strict=True)) if game in SCORES else {}

@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import json
+import os
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import Any
 
@@ -15,6 +16,8 @@ from feeds.classic.spaces import fit_spaces
 from feeds.classic.vector import GameEnvs
 from feeds.errors import FeedError, nearest
 from feeds.games import SPLITS, Camera, check_split, check_streams
+
+_FRAME_RATE = 30  # where an environment does not say
 
 
 class ClassicFeed:
@@ -38,11 +41,15 @@ class ClassicFeed:
 
     def camera(self, split: str, seed: int) -> Camera:
         """One stream, reset with a seed, and its picture; FeedError where the environment draws none."""
-        if "rgb_array" not in _modes(self.registered):
+        metadata = _metadata(self.registered)
+        if "rgb_array" not in metadata.get("render_modes", ["rgb_array"]):
             raise FeedError(f"{self.config.env} draws no pictures: it has no render mode 'rgb_array'")
+        if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+            os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pictures are drawn without a screen all the same
         envs = GameEnvs(lambda: self._make(render_mode="rgb_array"), 1, split=check_split(split))
         envs.reset(seed=seed)
-        return Camera(envs, lambda: np.asarray(envs.games[0].render(), np.uint8))
+        rate = float(metadata.get("render_fps", _FRAME_RATE))
+        return Camera(envs, lambda: np.asarray(envs.games[0].render(), np.uint8), rate)
 
     def describe(self) -> dict[str, Any]:
         """The environment by id, version of its package and arguments; that is what its digest is of."""
@@ -58,7 +65,7 @@ class ClassicFeed:
             "digest": hashlib.sha256(text.encode()).hexdigest(),
             "source": str(told["package"]),
             "schema": {"observation": str(self.spec.observation_space), "action": str(self.spec.action_space)},
-            "profile": json.loads(text),
+            "profile": {"protocol": json.loads(text)},
         }
 
     def _make(self, **changes: Any) -> gymnasium.Env[Any, Any]:
@@ -96,11 +103,11 @@ def _comes_from(own: str, module: str) -> bool:
     return str(gymnasium.registry[own].entry_point).partition(":")[0].split(".")[0] == module.split(".")[0]
 
 
-def _modes(spec: Any) -> list[str]:
+def _metadata(spec: Any) -> dict[str, Any]:
     entry = (
         gymnasium.envs.registration.load_env_creator(spec.entry_point) if isinstance(spec.entry_point, str) else None
     )
-    return list(getattr(entry or spec.entry_point, "metadata", {}).get("render_modes", ["rgb_array"]))
+    return dict(getattr(entry or spec.entry_point, "metadata", {}))
 
 
 def _remedy(spec: Any, error: Exception) -> str:

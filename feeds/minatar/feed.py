@@ -61,6 +61,9 @@ class MinAtarGame:
         return np.asarray(self._game.state()).transpose(2, 0, 1) * np.uint8(255)
 
 
+_FRAME_RATE = 10.0  # pictures in a second that an eye can follow
+
+
 class MinAtarFeed:
     """One game; its parts differ in their seeds alone."""
 
@@ -83,7 +86,7 @@ class MinAtarFeed:
         """One stream, reset with a seed, and its picture, 160 by 160."""
         envs = self.envs(1, split=split)
         envs.reset(seed=seed)
-        return Camera(envs, envs.games[0].render)
+        return Camera(envs, envs.games[0].render, _FRAME_RATE)
 
     def describe(self) -> dict[str, Any]:
         """The game by name and version of the package; the profile is the protocol of scores."""
@@ -94,7 +97,7 @@ class MinAtarFeed:
             "digest": hashlib.sha256(text.encode()).hexdigest(),
             "source": profile["package"],
             "schema": {"observation": str(self.spec.observation_space), "action": str(self.spec.action_space)},
-            "profile": profile,
+            "profile": {"protocol": profile},
         }
 
 
