@@ -47,6 +47,28 @@ class AgentSpec:
 
 
 FEEDS: dict[str, FeedEntry] = {
+    "atari": FeedEntry(
+        summary="Atari 2600 games, as the agent sees them and with raw scores",
+        config="feeds.atari.config:AtariConfig",
+        build="feeds.atari.feed:AtariFeed",
+        judge="angle_domains.evaluation.games:judge",
+        play="angle_domains.evaluation.games:play",
+        report="angle_domains.report.games:write_report",
+        vector="feeds.games:vector",
+        knows="feeds.atari.config:knows",
+        listing="feeds.atari.config:listing",
+    ),
+    "classic": FeedEntry(
+        summary="Any registered gymnasium environment: classic control, Box2D, your own",
+        config="feeds.classic.config:ClassicConfig",
+        build="feeds.classic.feed:ClassicFeed",
+        judge="angle_domains.evaluation.games:judge",
+        play="angle_domains.evaluation.games:play",
+        report="angle_domains.report.games:write_report",
+        vector="feeds.games:vector",
+        knows="feeds.classic.config:knows",
+        listing="feeds.classic.config:listing",
+    ),
     "market": FeedEntry(
         summary="Prices of one universe as portfolio decisions, with costs and no look-ahead",
         config="feeds.market.config:MarketConfig",
@@ -56,6 +78,28 @@ FEEDS: dict[str, FeedEntry] = {
         report="angle_domains.report.market:write_report",
         check="feeds.market.audit:check",
         envs=("angle_domains/Market-v*",),
+    ),
+    "minatar": FeedEntry(
+        summary="MinAtar: five Atari games on a grid of ten by ten",
+        config="feeds.minatar.config:MinAtarConfig",
+        build="feeds.minatar.feed:MinAtarFeed",
+        judge="angle_domains.evaluation.games:judge",
+        play="angle_domains.evaluation.games:play",
+        report="angle_domains.report.games:write_report",
+        vector="feeds.games:vector",
+        knows="feeds.minatar.config:knows",
+        listing="feeds.minatar.config:listing",
+    ),
+    "retro": FeedEntry(
+        summary="Console games by stable-retro: Genesis, Nes, Snes and more",
+        config="feeds.retro.config:RetroConfig",
+        build="feeds.retro.feed:RetroFeed",
+        judge="angle_domains.evaluation.games:judge",
+        play="angle_domains.evaluation.games:play",
+        report="angle_domains.report.games:write_report",
+        vector="feeds.games:vector",
+        knows="feeds.retro.config:knows",
+        listing="feeds.retro.config:listing",
     ),
 }
 

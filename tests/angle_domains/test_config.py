@@ -190,7 +190,7 @@ def test_the_short_form_names_feed_and_agent(tmp_path: Path) -> None:
 
 
 def test_feed_and_agent_must_be_named() -> None:
-    assert message(agent="toy").startswith("no feed is named: give --feed (market")
+    assert message(agent="toy").startswith("no feed is named: give --feed (atari")
     assert message(feed="market").startswith("no agent is named: give --agent (a2c")
 
 

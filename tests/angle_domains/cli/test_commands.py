@@ -59,7 +59,7 @@ def test_version_and_an_empty_line(capsys: pytest.CaptureFixture[str]) -> None:
         (["train", "--stpes", "3"], "--steps"),
         (["train", "--steps", "many"], "--steps"),
         (["train", "--steps", "0"], "--steps"),
-        (["train", "--agent", "ppo"], "no feed is named: give --feed (market"),
+        (["train", "--agent", "ppo"], "no feed is named: give --feed (atari"),
         (["train", "--feed", "market"], "no agent is named: give --agent"),
         (["train", "--feed", "markt", "--agent", "ppo"], "did you mean 'market'?"),
         (["train", "--feed", "market", "--agent", "pppo"], "did you mean 'ppo'?"),

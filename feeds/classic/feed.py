@@ -1,0 +1,122 @@
+"""Any registered gymnasium environment as a GameFeed."""
+
+import hashlib
+import importlib
+import json
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from feeds.base import FeedSpec
+from feeds.classic.config import ClassicConfig, listing
+from feeds.classic.spaces import fit_spaces
+from feeds.classic.vector import GameEnvs
+from feeds.errors import FeedError, nearest
+from feeds.games import SPLITS, Camera, check_split, check_streams
+
+
+class ClassicFeed:
+    """One environment; its parts differ in their seeds alone."""
+
+    def __init__(self, config: ClassicConfig) -> None:
+        self.config = config
+        self.registered = find_spec(config.env)
+        probe = self._make()
+        self.spec = FeedSpec(
+            name="classic",
+            observation_space=probe.observation_space,
+            action_space=probe.action_space,
+            clock=f"one step of {config.env}",
+            splits=SPLITS,
+        )
+        probe.close()
+
+    def envs(self, streams: int, *, split: str) -> GameEnvs:
+        return GameEnvs(self._make, check_streams(streams), split=check_split(split))
+
+    def camera(self, split: str, seed: int) -> Camera:
+        """One stream, reset with a seed, and its picture; FeedError where the environment draws none."""
+        if "rgb_array" not in _modes(self.registered):
+            raise FeedError(f"{self.config.env} draws no pictures: it has no render mode 'rgb_array'")
+        envs = GameEnvs(lambda: self._make(render_mode="rgb_array"), 1, split=check_split(split))
+        envs.reset(seed=seed)
+        return Camera(envs, lambda: np.asarray(envs.games[0].render(), np.uint8))
+
+    def describe(self) -> dict[str, Any]:
+        """The environment by id, version of its package and arguments; that is what its digest is of."""
+        told = {
+            "id": self.registered.id,
+            "package": _package(self.registered),
+            "kwargs": self.registered.kwargs | self.config.kwargs,
+            "max_steps": self.config.max_steps or self.registered.max_episode_steps,
+        }
+        text = json.dumps(told, sort_keys=True, default=str)
+        return {
+            "name": f"classic/{self.registered.id}",
+            "digest": hashlib.sha256(text.encode()).hexdigest(),
+            "source": str(told["package"]),
+            "schema": {"observation": str(self.spec.observation_space), "action": str(self.spec.action_space)},
+            "profile": json.loads(text),
+        }
+
+    def _make(self, **changes: Any) -> gymnasium.Env[Any, Any]:
+        name, given = self.config.env, self.config.kwargs | changes
+        try:
+            env = gymnasium.make(
+                self.registered, max_episode_steps=self.config.max_steps, disable_env_checker=True, **given
+            )
+        except gymnasium.error.DependencyNotInstalled as error:
+            raise FeedError(
+                f"{name} needs a package that is not installed: {_remedy(self.registered, error)}"
+            ) from error
+        except ImportError as error:
+            raise FeedError(f"{name} cannot be imported: {error}") from error
+        except (TypeError, gymnasium.error.Error) as error:
+            raise FeedError(f"{name} cannot be made with {given}: {error}") from error
+        return fit_spaces(env, name)
+
+
+def find_spec(name: str) -> Any:
+    """The registered spec of a name; FeedError where its module is missing or nothing is registered so."""
+    module, _, own = name.rpartition(":")
+    if module:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise FeedError(f"{name}: the module '{module}' cannot be imported: {error}") from error
+    if own not in gymnasium.registry:
+        ids = [each for each in gymnasium.registry if not module or _comes_from(each, module)]
+        raise FeedError(f"gymnasium has no environment '{own}' registered: {nearest(own, ids or listing())}")
+    return gymnasium.registry[own]
+
+
+def _comes_from(own: str, module: str) -> bool:
+    return str(gymnasium.registry[own].entry_point).partition(":")[0].split(".")[0] == module.split(".")[0]
+
+
+def _modes(spec: Any) -> list[str]:
+    entry = (
+        gymnasium.envs.registration.load_env_creator(spec.entry_point) if isinstance(spec.entry_point, str) else None
+    )
+    return list(getattr(entry or spec.entry_point, "metadata", {}).get("render_modes", ["rgb_array"]))
+
+
+def _remedy(spec: Any, error: Exception) -> str:
+    """How to install what is missing; our own extras by our name."""
+    if "box2d" in str(spec.entry_point):
+        return "pip install 'angle-domains[box2d]'"
+    return str(error).strip().splitlines()[0]
+
+
+def _package(spec: Any) -> str:
+    """The distribution an environment came with, and its version."""
+    entry = spec.entry_point
+    module = entry.partition(":")[0] if isinstance(entry, str) else str(getattr(entry, "__module__", ""))
+    for name in packages_distributions().get(module.split(".")[0], []):
+        try:
+            return f"{name} {version(name)}"
+        except PackageNotFoundError:
+            continue
+    return module

@@ -1,0 +1,1 @@
+"""MinAtar: five Atari games on a grid of ten by ten (Young and Tian 2019)."""

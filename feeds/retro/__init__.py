@@ -1,0 +1,1 @@
+"""Console games by stable-retro."""
