@@ -3,10 +3,10 @@
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Generator, Tensor
 
-from angle_domains.errors import CheckpointError, TrainingError
+from angle_domains.errors import CheckpointError, ConfigError, TrainingError
 from angle_domains.losses.returns import gae
 from angle_domains.networks import HeadKind, NetworkConfig, PolicyModel, exchangeable_columns, observation_size
 from angle_domains.normalise import ReturnScaler, RunningMoments
@@ -37,7 +37,7 @@ class Settings(Protocol):
 class Samples(NamedTuple):
     """Rows of a window, one a sample, stream and time flattened; the rows of resetting streams are left out."""
 
-    obs: Float[Tensor, "n d"]
+    obs: Shaped[Tensor, "n *obs"]  # images as they are, all else flat
     raw: Tensor  # [n, ...] actions as the distribution sampled them
     numbers: Float[Tensor, "n 4"]  # in one tensor, so that a minibatch is gathered by few calls
     mask: Tensor | None
@@ -70,7 +70,7 @@ class Samples(NamedTuple):
 
 
 class ActorCritic:
-    """A PolicyModel with its normalisers and its generator. What it stores in a row: `raw` and `log_prob`."""
+    """A PolicyModel with its normalisers and its generator. In a row it stores `raw`, `log_prob`, of images `value`."""
 
     def __init__(self, settings: Settings, spec: FeedSpec, *, streams: int, seed: int, device: str) -> None:
         self.settings, self.device = settings, torch.device(device)
@@ -90,16 +90,20 @@ class ActorCritic:
     def act(self, percept: Percept, *, explore: bool) -> Decision:
         """A sampled decision with its log-probability, or without `explore` the distribution's mode."""
         mask = None if percept.mask is None else percept.mask.to(self.device)
-        distribution = self.model(self.see(percept.obs.flatten(1)), mask)
+        obs, keep = self.see(percept.obs), explore and self.settings.network.images
+        distribution, value = self.model.evaluate(obs, mask) if keep else (self.model(obs, mask), None)
         if not explore:
             return Decision(self.model.head.action(distribution.mode()))
         raw = distribution.sample(self.generator)
-        return Decision(self.model.head.action(raw), None, {"raw": raw, "log_prob": distribution.log_prob(raw)})
+        extras = {"raw": raw, "log_prob": distribution.log_prob(raw)}
+        return Decision(self.model.head.action(raw), None, extras if value is None else extras | {"value": value})
 
-    def see(self, obs: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
-        """Observations as the model reads them."""
-        obs = obs.to(self.device, torch.float32)
-        return obs if self.moments is None else self.moments.normalise(obs)
+    def see(self, obs: Tensor, axes: int = 1) -> Tensor:
+        """Observations as the model reads them: images as they are, all else flat beyond the first axes, and float."""
+        if self.settings.network.images:
+            return obs.to(self.device)
+        flat = obs.flatten(axes).to(self.device, torch.float32)
+        return flat if self.moments is None else self.moments.normalise(flat)
 
     @torch.no_grad()
     def samples(self, window: Window) -> tuple[Samples, Tensor]:
@@ -107,9 +111,9 @@ class ActorCritic:
 
         Raises TrainingError where a value, an advantage or a log-probability is not finite.
         """
-        obs = self.see(window.obs.flatten(2))
+        obs = self.see(window.obs, axes=2)
         steps, real = len(window.action), window.real
-        value = self.model.value(obs)
+        value = self._values(window, obs)
         reward = window.reward if self.scaler is None else self.scaler.scale(window.reward)
         advantage = gae(reward, self.settings.gamma * window.discount, real, value, self.settings.lambda_)
         log_prob = window.extras["log_prob"][:steps]
@@ -125,6 +129,12 @@ class ActorCritic:
             None if mask is None else mask[:-1].flatten(0, 1),
         )
         return rows, taken
+
+    def _values(self, window: Window, obs: Tensor) -> Float[Tensor, "t b"]:
+        """Of all observations: read anew, or where that is dear as they were when the agent acted, but for the last."""
+        if "value" not in window.extras:
+            return self.model.value(obs)
+        return torch.cat([window.extras["value"][:-1], self.model.value(obs[-1:])])
 
     def weigh_rewards(self, window: Window) -> None:
         """Takes the rewards of a window into their scale, before it is learned."""
@@ -162,5 +172,10 @@ def _moments(settings: Settings, spec: FeedSpec, device: str) -> RunningMoments 
     """Moments of every entry, or those of assets pooled where the network is not to tell assets apart."""
     if not settings.normalise_observation:
         return None
+    if settings.network.images:
+        raise ConfigError(
+            f"agent.normalise_observation is for vectors, and network.kind '{settings.network.kind}' reads images, "
+            "which come in one scale: set it to false"
+        )
     groups = exchangeable_columns(spec) if settings.network.kind == "set" else None
     return RunningMoments(observation_size(spec), groups=groups, device=device)

@@ -94,6 +94,17 @@ FEEDS: dict[str, FeedEntry] = {
         knows="feeds.minatar.config:knows",
         listing="feeds.minatar.config:listing",
     ),
+    "retro": FeedEntry(
+        summary="Console games by stable-retro: Genesis, Nes, Snes and more",
+        config="feeds.retro.config:RetroConfig",
+        build="feeds.retro.feed:RetroFeed",
+        judge="angle_domains.evaluation.games:judge",
+        play="angle_domains.evaluation.games:play",
+        report="angle_domains.report.games:write_report",
+        vector="feeds.games:vector",
+        knows="feeds.retro.config:knows",
+        listing="feeds.retro.config:listing",
+    ),
 }
 
 AGENTS: dict[str, AgentSpec] = {

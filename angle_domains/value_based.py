@@ -18,8 +18,6 @@ from angle_domains.schedule import linear
 from angle_domains.types import Decision, Percept, Window
 from feeds.base import FeedSpec
 
-_FLAT = ("mlp", "window", "set")  # the networks that read an observation as one vector
-
 
 @runtime_checkable
 class Settings(Protocol):
@@ -77,7 +75,7 @@ class ValueBased:
             raise ConfigError(f"action values need a Discrete action space, actions of {spec.name} are {space}")
         self.settings, self.exploration, self.expectation = settings, exploration, expectation
         self.actions, self.first = int(space.n), int(space.start)
-        self.device, self.images = torch.device(device), settings.network.kind not in _FLAT
+        self.device, self.images = torch.device(device), settings.network.images
         made = Generator().manual_seed(seed)
         self.online = QNetwork(spec, settings.network, head, self.actions, made).to(self.device)
         self.target = copy.deepcopy(self.online).requires_grad_(False)

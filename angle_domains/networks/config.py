@@ -1,20 +1,49 @@
 """Settings of the networks of an agent."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, PositiveInt, model_validator
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+IMAGE_HIDDEN: dict[str, tuple[int, ...]] = {"nature": (512,), "impala": (256,), "minatar": (128,)}
 
 
 class NetworkConfig(BaseModel):
     """`mlp` reads the observation as one vector; `window` reads its price window by convolutions first; `set` reads
-    every asset by the same encoder, so that the order of the assets does not matter."""
+    every asset by the same encoder, so that the order of the assets does not matter. `nature`, `impala` and `minatar`
+    read images.
+
+    `hidden` are the dense layers: all of an `mlp`, those after the convolutions of the others. What is not set is as
+    the kind's paper has it: images are read by one body, through rectifiers.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["mlp", "window", "set"] = "mlp"
-    hidden: tuple[PositiveInt, ...] = Field(default=(64, 64), min_length=1)
-    activation: Literal["tanh", "relu", "silu", "gelu"] = "tanh"
-    shared: bool = False  # policy and value read the observation through one body
+    kind: Literal["mlp", "window", "set", "nature", "impala", "minatar"] = "mlp"
+    hidden: tuple[PositiveInt, ...] = (64, 64)  # of images: 512 for nature, 256 for impala, 128 for minatar
+    activation: Literal["tanh", "relu", "silu", "gelu"] = "tanh"  # of images: relu
+    shared: bool = False  # policy and value read the observation through one body; of images: true
     pooling: Literal["mean", "attention"] = "mean"  # of the assets, in a set
     channels: tuple[PositiveInt, PositiveInt] = (8, 16)  # of the two convolutions over a window
     kernel: PositiveInt = 3  # bars that the first convolution spans
+    precision: Precision = "auto"  # of the layers that read images; "auto": bfloat16 where the processor has it
+
+    @property
+    def images(self) -> bool:
+        """Whether it reads images `[C, H, W]`, handed over as they are."""
+        return self.kind in IMAGE_HIDDEN
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_its_kind(cls, given: Any) -> Any:
+        kind = str(given.get("kind", "mlp")) if isinstance(given, dict) else "mlp"
+        if kind not in IMAGE_HIDDEN:
+            return given
+        return {"hidden": IMAGE_HIDDEN[kind], "activation": "relu", "shared": True} | given
+
+    @model_validator(mode="after")
+    def _deep_enough(self) -> "NetworkConfig":
+        if not self.hidden and not self.images:
+            raise ValueError(f"network.hidden is empty, and kind '{self.kind}' needs at least one layer")
+        return self

@@ -11,7 +11,7 @@ HIDDEN_GAIN = math.sqrt(2.0)
 POLICY_GAIN = 0.01
 VALUE_GAIN = 1.0
 
-Layer = TypeVar("Layer", nn.Linear, nn.Conv1d)
+Layer = TypeVar("Layer", nn.Linear, nn.Conv1d, nn.Conv2d)
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
 
@@ -25,6 +25,14 @@ def linear(inputs: int, outputs: int, generator: Generator, gain: float = HIDDEN
 def convolution(inputs: int, outputs: int, kernel: int, generator: Generator) -> nn.Conv1d:
     """A convolution over time with orthogonal weights and a bias of 0."""
     layer = nn.utils.skip_init(nn.Conv1d, inputs, outputs, kernel)
+    return _initialise(layer, generator, HIDDEN_GAIN)
+
+
+def convolution2d(
+    inputs: int, outputs: int, kernel: int, generator: Generator, *, stride: int = 1, padding: int = 0
+) -> nn.Conv2d:
+    """A convolution over an image with orthogonal weights and a bias of 0."""
+    layer = nn.utils.skip_init(nn.Conv2d, inputs, outputs, kernel, stride=stride, padding=padding)
     return _initialise(layer, generator, HIDDEN_GAIN)
 
 

@@ -1,15 +1,16 @@
 """The network of an actor-critic: a distribution of actions and a value for every observation."""
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Generator, Tensor, nn
 
 from angle_domains.distributions import Distribution
 from angle_domains.errors import ConfigError
 from angle_domains.networks.config import NetworkConfig
+from angle_domains.networks.features import Features, Torso
 from angle_domains.networks.heads import Head, HeadKind, make_head
 from angle_domains.networks.layers import POLICY_GAIN, VALUE_GAIN, linear
-from angle_domains.networks.torsos import TORSOS, Features, Torso
+from angle_domains.networks.torsos import TORSOS
 from feeds.base import FeedSpec
 
 
@@ -66,19 +67,22 @@ class PolicyModel(nn.Module):
         self.value_torso = None if config.shared or not values else torso(spec, config, generator)
         self.value_out = linear(self.policy_torso.whole_size, 1, generator, VALUE_GAIN) if values else None
 
-    def forward(self, obs: Float[Tensor, "b d"], mask: Bool[Tensor, "b m"] | None = None) -> Distribution:
+    def forward(self, obs: Shaped[Tensor, "b *obs"], mask: Bool[Tensor, "b m"] | None = None) -> Distribution:
         return self.head(self.readout(self.policy_torso(obs)), mask)
 
-    def forward_tensor(self, obs: Float[Tensor, "t b d"], mask: Bool[Tensor, "t b m"] | None = None) -> Distribution:
+    def forward_tensor(
+        self, obs: Shaped[Tensor, "t b *obs"], mask: Bool[Tensor, "t b m"] | None = None
+    ) -> Distribution:
         return self.head(self.readout(self.policy_torso(obs)), mask)
 
-    def value(self, obs: Float[Tensor, "*b d"]) -> Float[Tensor, "*b"]:
+    def value(self, obs: Tensor) -> Tensor:
+        """`[*b]`, of observations `[*b, *obs]`."""
         assert self.value_out is not None
         torso = self.policy_torso if self.value_torso is None else self.value_torso
         return self.value_out(torso(obs).whole).squeeze(-1)
 
     def evaluate(
-        self, obs: Float[Tensor, "b d"], mask: Bool[Tensor, "b m"] | None = None
+        self, obs: Shaped[Tensor, "b *obs"], mask: Bool[Tensor, "b m"] | None = None
     ) -> tuple[Distribution, Float[Tensor, " b"]]:
         """Distribution and value, the shared body read once."""
         assert self.value_out is not None

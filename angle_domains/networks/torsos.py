@@ -1,30 +1,18 @@
-"""From observations `[*b, D]` to features: the three ways of reading what a feed shows."""
+"""From observations `[*b, D]` to features, and the table of all ways of reading what a feed shows."""
 
-from typing import NamedTuple, Protocol, runtime_checkable
-
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from angle_domains.errors import ConfigError
 from angle_domains.networks.config import NetworkConfig
+from angle_domains.networks.features import Features
+from angle_domains.networks.images import ImageTorso
 from angle_domains.networks.layers import ACTIVATIONS, convolution, linear, stack
 from feeds.base import FeedSpec
 
 ASSET_AXIS = {"assets": 0, "tradable": 0, "weights": 0, "pending": 0, "window": 1}  # of the blocks that speak of assets
-
-
-class Features(NamedTuple):
-    whole: Float[Tensor, "*b h"]  # of the observation
-    items: Float[Tensor, "*b n e"] | None = None  # of each asset, where the torso tells them apart
-
-
-@runtime_checkable
-class Torso(Protocol):
-    """`item_size` is 0 where the features are of the whole alone."""
-
-    whole_size: int
-    item_size: int
 
 
 class MLP(nn.Module):
@@ -114,16 +102,23 @@ class SetEncoder(nn.Module):
         return Features(self.pool(items), items)
 
 
-TORSOS: dict[str, type[MLP] | type[WindowConv] | type[SetEncoder]] = {
+TORSOS: dict[str, type[MLP] | type[WindowConv] | type[SetEncoder] | type[ImageTorso]] = {
     "mlp": MLP,
     "window": WindowConv,
     "set": SetEncoder,
+    "nature": ImageTorso,
+    "impala": ImageTorso,
+    "minatar": ImageTorso,
 }
 
 
 def observation_size(spec: FeedSpec) -> int:
-    """Entries of one observation, flattened; ConfigError where it is no array of numbers."""
+    """Entries of one observation, flattened; ConfigError where it is an image or no array of numbers."""
     shape = spec.observation_space.shape
+    if shape is not None and len(shape) == 3 and spec.observation_space.dtype == np.uint8:
+        raise ConfigError(
+            f"observations of {spec.name} are images: set agent.network.kind to 'nature', 'impala' or 'minatar'"
+        )
     if shape is None or not spec.observation_space.is_np_flattenable or spec.observation_space.dtype is None:
         raise ConfigError(f"observations of {spec.name} are {spec.observation_space}: wrap it in FlattenObservation")
     size = 1

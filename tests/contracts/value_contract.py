@@ -2,16 +2,18 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
 
 from angle_domains.errors import ConfigError
 from angle_domains.networks.q import QNetwork
-from angle_domains.types import Percept
+from angle_domains.types import Percept, Window
+from feeds.base import FeedSpec
 from tests.contracts import worlds
 from tests.contracts.agent_contract import see
-from tests.contracts.off_policy_contract import OffPolicyContract
+from tests.contracts.off_policy_contract import STREAMS, OffPolicyContract
 
 
 def answer(network: QNetwork, numbers: list[list[float]]) -> None:
@@ -25,6 +27,7 @@ def answer(network: QNetwork, numbers: list[list[float]]) -> None:
 
 
 class ValueContract(OffPolicyContract):
+    probe_steps = 4_000
     action_spaces = ((spaces.Discrete(3, start=-1), False),)
 
     def value(self, agent: Any, obs: torch.Tensor) -> torch.Tensor:
@@ -38,3 +41,19 @@ class ValueContract(OffPolicyContract):
         envs = worlds.vector(lambda: worlds.Aim(spaces.MultiDiscrete([2, 2])), 1)
         with pytest.raises(ConfigError, match="Discrete"):
             self.build(worlds.spec_of(envs), 1)
+
+    def test_images_reach_the_network_as_bytes(self) -> None:
+        chance = torch.Generator().manual_seed(5)
+        space = spaces.Box(0, 255, (2, 10, 10), np.uint8)
+        spec = FeedSpec("images", space, spaces.Discrete(3), stack=2)
+        agent = self.build(spec, STREAMS, network={"kind": "minatar", "hidden": (8,)})
+        shape = (agent.length + 1, STREAMS)
+        obs = torch.randint(256, (*shape, *space.shape), generator=chance, dtype=torch.uint8)
+        no, zero = torch.zeros(shape, dtype=torch.bool), torch.zeros(shape)
+        percept = Percept(obs, zero.long(), zero, zero + 1.0, no, no)
+        agent.learn(Window(percept, zero[1:].long(), {}, torch.ones(STREAMS)))
+        batch = agent.core.transitions(Window(percept, zero[1:].long(), {}, torch.ones(STREAMS)))
+        assert (batch.obs.dtype, batch.obs.shape) == (torch.uint8, (STREAMS, *space.shape))
+        assert torch.equal(batch.next_obs, obs[-1])
+        blank = self.blank(STREAMS)._replace(obs=obs[0])
+        assert agent.act(blank, None, explore=False).action.shape == (STREAMS,)

@@ -101,6 +101,30 @@ class Match(gym.Env[np.ndarray, int]):
         return observe(self.sign), 1.0 if (action == 1) == (self.sign > 0) else -1.0, True, False, {}
 
 
+class Picture(gym.Env[np.ndarray, int]):
+    """One action long; 1 earns 1 where the left half of the image is bright, 0 where the right half is. V = 1."""
+
+    action_space = spaces.Discrete(2)
+
+    def __init__(self, size: int = 12) -> None:
+        self.observation_space = spaces.Box(0, 255, (2, size, size), np.uint8)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+        super().reset(seed=seed)
+        self.left = bool(self.np_random.integers(2))
+        return self._look(), {}
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict]:
+        return self._look(), 1.0 if (action == 1) == self.left else -1.0, True, False, {}
+
+    def _look(self) -> np.ndarray:
+        image = np.zeros(self.observation_space.shape, np.uint8)
+        half = image.shape[-1] // 2
+        image[..., :half] = 255 * self.left
+        image[..., half:] = 255 * (not self.left)
+        return image
+
+
 class Masked(gym.Env[np.ndarray, int]):
     """Four actions of which the observed two are forbidden: choosing one raises. Action k earns k."""
 

@@ -18,7 +18,7 @@ class TestDQN(ValueContract):
         "learning_rate": 2e-3,
         "target_every": 40,
         "epsilon_steps": 500,
-        "replay": {"capacity": 5_000, "warm_up": 200, "learn_every": 2, "batch": 32},
+        "replay": {"capacity": 5_000, "warm_up": 200, "learn_every": 4, "batch": 32},
     }
 
     @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ class TestDQN(ValueContract):
         assert agent.core.acted == 400
 
     def test_the_target_is_a_copy_as_old_as_the_settings_say(self) -> None:
-        agent = self.build(self.spec(), 4)  # 40 steps, an update for every 2
+        agent = self.build(self.spec(), 4, replay={"learn_every": 2})  # 40 steps
         window, start = self.window(agent, self.spec()), {}
         for update in range(1, 41):
             if update in (1, 21):

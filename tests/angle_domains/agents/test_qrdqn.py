@@ -16,7 +16,7 @@ class TestQRDQN(ValueContract):
         "adam_epsilon": 1e-5,
         "target_every": 40,
         "epsilon_steps": 500,
-        "replay": {"capacity": 5_000, "warm_up": 200, "learn_every": 2, "batch": 32},
+        "replay": {"capacity": 5_000, "warm_up": 200, "learn_every": 4, "batch": 32},
     }
 
     def test_loss_of_a_terminated_and_a_truncated_transition_by_hand(self) -> None:

@@ -37,7 +37,7 @@ class TestRainbow(ValueContract):
         "learning_rate": 2e-3,
         "adam_epsilon": 1e-5,
         "target_every": 40,
-        "replay": {"capacity": 5_000, "warm_up": 200, "learn_every": 2, "batch": 32, "prioritised": False},
+        "replay": {"capacity": 5_000, "warm_up": 200, "learn_every": 4, "batch": 32},
     }
 
     def small(self, **changes: Any) -> Any:
