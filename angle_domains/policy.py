@@ -12,6 +12,7 @@ from angle_domains import checkpoint
 from angle_domains.config import AgentConfig
 from angle_domains.errors import CheckpointError
 from angle_domains.runs import find_checkpoint
+from angle_domains.schedule import over_run
 from angle_domains.specs import spec_from_dict
 from angle_domains.tables import agent_spec, resolve
 from angle_domains.types import Agent, Percept
@@ -64,6 +65,7 @@ def load_policy(path: str | Path, root: str | Path = "runs") -> Policy:
     state, meta = checkpoint.load(folder)
     config, spec = AgentConfig.from_dict(meta["config"]), spec_from_dict(meta["spec"])
     entry = agent_spec(config.agent_name)
-    agent = resolve(entry.build)(config.agent, spec, streams=config.training.streams, seed=config.seed, device="cpu")
+    settings = over_run(config.agent, config.training.steps)
+    agent = resolve(entry.build)(settings, spec, streams=config.training.streams, seed=config.seed, device="cpu")
     agent.load_state_dict(state["agent"])
     return Policy(agent, config, spec, meta)

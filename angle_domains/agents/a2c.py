@@ -21,7 +21,7 @@ from angle_domains.losses.policy import normalised, policy_gradient
 from angle_domains.losses.value import explained_variance, squared
 from angle_domains.networks import HeadKind, NetworkConfig
 from angle_domains.optim import RMSpropTF, descend, set_learning_rate
-from angle_domains.schedule import linear, progress
+from angle_domains.schedule import Span, linear, progress
 from angle_domains.types import Decision, LearnResult, Percept, Window
 from feeds.base import FeedSpec
 
@@ -41,7 +41,7 @@ class A2CConfig(BaseModel):
     lambda_: float = Field(default=1.0, ge=0, le=1)
     learning_rate: PositiveFloat = 7e-4
     learning_rate_end: NonNegativeFloat = 0.0
-    anneal_steps: PositiveInt | None = None  # environment steps to the end of the schedule; None: no schedule
+    anneal_steps: Span = None  # environment steps to the end of the schedule; "run": training.steps; None: none
     alpha: float = Field(default=0.99, gt=0, lt=1)  # of RMSprop
     epsilon: PositiveFloat = 1e-5  # of RMSprop, inside the root
     normalise_advantage: bool = False

@@ -25,7 +25,7 @@ from angle_domains.losses.policy import approximate_kl, clipped, clipped_surroga
 from angle_domains.losses.value import clipped_value_loss, explained_variance, squared
 from angle_domains.networks import HeadKind, NetworkConfig
 from angle_domains.optim import descend, set_learning_rate
-from angle_domains.schedule import linear, progress
+from angle_domains.schedule import Span, linear, progress
 from angle_domains.types import Decision, LearnResult, Percept, Window
 from feeds.base import FeedSpec
 
@@ -56,7 +56,7 @@ class PPOConfig(BaseModel):
     learning_rate_end: NonNegativeFloat = 0.0
     clip: PositiveFloat = 0.2
     clip_end: PositiveFloat | None = None  # None: the clip stays as it is
-    anneal_steps: PositiveInt | None = None  # environment steps to the end of the schedules; None: no schedule
+    anneal_steps: Span = None  # environment steps to the end of the schedules; "run": training.steps; None: none
     clip_value: bool = True  # by the same clip, in units of the reward: for rewards that are normalised or small
     normalise_advantage: bool = True
     entropy_weight: float = 0.01

@@ -14,6 +14,7 @@ from angle_domains.evaluation import Verdict
 from angle_domains.loops import LoopState, begin, rejoin
 from angle_domains.replay import ReplayBuffer
 from angle_domains.runs import RunFolder
+from angle_domains.schedule import over_run
 from angle_domains.specs import spec_to_dict
 from angle_domains.tables import agent_spec, check_actions, feed_entry, make_feed, resolve
 from angle_domains.tracking import NullTracker, Tracker
@@ -65,7 +66,7 @@ class AgentTrainer:
         self.envs = resolve(entry.vector)(self.feed, streams, split="train", device=self.device)
         spec = agent_spec(config.agent_name)
         made = {"streams": streams, "seed": config.seed, "device": self.device}
-        self.agent: Agent = resolve(spec.build)(config.agent, self.feed.spec, **made)
+        self.agent: Agent = resolve(spec.build)(over_run(config.agent, config.training.steps), self.feed.spec, **made)
         self.replay: ReplayBuffer = resolve(spec.replay)(
             self.agent, steps=config.training.steps, stack=self.feed.spec.stack, **made
         )

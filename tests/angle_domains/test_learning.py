@@ -28,7 +28,7 @@ class Silent:
 
 def trained(world: str, steps: int, seed: int, folder: Path) -> tuple[MarketFeed, Any]:
     """The world's feed and the best policy, by validation, of `configs/market/ppo.yaml` with this budget."""
-    budget = (f"training.steps={steps}", f"agent.anneal_steps={steps}", f"training.evaluate_every={steps // 6}")
+    budget = (f"training.steps={steps}", f"training.evaluate_every={steps // 6}")
     overrides = (f"feed.path={world}", f"seed={seed}", "device=cpu", *budget)
     config = load_config(feed="market", agent="ppo", overrides=overrides)
     feed = MarketFeed(config.feed)  # type: ignore[arg-type]
