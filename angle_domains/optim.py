@@ -1,11 +1,12 @@
 """One safe step down a loss, and the optimiser that PyTorch lacks."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
+from torch.nn.utils import clip_grad_norm_, get_total_norm
 
 from angle_domains.errors import TrainingError
 
@@ -15,11 +16,15 @@ def descend(
 ) -> Tensor:
     """One step of the optimiser with the gradient's global norm held at `max_grad_norm`; gives the norm before that.
 
-    Raises TrainingError, the parameters untouched, where the loss or the gradient is not finite.
+    With `math.inf` it is left as it is. Raises TrainingError, the parameters untouched, where the loss or the gradient
+    is not finite.
     """
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    norm = clip_grad_norm_(parameters, max_grad_norm, foreach=True)
+    if math.isinf(max_grad_norm):
+        norm = get_total_norm([p.grad for p in parameters if p.grad is not None], foreach=True)
+    else:
+        norm = clip_grad_norm_(parameters, max_grad_norm, foreach=True)
     if not torch.isfinite(norm + loss.detach()):
         raise TrainingError(f"the loss is {loss.item():g} and the norm of its gradient {norm.item():g}: not finite")
     optimizer.step()

@@ -145,10 +145,11 @@ class SAC:
         self.actor = PolicyModel(spec, config.network, head, log_std=0.0, generator=made, values=False).to(device)
         self.q = QLearning(spec, config.network, learning_rate=rate, tau=config.tau, generator=made, device=device)
         self.side: Side = (Continuous if continuous else Choices)(config, spec, self.actor, self.q, device)
-        self.parameters = list(self.actor.parameters())
+        self.log_temperature = torch.tensor(math.log(config.temperature), device=device)
+        self.log_temperature.requires_grad_(config.tune_temperature)
+        tuned = [self.log_temperature] if config.tune_temperature else []
+        self.parameters = [*self.actor.parameters(), *tuned]  # Adam keeps them apart: one step serves both losses
         self.optimizer = torch.optim.Adam(self.parameters, lr=rate, fused=True)
-        self.log_temperature = torch.tensor(math.log(config.temperature), device=device, requires_grad=True)
-        self.temperature_optimizer = torch.optim.Adam([self.log_temperature], lr=rate, fused=True)
         self.generator = Generator(device=device).manual_seed(seed)
         self.acted = 0  # rows decided while exploring
 
@@ -165,27 +166,27 @@ class SAC:
         return Decision(self.actor.head.action(raw))
 
     @torch.no_grad()
-    def target(self, batch: Transitions) -> Tensor:
+    def target(self, batch: Transitions, generator: Generator) -> Tensor:
         """`[B]`: the return, bootstrapped from the soft value of where it led."""
-        value = self.side.future(batch, self.log_temperature.exp(), self.generator)
+        value = self.side.future(batch, self.log_temperature.exp(), generator)
         return td_target(batch.reward, batch.discount, value)
 
-    def loss(self, batch: Transitions) -> tuple[Tensor, Tensor]:
-        """Of the policy, and `[B]` its entropy."""
-        value, entropy = self.side.policy(batch, self.log_temperature.detach().exp(), self.generator)
-        return -value.mean(), entropy
+    def loss(self, batch: Transitions, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Of the policy and of the temperature, and `[B]` the policy's entropy."""
+        value, entropy = self.side.policy(batch, self.log_temperature.detach().exp(), generator)
+        tuning = temperature_loss(self.log_temperature, entropy, self.side.wanted(batch.mask))
+        return -value.mean(), tuning.mean(), entropy
 
     def learn(self, window: Window) -> LearnResult:
         """One step of critics, policy and temperature; TrainingError where a loss or gradient is not finite."""
         batch = read(window, self.config.gamma, self.see)
-        target = self.target(batch)
+        target = self.target(batch, self.generator)
         q_loss, q = self.q.loss(batch.obs, batch.action, target, batch.weight)
         norm = self.q.learn(q_loss)
         with self.q.held():
-            policy_loss, entropy = self.loss(batch)
-            descend(policy_loss, self.optimizer, self.parameters, math.inf)
+            policy_loss, tuning, entropy = self.loss(batch, self.generator)
+            descend(policy_loss + tuning, self.optimizer, self.parameters, math.inf)
         self.q.follow()
-        self._tune(entropy, batch.mask)
         metrics = {
             "loss/q": q_loss.detach(),
             "loss/policy": policy_loss.detach(),
@@ -196,19 +197,12 @@ class SAC:
         }
         return LearnResult(metrics, (target - q).abs().mean(0) if self.replay.prioritised else None)
 
-    def _tune(self, entropy: Tensor, mask: Tensor | None) -> None:
-        """One step of the temperature."""
-        if self.config.tune_temperature:
-            loss = temperature_loss(self.log_temperature, entropy, self.side.wanted(mask)).mean()
-            descend(loss, self.temperature_optimizer, [self.log_temperature], math.inf)
-
     def state_dict(self) -> dict[str, Any]:
         return {
             "actor": dict(self.actor.state_dict()),
             "q": self.q.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "log_temperature": self.log_temperature.detach(),
-            "temperature_optimizer": self.temperature_optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "acted": self.acted,
         }
@@ -220,7 +214,6 @@ class SAC:
         self.optimizer.load_state_dict(state["optimizer"])
         with torch.no_grad():
             self.log_temperature.copy_(state["log_temperature"])
-        self.temperature_optimizer.load_state_dict(state["temperature_optimizer"])
         self.generator.set_state(state["generator"].cpu())
         self.acted = state["acted"]
 

@@ -35,7 +35,9 @@ class TwinLayers(nn.Module):
     def forward(self, x: Float[Tensor, "k b i"], twins: int = 2) -> Float[Tensor, "k b o"]:
         """What the first `twins` of the two make of their inputs."""
         for place, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            x = torch.baddbmm(bias[:twins], self.activation(x) if place else x, weight[:twins])
+            if twins < 2:
+                weight, bias = weight[:twins], bias[:twins]
+            x = torch.baddbmm(bias, self.activation(x) if place else x, weight)
         return x
 
 

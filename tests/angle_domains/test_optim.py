@@ -52,6 +52,13 @@ def test_descend_holds_the_global_norm() -> None:
     torch.testing.assert_close([w.item() for w in weights], [-0.3, -0.4], atol=1e-6, rtol=1e-5)
 
 
+def test_descend_without_a_limit_leaves_the_gradient_as_it_is() -> None:
+    weight = torch.nn.Parameter(torch.zeros(2))
+    norm = descend((weight * torch.tensor([3.0, 4.0])).sum(), torch.optim.SGD([weight], lr=1.0), [weight], math.inf)
+    assert norm.item() == 5.0
+    assert weight.tolist() == [-3.0, -4.0]
+
+
 @pytest.mark.parametrize("factor", [float("nan"), float("inf")])
 def test_descend_refuses_what_is_not_finite(factor: float) -> None:
     weight = torch.nn.Parameter(torch.ones(2))

@@ -1,3 +1,4 @@
+import copy
 import math
 from typing import Any, ClassVar
 
@@ -11,6 +12,7 @@ from tests.contracts import worlds
 from tests.contracts.agent_contract import see
 from tests.contracts.continuous_contract import ContinuousContract
 from tests.contracts.off_policy_contract import OffPolicyContract
+from tests.contracts.trees import assert_same
 
 SETTINGS: dict[str, Any] = {
     "network": {"hidden": (32, 32), "activation": "relu"},
@@ -37,16 +39,30 @@ class TestSAC(ContinuousContract):
     def test_target_by_hand(self) -> None:
         agent = self.build(self.spec(), 4, temperature=0.5)
         batch = read(self.window(agent, self.spec(), ended=True), 0.9, agent.see)
-        torch.testing.assert_close(agent.target(batch), batch.reward)  # the task ended: nothing lies beyond
+        chance = agent.generator
+        torch.testing.assert_close(agent.target(batch, chance), batch.reward)  # the task ended: nothing lies beyond
         batch = read(self.window(agent, self.spec()), 0.9, agent.see)
-        state = agent.generator.get_state()
-        found = agent.target(batch)
-        agent.generator.set_state(state)
+        state = chance.get_state()
+        found = agent.target(batch, chance)
+        chance.set_state(state)
         distribution = agent.actor(batch.next_obs)
-        raw = distribution.sample(agent.generator)
+        raw = distribution.sample(chance)
         both = agent.q.target(batch.next_obs, -1.0 + 2.0 * raw.tanh())
         wanted = torch.minimum(both[0], both[1]) - 0.5 * distribution.log_prob(raw)
         torch.testing.assert_close(found, batch.reward + 0.9 * wanted)
+
+    def test_a_temperature_that_is_not_tuned_stays(self) -> None:
+        agent = self.build(self.spec(), 4, tune_temperature=False, temperature=0.2)
+        window = self.window(agent, self.spec())
+        assert [float(agent.learn(window).metrics["policy/temperature"]) for _ in range(3)] == pytest.approx([0.2] * 3)
+
+    def test_a_loss_changes_nothing(self) -> None:
+        agent = self.build(self.spec(), 4)
+        batch = read(self.window(agent, self.spec()), 0.9, agent.see)
+        before = copy.deepcopy(agent.state_dict())
+        losses = [agent.loss(batch, torch.Generator().manual_seed(1)) for _ in range(2)]
+        assert losses[0][0].item() == losses[1][0].item()
+        assert_same(before, agent.state_dict())
 
 
 class TestDiscreteSAC(OffPolicyContract):
@@ -84,7 +100,7 @@ class TestDiscreteSAC(OffPolicyContract):
         batch = read(self.window(agent, spec), 0.9, agent.see)
         batch = batch._replace(next_mask=torch.tensor([[True, False, False, False]] * 4))
         q = agent.q.Q_future_function(batch.next_obs)[:, 0]  # the one action left has no entropy
-        torch.testing.assert_close(agent.target(batch), batch.reward + 0.9 * q)
+        torch.testing.assert_close(agent.target(batch, agent.generator), batch.reward + 0.9 * q)
 
     def test_actions_are_counted_from_the_start_of_their_space(self) -> None:
         envs = worlds.vector(lambda: worlds.Aim(spaces.Discrete(3, start=-1)), 1)
