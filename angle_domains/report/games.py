@@ -39,7 +39,7 @@ def write_report(verdict: Verdict, run: RunSummary, path: Path) -> Path:
         raise ConfigError("a report needs a full verdict: judge(..., full=True)")
     sections = [
         headline(found, run),
-        key_numbers(found),
+        key_numbers(found, run),
         measures(found, run.agent),
         section("Returns", histogram(found), name="returns"),
         learning(run),
@@ -60,13 +60,14 @@ def headline(found: GameScores, run: RunSummary) -> str:
     )
 
 
-def key_numbers(found: GameScores) -> str:
+def key_numbers(found: GameScores, run: RunSummary) -> str:
     own, length = found.intervals, np.concatenate(found.lengths)
     entries = [
         ("Mean return", f"{own['mean'].estimate:.4g}", bounds(own["mean"], ".4g")),
         ("Interquartile mean", f"{own['iqm'].estimate:.4g}", bounds(own["iqm"], ".4g")),
         ("Median", f"{own['median'].estimate:.4g}", bounds(own["median"], ".4g")),
         ("Random play", f"{found.chance.mean():.4g}", count(len(found.chance), "episode")),
+        ("Trained", f"{run.steps:,}", f"steps, {run.steps_per_second:,.0f} a second"),
         ("Length", f"{length.mean():,.0f}", f"{length.min():,} to {length.max():,} steps"),
     ]
     if found.human_normalised is not None:

@@ -66,6 +66,9 @@ class RetroEnvs(VectorEnv[Any, Any, Any]):
         self.workers.close(**kwargs)
 
 
+_FRAME_RATE = 60  # of the consoles, pictures in a second
+
+
 class RetroFeed:
     """One game; FeedError says how to get the emulator or the rom where one is missing."""
 
@@ -92,7 +95,7 @@ class RetroFeed:
         """One stream, reset with a seed, and the console's screen."""
         envs = self.envs(1, split=split)
         envs.reset(seed=seed)
-        return Camera(envs, envs.picture)
+        return Camera(envs, envs.picture, _FRAME_RATE / self.made.frame_skip)
 
     def describe(self) -> dict[str, Any]:
         """The rom by its digest; the profile is the protocol that scores are earned under."""
@@ -107,7 +110,7 @@ class RetroFeed:
             "digest": hashlib.sha256(self.rom.read_bytes()).hexdigest(),
             "source": f"stable-retro {version('stable-retro')}: {self.rom.name}",
             "schema": {"observation": f"uint8 {list(space.shape or ())}", "action": str(self.spec.action_space)},
-            "profile": profile,
+            "profile": {"protocol": profile},
         }
 
     def _checked(self) -> Preparation:
