@@ -58,9 +58,3 @@ def mean_return(agent: Agent, name: str) -> float:
 @pytest.mark.parametrize("agent_name", ["td3", "sac"])
 def test_the_pendulum_swings_up_within_20_000_steps(agent_name: str, seed: int) -> None:
     assert mean_return(trained(agent_name, "Pendulum-v1", seed), "Pendulum-v1") >= -200.0
-
-
-@pytest.mark.gate
-@pytest.mark.parametrize("seed", range(3))
-def test_sac_of_choices_balances_the_pole(seed: int) -> None:
-    assert mean_return(trained("sac", "CartPole-v1", seed), "CartPole-v1") >= 475.0
