@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from gymnasium.vector.utils import create_empty_array
 
 from angle_domains import checkpoint
@@ -55,8 +56,16 @@ def check_observations(trained: FeedSpec, given: FeedSpec) -> None:
     ):
         if before != now:
             raise CheckpointError(
-                f"this policy was trained on {what} in {before}, those of '{given.name}' are {now}: play what it knows"
+                f"this policy was trained on {what} that are {_briefly(before)}, those of '{given.name}' are "
+                f"{_briefly(now)}: play what it knows"
             )
+
+
+def _briefly(space: Any) -> str:
+    """A space without its bounds, which may be long."""
+    if isinstance(space, spaces.Box):
+        return f"a box of shape {space.shape}, {space.dtype}"
+    return str(space)
 
 
 def load_policy(path: str | Path, root: str | Path = "runs") -> Policy:

@@ -233,6 +233,8 @@ def find_checkpoint(text: str, root: Path) -> Path:
     path = Path(text)
     if (path / "manifest.json").is_file():
         return path
+    if path.name.startswith("best_model"):  # what other projects call the best checkpoint of a run
+        text = str(path.parent)
     run = find_run(text, root)
     for link in (run.best, run.last):
         if link.exists():

@@ -95,3 +95,14 @@ def test_notes_add_up(tmp_path: Path) -> None:
     run.create({})
     run.note(a=1)
     assert run.note(b=2) == {"a": 1, "b": 2} == run.note()
+
+
+def test_the_best_checkpoint_goes_by_the_name_that_others_give_it(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    run.create({})
+    best = run.save(1, {"x": 1}, {}, best=True)
+    run.save(2, {"x": 2}, {})
+    for name in ("best_model", "best_model.zip"):
+        assert find_checkpoint(str(run.path / name), tmp_path) == best
+    with pytest.raises(CheckpointError, match="no run"):
+        find_checkpoint(str(tmp_path / "nothing" / "best_model.zip"), tmp_path)
