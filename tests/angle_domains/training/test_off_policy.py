@@ -1,0 +1,89 @@
+"""Runs that learn off policy: killed again and again they end as if nothing had been; games go on as they can."""
+
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from angle_domains.config import AgentConfig, load_config
+from angle_domains.runs import RunFolder
+from angle_domains.training import train
+from tests.angle_domains.training.conftest import SMALL
+from tests.angle_domains.training.worlds import Lines, start, wait_for
+
+LEARNING = (
+    "agent.network.hidden=[8]",
+    "agent.replay.warm_up=200",
+    "agent.replay.learn_every=8",
+    "agent.replay.prioritised=true",
+    "agent.replay.batch=8",
+    "agent.replay.capacity=900",  # the ring goes round
+)
+GAME = (
+    "training.streams=2",
+    "training.steps=1200",
+    "training.evaluate_every=600",
+    "training.checkpoint_every=256",
+    "training.validation_episodes=2",
+    "training.test_episodes=2",
+    "training.films=0",
+    "device=cpu",
+    "tracking.uri=off",
+    "name=one",
+)
+
+
+def market(prices: Path, *overrides: str) -> AgentConfig:
+    feed = [text for text in SMALL if not text.startswith("agent.")]
+    shape = ("feed.actions.mode=portfolios", "feed.actions.portfolios=[[1, 0, 0], [0, 1, 0], [0, 0, 0]]")
+    texts = (f"feed.path={prices}", *feed, *shape, *LEARNING, "name=one", *overrides)
+    return load_config(feed="market", agent="dqn", overrides=texts)
+
+
+def weights(run: RunFolder) -> dict[str, bytes]:
+    state, _, _ = run.load_last()
+    core = state["agent"]["core"]
+    return {f"{net}/{name}": t.numpy().tobytes() for net in ("online", "target") for name, t in core[net].items()}
+
+
+@pytest.mark.slow
+def test_killed_at_twenty_random_moments_a_run_ends_as_if_nothing_had_been(prices: Path, tmp_path: Path) -> None:
+    config = market(prices, "training.steps=12000", "training.checkpoint_every=256", "training.evaluate_every=4000")
+    train(config, console=Lines(), root=tmp_path / "whole")
+
+    chance, run, kills = random.Random(1), RunFolder(tmp_path / "runs" / "one"), 0
+    process = start(config, tmp_path)
+    wait_for(run.last, process)
+    while kills < 20 and process.poll() is None:
+        before = run.last.resolve()
+        while process.poll() is None and run.last.resolve() == before:  # else nothing would ever be gained
+            time.sleep(0.005)
+        time.sleep(chance.uniform(0.0, 0.2))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        kills += 1
+        process = start(config, tmp_path, "--resume", "one")
+    out, err = process.communicate(timeout=300)
+    assert kills == 20
+    assert process.returncode == 0, err
+    assert "Traceback" not in out + err
+    assert weights(run) == weights(RunFolder(tmp_path / "whole" / "one"))
+    assert run.note()["curve"] == RunFolder(tmp_path / "whole" / "one").note()["curve"]
+
+
+def test_a_run_of_games_goes_on_with_all_it_has_lived(tmp_path: Path) -> None:
+    config = load_config(env="CartPole-v1", agent="dqn", overrides=(*LEARNING, *GAME))
+    half = config.model_copy(update={"training": config.training.model_copy(update={"steps": 600})})
+    train(half, console=Lines(), root=tmp_path)
+    run = RunFolder(tmp_path / "one")
+    before, meta, _ = run.load_last()
+    assert (meta["step"], before["replay"]["size"]) == (600, 300)
+
+    [result] = train(config, console=Lines(), root=tmp_path, resume="one")
+    assert result.status == "FINISHED"
+    after, meta, _ = run.load_last()
+    assert meta["step"] == 1_200
+    assert after["agent"]["core"]["updates"] == after["loop"]["updates"] == (1_200 - 200) // 8 + 1
+    assert [step for step, _ in run.note()["curve"]] == [600, 1_200]
