@@ -10,7 +10,9 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from feeds.settings import Settings
 
-_CONSOLES = "32x|Arcade|Atari2600|GameBoy|Gb|GbColor|Gba|GameGear|Genesis|N64|Nds|Nes|PCEngine|Saturn|Scd|Sms|Snes|FBNeo"
+_CONSOLES = (
+    "32x|Arcade|Atari2600|GameBoy|Gb|GbColor|Gba|GameGear|Genesis|N64|Nds|Nes|PCEngine|Saturn|Scd|Sms|Snes|FBNeo"
+)
 _NAME = re.compile(rf"[\w.]+-(?:{_CONSOLES})(?:-v\d+)?")
 
 
