@@ -11,6 +11,7 @@ import numpy as np
 
 from feeds.base import FeedSpec
 from feeds.classic.config import ClassicConfig, listing
+from feeds.classic.native import NativeEnvs, is_native
 from feeds.classic.spaces import fit_spaces
 from feeds.classic.vector import GameEnvs
 from feeds.errors import FeedError, nearest
@@ -33,8 +34,13 @@ class ClassicFeed:
         )
         probe.close()
 
-    def envs(self, streams: int, *, split: str) -> GameEnvs:
-        return GameEnvs(self._make, check_streams(streams), split=check_split(split))
+    def envs(self, streams: int, *, split: str) -> GameEnvs | NativeEnvs:
+        """Streams to train on are computed as arrays where gymnasium can; those of other parts one by one."""
+        check_streams(streams)
+        if check_split(split) == "train" and is_native(self.registered):
+            limit, kwargs = self.config.max_steps, self.config.kwargs
+            return NativeEnvs(self.registered, streams, split=split, max_steps=limit, kwargs=kwargs)
+        return GameEnvs(self._make, streams, split=split)
 
     def camera(self, split: str, seed: int) -> Camera:
         """One stream, reset with a seed, and its picture; FeedError where the environment draws none."""
@@ -42,7 +48,14 @@ class ClassicFeed:
             raise FeedError(f"{self.config.env} draws no pictures: it has no render mode 'rgb_array'")
         envs = GameEnvs(lambda: self._make(render_mode="rgb_array"), 1, split=check_split(split))
         envs.reset(seed=seed)
-        return Camera(envs, lambda: np.asarray(envs.games[0].render(), np.uint8))
+
+        def frame() -> np.ndarray:
+            try:
+                return np.asarray(envs.games[0].render(), np.uint8)
+            except gymnasium.error.DependencyNotInstalled as error:
+                raise FeedError(f"pictures of {self.config.env} need a package: {_first_line(error)}") from error
+
+        return Camera(envs, frame)
 
     def describe(self) -> dict[str, Any]:
         """The environment by id, version of its package and arguments; that is what its digest is of."""
@@ -107,6 +120,10 @@ def _remedy(spec: Any, error: Exception) -> str:
     """How to install what is missing; our own extras by our name."""
     if "box2d" in str(spec.entry_point):
         return "pip install 'angle-domains[box2d]'"
+    return _first_line(error)
+
+
+def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0]
 
 

@@ -213,6 +213,13 @@ def test_what_draws_no_pictures_says_so(toy: Any) -> None:
         toy().camera("test", 0)
 
 
+def test_pictures_without_their_package_say_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    camera = ClassicFeed(ClassicConfig(env="MountainCar-v0")).camera("test", 0)
+    monkeypatch.setitem(sys.modules, "pygame", None)
+    with pytest.raises(FeedError, match="pictures of MountainCar-v0 need a package: .*pygame"):
+        camera.frame()
+
+
 def test_other_feeds_names_are_not_listed() -> None:
     import ale_py
 
