@@ -27,7 +27,8 @@ class RetroEnvs(VectorEnv[Any, Any, Any]):
     def __init__(self, made: Preparation, streams: int, *, split: str) -> None:
         self.made, self.split, self.num_envs = made, split, streams
         games = [partial(RetroGame, made)] * streams
-        # Workers that are forked would inherit the threads of torch in whatever state they are.
+        # Workers that are forked would inherit the threads of torch in whatever state they are. A script of one's own
+        # must therefore stand under `if __name__ == "__main__"`, as Python's multiprocessing wants it.
         self.workers = AsyncVectorEnv(games, context="forkserver", autoreset_mode=AutoresetMode.NEXT_STEP)
         self.autoreset_mode = AutoresetMode.NEXT_STEP
         self.metadata = {"render_modes": [], "autoreset_mode": self.autoreset_mode}
