@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_LISTED = 40  # names in a sentence
+
 
 class AngleError(Exception):
     """A mistake outside the code: the command line prints its sentence and leaves with `exit_code`."""
@@ -15,9 +17,12 @@ class FeedError(AngleError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A clause that names the closest known name, or all of them where none is close."""
+    """A clause that names the closest known name; where none is close all of them, as far as a line holds them."""
     known = sorted(known)
     close = get_close_matches(name, known, n=1, cutoff=0.5)
     if close:
         return f"did you mean '{close[0]}'?"
-    return f"known are: {', '.join(known)}" if known else "none is known"
+    if not known:
+        return "none is known"
+    rest = f", … ({len(known)} in all)" if len(known) > _LISTED else ""
+    return f"known are: {', '.join(known[:_LISTED])}{rest}"

@@ -12,6 +12,7 @@ import numpy as np
 
 from feeds.base import FeedSpec
 from feeds.classic.config import ClassicConfig, listing
+from feeds.classic.native import NativeEnvs, is_native
 from feeds.classic.spaces import fit_spaces
 from feeds.classic.vector import GameEnvs
 from feeds.errors import FeedError, nearest
@@ -36,8 +37,13 @@ class ClassicFeed:
         )
         probe.close()
 
-    def envs(self, streams: int, *, split: str) -> GameEnvs:
-        return GameEnvs(self._make, check_streams(streams), split=check_split(split))
+    def envs(self, streams: int, *, split: str) -> GameEnvs | NativeEnvs:
+        """Streams to train on are computed as arrays where gymnasium can; those of other parts one by one."""
+        check_streams(streams)
+        if check_split(split) == "train" and is_native(self.registered):
+            limit, kwargs = self.config.max_steps, self.config.kwargs
+            return NativeEnvs(self.registered, streams, split=split, max_steps=limit, kwargs=kwargs)
+        return GameEnvs(self._make, streams, split=split)
 
     def camera(self, split: str, seed: int) -> Camera:
         """One stream, reset with a seed, and its picture; FeedError where the environment draws none."""
@@ -48,8 +54,14 @@ class ClassicFeed:
             os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pictures are drawn without a screen all the same
         envs = GameEnvs(lambda: self._make(render_mode="rgb_array"), 1, split=check_split(split))
         envs.reset(seed=seed)
-        rate = float(metadata.get("render_fps", _FRAME_RATE))
-        return Camera(envs, lambda: np.asarray(envs.games[0].render(), np.uint8), rate)
+
+        def frame() -> np.ndarray:
+            try:
+                return np.asarray(envs.games[0].render(), np.uint8)
+            except gymnasium.error.DependencyNotInstalled as error:
+                raise FeedError(f"pictures of {self.config.env} need a package: {_first_line(error)}") from error
+
+        return Camera(envs, frame, float(metadata.get("render_fps", _FRAME_RATE)))
 
     def describe(self) -> dict[str, Any]:
         """The environment by id, version of its package and arguments; that is what its digest is of."""
@@ -114,6 +126,10 @@ def _remedy(spec: Any, error: Exception) -> str:
     """How to install what is missing; our own extras by our name."""
     if "box2d" in str(spec.entry_point):
         return "pip install 'angle-domains[box2d]'"
+    return _first_line(error)
+
+
+def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0]
 
 

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ class RetroEnvs(VectorEnv[Any, Any, Any]):
     def __init__(self, made: Preparation, streams: int, *, split: str) -> None:
         self.made, self.split, self.num_envs = made, split, streams
         games = [partial(RetroGame, made)] * streams
-        # Workers that are forked would inherit the threads of torch in whatever state they are.
+        # Workers that are forked would inherit the threads of torch in whatever state they are. A script of one's own
+        # must therefore stand under `if __name__ == "__main__"`, as Python's multiprocessing wants it.
         self.workers = AsyncVectorEnv(games, context="forkserver", autoreset_mode=AutoresetMode.NEXT_STEP)
         self.autoreset_mode = AutoresetMode.NEXT_STEP
         self.metadata = {"render_modes": [], "autoreset_mode": self.autoreset_mode}
@@ -76,17 +78,17 @@ class RetroFeed:
         self.config = config
         self.rom = find_rom(config.env)
         self.made = Preparation(game=full_name(config.env), **config.model_dump(exclude={"env"}))
-        probe = RetroEnvs(self._checked(), 1, split="train")  # a process of its own: this one stays free of emulators
+        probe = RetroGame(self._checked())
         self.spec = FeedSpec(
             name="retro",
-            observation_space=probe.single_observation_space,
-            action_space=probe.single_action_space,
+            observation_space=probe.observation_space,
+            action_space=probe.action_space,
             clock=f"{config.frame_skip} frames of {self.made.game}",
             units={"reward": "points"},
             splits=SPLITS,
             stack=config.stack if config.stack > 1 else 0,
         )
-        probe.close()
+        probe.close()  # a process has room for one emulator
 
     def envs(self, streams: int, *, split: str) -> RetroEnvs:
         return RetroEnvs(self.made, check_streams(streams), split=check_split(split))
@@ -99,8 +101,6 @@ class RetroFeed:
 
     def describe(self) -> dict[str, Any]:
         """The rom by its digest; the profile is the protocol that scores are earned under."""
-        from importlib.metadata import version
-
         space = self.spec.observation_space
         profile = asdict(self.made)
         if not isinstance(self.made.actions, str):

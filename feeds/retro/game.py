@@ -7,6 +7,8 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from feeds.errors import FeedError, nearest
+
 _DIRECTIONS = ("UP", "DOWN", "LEFT", "RIGHT")
 _IDLE = ("START", "SELECT", "MODE")  # these pause or leave a game
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)  # of red, green and blue, as ITU-R BT.601 has it
@@ -114,7 +116,7 @@ def start(made: Preparation) -> Any:
 
 
 def button_masks(emulator: Any, actions: str | tuple[tuple[str, ...], ...]) -> np.ndarray:
-    """uint8 `[A, buttons]`: what each discrete action holds down; the first of a named set holds nothing."""
+    """uint8 `[A, buttons]`: what each discrete action holds down; FeedError names a button that is not there."""
     names = list(emulator.buttons)
     if actions == "all":
         sums = [0]
@@ -123,6 +125,8 @@ def button_masks(emulator: Any, actions: str | tuple[tuple[str, ...], ...]) -> n
         rows = [[bits >> place & 1 for place in range(len(names))] for bits in dict.fromkeys(sums)]
         return np.array(rows, np.uint8)
     sets = simple_actions(emulator) if isinstance(actions, str) else actions
+    for name in (name for pressed in sets for name in pressed if name not in names):
+        raise FeedError(f"this console has no button '{name}': {nearest(name, filter(None, names))}")
     return np.array([[int(name in pressed) for name in names] for pressed in sets], np.uint8)
 
 

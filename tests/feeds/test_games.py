@@ -18,7 +18,7 @@ from feeds.games import SPLITS, split_seed
 
 GAMES = {
     "atari": {"env": "Breakout", "max_frames": 120},
-    "classic": {"env": "CartPole-v1", "max_steps": 12},
+    "classic": {"env": "MountainCar-v0", "max_steps": 12},
     "minatar": {"env": "MinAtar/Breakout-v1"},
     "retro": {"env": "Airstriker-Genesis-v0", "max_frames": 60},
 }
