@@ -51,12 +51,11 @@ class Prioritised:
     ) -> Draw:
         """One start from each of `batch` equal shares of the priorities."""
         self._catch_up(oldest, newest + 1, last)
-        total = self._tree.total
-        if not total:
+        if self._tree.empty:
             raise ValueError(f"no action was taken in the {newest + 1 - oldest} ticks that windows could start at")
         place = torch.rand(batch, generator=generator, dtype=torch.float64).numpy()
-        drawn = self._tree.find((np.arange(1, batch + 1) - place) * (total / batch))
-        mass = self._tree.leaves[drawn]
+        drawn = self._tree.find((np.arange(1, batch + 1) - place) / batch)
+        mass = self._tree.leaves.take(drawn)
         weight = (mass / mass.min()) ** -self.beta
         slot = drawn // self.streams
         tick = newest - (newest - slot) % self.rows
