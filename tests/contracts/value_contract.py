@@ -27,7 +27,6 @@ def answer(network: QNetwork, numbers: list[list[float]]) -> None:
 
 
 class ValueContract(OffPolicyContract):
-    probe_steps = 4_000
     action_spaces = ((spaces.Discrete(3, start=-1), False),)
 
     def value(self, agent: Any, obs: torch.Tensor) -> torch.Tensor:
