@@ -18,6 +18,8 @@ from angle_domains.schedule import linear
 from angle_domains.types import Decision, Percept, Window
 from feeds.base import FeedSpec
 
+_UNBOUNDED = 1e6  # some environments write "no bound" as the greatest number there is
+
 
 @runtime_checkable
 class Settings(Protocol):
@@ -30,6 +32,11 @@ class Settings(Protocol):
     @property
     def target_every(self) -> int:
         """Environment steps between two copies to the target network."""
+        ...
+
+    @property
+    def scale_observation(self) -> bool:
+        """Whether entries of vectors that have bounds are brought to the range from -1 to 1."""
         ...
 
     @property
@@ -76,6 +83,7 @@ class ValueBased:
         self.settings, self.exploration, self.expectation = settings, exploration, expectation
         self.actions, self.first = int(space.n), int(space.start)
         self.device, self.images = torch.device(device), settings.network.images
+        self.scale = _scale(spec, self.device) if settings.scale_observation and not self.images else None
         made = Generator().manual_seed(seed)
         self.online = QNetwork(spec, settings.network, head, self.actions, made).to(self.device)
         self.target = copy.deepcopy(self.online).requires_grad_(False)
@@ -109,7 +117,10 @@ class ValueBased:
     def see(self, obs: Tensor) -> Tensor:
         """Observations `[B, *obs]` as the networks read them: images as they are, all else flat and float."""
         obs = obs.to(self.device)
-        return obs if self.images else obs.flatten(1).to(torch.float32)
+        if self.images:
+            return obs
+        flat = obs.flatten(1).to(torch.float32)
+        return flat if self.scale is None else (flat - self.scale[0]) / self.scale[1]
 
     @torch.no_grad()
     def transitions(self, window: Window) -> Transitions:
@@ -157,3 +168,14 @@ class ValueBased:
         """Allowed actions, each as likely as another."""
         chance = torch.rand(streams, self.actions, generator=self.generator, device=self.device)
         return greedy(chance, mask)
+
+
+def _scale(spec: FeedSpec, device: torch.device) -> Float[Tensor, "2 d"]:
+    """The middle of every entry's range and half its width; 0 and 1 where it has none."""
+    space = spec.observation_space
+    if not isinstance(space, spaces.Box):
+        raise ConfigError(f"scale_observation needs a Box, observations of {spec.name} are {space}")
+    low, high = (torch.as_tensor(bound, dtype=torch.float64).flatten() for bound in (space.low, space.high))
+    bounded = (high - low < _UNBOUNDED) & (high > low)
+    middle, reach = torch.where(bounded, (low + high) / 2, 0.0), torch.where(bounded, (high - low) / 2, 1.0)
+    return torch.stack([middle, reach]).to(device, torch.float32)

@@ -38,6 +38,7 @@ class DQNConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     network: NetworkConfig = NetworkConfig()
+    scale_observation: bool = False  # entries that have bounds to the range from -1 to 1; images have their own scale
     head_hidden: tuple[PositiveInt, ...] = ()  # layers between the torso and the action values
     double: bool = False
     dueling: bool = False

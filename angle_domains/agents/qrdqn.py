@@ -36,6 +36,7 @@ class QRDQNConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     network: NetworkConfig = NetworkConfig()
+    scale_observation: bool = False  # entries that have bounds to the range from -1 to 1; images have their own scale
     head_hidden: tuple[PositiveInt, ...] = ()  # layers between the torso and the quantiles
     quantiles: PositiveInt = 200
     kappa: NonNegativeFloat = 1.0  # the error up to which the loss is squared; 0: the plain quantile loss

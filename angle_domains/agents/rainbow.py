@@ -38,6 +38,7 @@ class RainbowConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     network: NetworkConfig = NetworkConfig()
+    scale_observation: bool = False  # entries that have bounds to the range from -1 to 1; images have their own scale
     head_hidden: tuple[PositiveInt, ...] = (512,)  # of the streams of value and advantage
     double: bool = True
     dueling: bool = True

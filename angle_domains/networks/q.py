@@ -10,8 +10,9 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 from torch.nn.functional import linear as affine
 
-from angle_domains.networks.config import NetworkConfig
+from angle_domains.networks.config import NetworkConfig, Precision
 from angle_domains.networks.layers import ACTIVATIONS, HIDDEN_GAIN, VALUE_GAIN, linear
+from angle_domains.networks.precision import compute_dtype, computing_in
 from angle_domains.networks.torsos import TORSOS
 from feeds.base import FeedSpec
 
@@ -49,17 +50,20 @@ class NoisyLinear(nn.Module):
         if noise is None:
             return mean
         inputs, outputs = noise
-        return torch.addcmul(mean, outputs, affine(x * inputs, self.weight_sigma, self.bias_sigma))
+        return mean + outputs * affine(x * inputs, self.weight_sigma, self.bias_sigma)
 
 
 class Stream(nn.Module):
-    """Dense or noisy layers with the activation between them."""
+    """Dense or noisy layers with the activation between them; the last of them computes in float32."""
 
-    def __init__(self, sizes: tuple[int, ...], activation: str, sigma: float | None, generator: Generator) -> None:
+    def __init__(
+        self, sizes: tuple[int, ...], config: NetworkConfig, sigma: float | None, generator: Generator
+    ) -> None:
         super().__init__()
+        self.precision: Precision = config.precision if config.images else "float32"
         self.noisy = sigma is not None
         self.sizes = sizes
-        self.activation = ACTIVATIONS[activation]()
+        self.activation = ACTIVATIONS[config.activation]()
         layers: list[nn.Module] = []
         for place, (before, after) in enumerate(pairwise(sizes)):
             gain = VALUE_GAIN if place == len(sizes) - 2 else HIDDEN_GAIN
@@ -71,10 +75,15 @@ class Stream(nn.Module):
         self.layers = nn.ModuleList(layers)
 
     def forward(self, x: Float[Tensor, "*b i"], noise: Noise | None) -> Float[Tensor, "*b o"]:
-        for place, layer in enumerate(self.layers):
-            x = self.activation(x) if place else x
-            x = layer(x) if noise is None else layer(x, noise[2 * place : 2 * place + 2])
-        return x
+        last = len(self.layers) - 1
+        if last:
+            with computing_in(compute_dtype(self.precision, x.device), x.device):
+                for place in range(last):
+                    x = self.activation(self._layer(place, x, noise))
+        return self._layer(last, x.to(torch.float32), noise)
+
+    def _layer(self, place: int, x: Tensor, noise: Noise | None) -> Tensor:
+        return self.layers[place](x) if noise is None else self.layers[place](x, noise[2 * place : 2 * place + 2])
 
 
 class QNetwork(nn.Module):
@@ -87,7 +96,7 @@ class QNetwork(nn.Module):
         sizes = (self.torso.whole_size, *head.hidden)
 
         def stream(outputs: int) -> Stream:
-            return Stream((*sizes, outputs), config.activation, head.sigma, generator)
+            return Stream((*sizes, outputs), config, head.sigma, generator)
 
         self.advantage = stream(actions * head.outputs)
         self.value = stream(head.outputs) if head.dueling else None

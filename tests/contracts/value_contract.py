@@ -27,7 +27,6 @@ def answer(network: QNetwork, numbers: list[list[float]]) -> None:
 
 
 class ValueContract(OffPolicyContract):
-    probe_steps = 4_000
     action_spaces = ((spaces.Discrete(3, start=-1), False),)
 
     def value(self, agent: Any, obs: torch.Tensor) -> torch.Tensor:
@@ -57,3 +56,10 @@ class ValueContract(OffPolicyContract):
         assert torch.equal(batch.next_obs, obs[-1])
         blank = self.blank(STREAMS)._replace(obs=obs[0])
         assert agent.act(blank, None, explore=False).action.shape == (STREAMS,)
+
+    def test_bounded_entries_are_scaled_and_others_are_left_alone(self) -> None:
+        low, high = np.array([-1.2, -np.inf, 0.0], np.float32), np.array([0.6, np.inf, 4.0], np.float32)
+        spec = FeedSpec("bounds", spaces.Box(low, high, dtype=np.float32), spaces.Discrete(2))
+        agent = self.build(spec, 1, scale_observation=True)
+        seen = agent.core.see(torch.tensor([[0.6, 7.0, 1.0], [-0.3, -7.0, 2.0]]))
+        torch.testing.assert_close(seen, torch.tensor([[1.0, 7.0, -0.5], [0.0, -7.0, 0.0]]))

@@ -18,7 +18,7 @@ class TestDQN(ValueContract):
         "learning_rate": 2e-3,
         "target_every": 40,
         "epsilon_steps": 500,
-        "replay": {"capacity": 5_000, "warm_up": 200, "learn_every": 4, "batch": 32},
+        "replay": {"capacity": 5_000, "warm_up": 200, "learn_every": 2, "batch": 32},
     }
 
     @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ class TestQRDQN(ValueContract):
     settings: ClassVar[dict[str, Any]] = {
         "network": {"hidden": (32, 32), "activation": "relu"},
         "quantiles": 8,
-        "learning_rate": 3e-3,
+        "learning_rate": 5e-3,
         "adam_epsilon": 1e-5,
-        "target_every": 40,
+        "target_every": 20,
         "epsilon_steps": 500,
-        "replay": {"capacity": 5_000, "warm_up": 200, "learn_every": 4, "batch": 32},
+        "replay": {"capacity": 5_000, "warm_up": 200, "learn_every": 2, "batch": 32},
     }
 
     def test_loss_of_a_terminated_and_a_truncated_transition_by_hand(self) -> None:
