@@ -33,7 +33,7 @@ class Recurrence(nn.Module):
                 nn.init.zeros_(parameter)
 
     def blank(self, streams: int) -> Float[Tensor, "b 2 n"]:
-        return torch.zeros(streams, 2, self.size, device=self.lstm.weight_hh_l0.device)
+        return torch.zeros(streams, 2, self.size, device=next(self.lstm.parameters()).device)
 
     def forward(self, x: Float[Tensor, "t b i"], past: Past) -> tuple[Float[Tensor, "t b n"], Float[Tensor, "b 2 n"]]:
         """The outputs of all rows and the memory after the last; rows between two beginnings are read in one go."""

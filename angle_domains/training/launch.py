@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from angle_domains import runs
 from angle_domains.config import AgentConfig
 from angle_domains.errors import ConfigError
@@ -102,6 +104,8 @@ class Session:
     resumed: bool = False
 
     def run(self) -> RunResult:
+        if self.config.training.threads is not None:
+            torch.set_num_threads(self.config.training.threads)
         feed = make_feed(self.config.feed_name, self.config.feed)
         trainer = AgentTrainer(self.config, self.folder, self.console, feed)  # settings that do not fit open no run
         with self.folder.lock():
