@@ -97,7 +97,7 @@ class RecurrentContract(ActorCriticContract):
         assert scores[0] > 0.9
         assert abs(scores[1]) < 0.3
 
-    recall_steps = 40_000
+    recall_steps = 24_000
 
 
 class TestRecurrentPPO(RecurrentContract):
