@@ -3,12 +3,13 @@
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
+from angle_domains.distributions import Distribution
 from angle_domains.errors import CheckpointError, ConfigError, TrainingError
 from angle_domains.losses.returns import gae
-from angle_domains.networks import HeadKind, NetworkConfig, PolicyModel, exchangeable_columns, observation_size
+from angle_domains.networks import HeadKind, NetworkConfig, Past, PolicyModel, exchangeable_columns, observation_size
 from angle_domains.normalise import ReturnScaler, RunningMoments
 from angle_domains.types import Decision, Percept, Window
 from feeds.base import FeedSpec
@@ -37,10 +38,11 @@ class Settings(Protocol):
 class Samples(NamedTuple):
     """Rows of a window, one a sample, stream and time flattened; the rows of resetting streams are left out."""
 
-    obs: Shaped[Tensor, "n *obs"]  # images as they are, all else flat
+    obs: Tensor  # [n, *obs] images as they are, all else flat; with a `past` the sequences [T, b, *obs] they are of
     raw: Tensor  # [n, ...] actions as the distribution sampled them
     numbers: Float[Tensor, "n 4"]  # in one tensor, so that a minibatch is gathered by few calls
     mask: Tensor | None
+    past: Past | None = None  # of a recurrent network
 
     @property
     def log_prob(self) -> Float[Tensor, " n"]:
@@ -59,6 +61,15 @@ class Samples(NamedTuple):
         """The value when the sample was taken."""
         return self.numbers[:, 3]
 
+    def judged(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Values and their targets of the samples at `index`."""
+        return self.value[index], self.target[index]
+
+    def flatten(self) -> "Samples":
+        """The samples of rows `[T, B, ...]`."""
+        mask = None if self.mask is None else self.mask.flatten(0, 1)
+        return Samples(self.obs.flatten(0, 1), self.raw.flatten(0, 1), self.numbers.flatten(0, 1), mask)
+
     def take(self, index: Tensor) -> "Samples":
         """The samples at `index`, each tensor contiguous."""
         return Samples(
@@ -69,8 +80,37 @@ class Samples(NamedTuple):
         )
 
 
+class Sequences(NamedTuple):
+    """The rows of a window, stream by stream, for a network that must read them in order."""
+
+    rows: Samples  # each [T, B, ...]
+    real: Bool[Tensor, "t b"]  # where the action was taken
+    first: Bool[Tensor, "t b"]
+    memory: Float[Tensor, "b 2 n"]  # before the first row, as it was when the agent acted
+
+    def judged(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Values and their targets of the streams at `index`, where an action was taken."""
+        numbers = self.rows.numbers[:, index][self.real[:, index]]
+        return numbers[:, 3], numbers[:, 2]
+
+    def take(self, index: Tensor) -> Samples:
+        """The samples of the streams at `index`."""
+        taken = self.real.index_select(1, index).flatten().nonzero().squeeze(-1)
+
+        def column(rows: Tensor) -> Tensor:
+            return rows.index_select(1, index).flatten(0, 1).index_select(0, taken)
+
+        rows, mask = self.rows, self.rows.mask
+        past = Past(self.first.index_select(1, index), self.memory.index_select(0, index), taken)
+        obs = rows.obs.index_select(1, index)
+        return Samples(obs, column(rows.raw), column(rows.numbers), None if mask is None else column(mask), past)
+
+
 class ActorCritic:
-    """A PolicyModel with its normalisers and its generator. In a row it stores `raw`, `log_prob`, of images `value`."""
+    """A PolicyModel with its normalisers and its generator.
+
+    In a row it stores `raw` and `log_prob`; where reading is dear the `value`, and with a memory what that was before.
+    """
 
     def __init__(self, settings: Settings, spec: FeedSpec, *, streams: int, seed: int, device: str) -> None:
         self.settings, self.device = settings, torch.device(device)
@@ -87,16 +127,29 @@ class ActorCritic:
         self.scaler = ReturnScaler(streams, gamma=settings.gamma, device=device) if settings.normalise_reward else None
 
     @torch.no_grad()
-    def act(self, percept: Percept, *, explore: bool) -> Decision:
+    def act(self, percept: Percept, memory: Tensor | None = None, *, explore: bool) -> Decision:
         """A sampled decision with its log-probability, or without `explore` the distribution's mode."""
-        mask = None if percept.mask is None else percept.mask.to(self.device)
-        obs, keep = self.see(percept.obs), explore and self.settings.network.images
-        distribution, value = self.model.evaluate(obs, mask) if keep else (self.model(obs, mask), None)
+        distribution, kept, memory = self._read(percept, memory, keep=explore)
         if not explore:
-            return Decision(self.model.head.action(distribution.mode()))
+            return Decision(self.model.head.action(distribution.mode()), memory)
         raw = distribution.sample(self.generator)
-        extras = {"raw": raw, "log_prob": distribution.log_prob(raw)}
-        return Decision(self.model.head.action(raw), None, extras if value is None else extras | {"value": value})
+        extras = {"raw": raw, "log_prob": distribution.log_prob(raw), **kept}
+        return Decision(self.model.head.action(raw), memory, extras)
+
+    def _read(
+        self, percept: Percept, memory: Tensor | None, *, keep: bool
+    ) -> tuple[Distribution, dict[str, Tensor], Tensor | None]:
+        """The distribution of actions, what else the row is to keep, and the memory from here on."""
+        obs, mask = self.see(percept.obs), None if percept.mask is None else percept.mask.to(self.device)
+        if self.model.recurrence is not None:
+            before = self.model.recurrence.blank(len(obs)) if memory is None else memory.to(self.device)
+            past = Past(percept.first.to(self.device).unsqueeze(0), before)
+            distribution, value, after = self.model.step(obs, mask, past)
+            return distribution, {"value": value, "memory": before}, after
+        if keep and self.settings.network.value_kept:
+            distribution, value = self.model.evaluate(obs, mask)
+            return distribution, {"value": value}, None
+        return self.model(obs, mask), {}, None
 
     def see(self, obs: Tensor, axes: int = 1) -> Tensor:
         """Observations as the model reads them: images as they are, all else flat beyond the first axes, and float."""
@@ -106,10 +159,11 @@ class ActorCritic:
         return flat if self.moments is None else self.moments.normalise(flat)
 
     @torch.no_grad()
-    def samples(self, window: Window) -> tuple[Samples, Tensor]:
-        """All rows of a window as samples, and the index of those whose action was taken. No side effect.
+    def samples(self, window: Window) -> tuple[Samples | Sequences, Tensor]:
+        """All rows of a window, and the index of what can be taken of them. No side effect.
 
-        Raises TrainingError where a value, an advantage or a log-probability is not finite.
+        That are the rows whose action was taken; for a recurrent network the streams that have such rows. Raises
+        TrainingError where a value, an advantage or a log-probability is not finite.
         """
         obs = self.see(window.obs, axes=2)
         steps, real = len(window.action), window.real
@@ -122,19 +176,22 @@ class ActorCritic:
         if not torch.isfinite(numbers.flatten(0, 1)[taken]).all():
             raise TrainingError("an advantage, a value or a log-probability is not finite")
         mask = window.percept.mask
-        rows = Samples(
-            obs[:-1].flatten(0, 1),
-            window.extras["raw"][:steps].flatten(0, 1),
-            numbers.flatten(0, 1),
-            None if mask is None else mask[:-1].flatten(0, 1),
-        )
-        return rows, taken
+        rows = Samples(obs[:-1], window.extras["raw"][:steps], numbers, None if mask is None else mask[:-1])
+        if self.model.recurrence is None:
+            return rows.flatten(), taken
+        sequences = Sequences(rows, real > 0, window.percept.first[:-1], window.extras["memory"][0])
+        return sequences, sequences.real.any(0).nonzero().squeeze(-1)
 
     def _values(self, window: Window, obs: Tensor) -> Float[Tensor, "t b"]:
         """Of all observations: read anew, or where that is dear as they were when the agent acted, but for the last."""
-        if "value" not in window.extras:
+        if not self.settings.network.value_kept:
             return self.model.value(obs)
-        return torch.cat([window.extras["value"][:-1], self.model.value(obs[-1:])])
+        if self.model.recurrence is None:
+            last = self.model.value(obs[-1])
+        else:
+            past = Past(window.percept.first[-2:], window.extras["memory"][-2])
+            last = self.model.evaluate(obs[-2:], None, past)[1][-obs.shape[1] :]
+        return torch.cat([window.extras["value"][:-1], last.unsqueeze(0)])
 
     def weigh_rewards(self, window: Window) -> None:
         """Takes the rewards of a window into their scale, before it is learned."""

@@ -53,6 +53,7 @@ class TrainingConfig(Settings):
     evaluate_every: PositiveInt = 100_000  # steps between looks at the validation part
     checkpoint_every: PositiveInt = 100_000  # steps between saves of `last`; an evaluation saves too
     patience: NonNegativeInt = 0  # evaluations without a better score before training stops; 0: never
+    threads: PositiveInt | None = None  # of the processor; small networks are faster on one; None: as torch chooses
     loss_limit: PositiveFloat = 1e6  # a loss beyond it (or not a number) stops the run
     validation_episodes: PositiveInt = 10  # whole games at each look; a part of a market is one episode
     test_episodes: PositiveInt = 30  # whole games of the final verdict

@@ -71,12 +71,12 @@ class A2C:
         return self.config.horizon + 1
 
     def act(self, percept: Percept, memory: Any = None, *, explore: bool) -> Decision:
-        return self.core.act(percept, explore=explore)
+        return self.core.act(percept, memory, explore=explore)
 
     def loss(self, batch: Samples) -> tuple[Tensor, list[Tensor]]:
         """The loss of all samples, and what is logged of it in the order of `_LOGGED` less the last."""
         config = self.config
-        distribution, value = self.core.model.evaluate(batch.obs, batch.mask)
+        distribution, value = self.core.model.evaluate(batch.obs, batch.mask, batch.past)
         advantage = normalised(batch.advantage) if config.normalise_advantage else batch.advantage
         policy_loss = policy_gradient(distribution.log_prob(batch.raw), advantage).mean()
         value_loss, entropy = squared(value, batch.target).mean(), distribution.entropy().mean()

@@ -20,7 +20,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from angle_domains.actor_critic import ActorCritic, Samples
+from angle_domains.actor_critic import ActorCritic, Samples, Sequences
 from angle_domains.losses.policy import approximate_kl, clipped, clipped_surrogate, normalised
 from angle_domains.losses.value import clipped_value_loss, explained_variance, squared
 from angle_domains.networks import HeadKind, NetworkConfig
@@ -86,12 +86,12 @@ class PPO:
         return self.config.horizon + 1
 
     def act(self, percept: Percept, memory: Any = None, *, explore: bool) -> Decision:
-        return self.core.act(percept, explore=explore)
+        return self.core.act(percept, memory, explore=explore)
 
     def loss(self, batch: Samples, clip: float) -> tuple[Tensor, list[Tensor]]:
         """The loss of a minibatch, and what is logged of it in the order of `_LOGGED` less the last."""
         config = self.config
-        distribution, value = self.core.model.evaluate(batch.obs, batch.mask)
+        distribution, value = self.core.model.evaluate(batch.obs, batch.mask, batch.past)
         log_prob, entropy = distribution.log_prob(batch.raw), distribution.entropy().mean()
         advantage = normalised(batch.advantage) if config.normalise_advantage else batch.advantage
         policy_loss = clipped_surrogate(log_prob, batch.log_prob, advantage, clip).mean()
@@ -123,10 +123,10 @@ class PPO:
         if not logged:
             return LearnResult({})
         metrics = dict(zip(_LOGGED, torch.stack(logged).mean(0).tolist(), strict=True))
-        foreseen = explained_variance(samples.value[real], samples.target[real]).item()
+        foreseen = explained_variance(*samples.judged(real)).item()
         return LearnResult(metrics | {"value/explained_variance": foreseen, "optimiser/learning_rate": learning_rate})
 
-    def _passes(self, samples: Samples, real: Tensor, clip: float) -> list[Tensor]:
+    def _passes(self, samples: Samples | Sequences, real: Tensor, clip: float) -> list[Tensor]:
         """Steps down the loss of every minibatch of every epoch; what was logged of each."""
         logged: list[Tensor] = []
         for _ in range(self.config.epochs):
@@ -142,7 +142,7 @@ class PPO:
         return logged
 
     def _minibatches(self, real: Tensor) -> Iterator[Tensor]:
-        """The taken actions in random order, in parts of nearly equal size."""
+        """The taken actions, or with a memory the streams, in random order, in parts of nearly equal size."""
         order = torch.randperm(len(real), generator=self.core.generator, device=real.device)
         yield from real[order].tensor_split(min(self.config.minibatches, len(real)))
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from angle_domains.config import AgentConfig
 from angle_domains.errors import ConfigError
 from angle_domains.runs import RunFolder
@@ -39,6 +41,8 @@ class Session:
     begun: bool = False  # the run is tracked already, although it may have saved nothing yet
 
     def run(self) -> RunResult:
+        if self.config.training.threads is not None:
+            torch.set_num_threads(self.config.training.threads)
         feed = make_feed(self.config.feed_name, self.config.feed)
         trainer = AgentTrainer(self.config, self.folder, self.console, feed)  # settings that do not fit open no run
         with self.folder.lock():

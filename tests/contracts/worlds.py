@@ -125,6 +125,26 @@ class Picture(gym.Env[np.ndarray, int]):
         return image
 
 
+class Recall(gym.Env[np.ndarray, int]):
+    """A sign is shown once; three blank ticks later the action that matches it earns 1, the other loses 1.
+
+    Who does not remember earns 0.
+    """
+
+    observation_space, action_space = spaces.Box(-1.0, 1.0, (2,), np.float32), spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+        super().reset(seed=seed)
+        self.sign, self.ticks = float(self.np_random.choice([-1.0, 1.0])), 0
+        return observe(self.sign, 0.0), {}
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict]:
+        self.ticks += 1
+        over = self.ticks == 4
+        reward = (1.0 if (action == 1) == (self.sign > 0) else -1.0) if over else 0.0
+        return observe(0.0, float(self.ticks == 3)), reward, over, False, {}
+
+
 class Masked(gym.Env[np.ndarray, int]):
     """Four actions of which the observed two are forbidden: choosing one raises. Action k earns k."""
 

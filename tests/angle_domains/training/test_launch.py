@@ -201,3 +201,16 @@ def test_killed_at_random_moments_a_run_ends_as_if_nothing_had_been(configure: A
 def test_what_cannot_be_resumed_is_named(configure: Any, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no run 'nowhere'"):
         train(configure(), console=Lines(), root=tmp_path, resume="nowhere")
+
+
+def test_a_run_takes_the_threads_and_schedules_span_the_steps_that_it_is_given(
+    configure: Any, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr("torch.set_num_threads", asked.append)
+    config = configure("training.threads=1", "agent.anneal_steps=run", "agent.learning_rate_end=0.0", "name=spans")
+    train(config, console=Lines(), root=runs)
+    assert asked == [1]
+    policy = load_policy("spans", runs)
+    assert policy.agent.config.anneal_steps == 1536
+    assert policy.config.agent.anneal_steps == "run"  # so that a run which goes on with more steps spans them
