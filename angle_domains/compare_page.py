@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
-from angle_domains.run_table import FACTS, NOTE, RunTable, number
+from angle_domains.compare_curves import curves
+from angle_domains.run_table import CURVES, FACTS, NOTE, RunTable, number
 
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#1b2733;background:#fff;max-width:1200px;margin:2rem auto;padding:0 1rem}
@@ -31,6 +32,11 @@ def _page(table: RunTable) -> Iterator[str]:
     yield f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
     yield f"<h1>{len(table.rows)} runs side by side</h1>"
     yield f'<p class="note">{escape(NOTE)}.</p>'
+    for key in CURVES:
+        drawn = list(curves(table, key))
+        if drawn:
+            yield f"<h2>{escape(key)} while learning</h2>"
+            yield from drawn
     for key in (key for key in table.keys if any(row.interval(key) for row in table.rows)):
         yield f"<h2>{escape(key)}</h2>"
         yield from _intervals(table, key)

@@ -1,8 +1,8 @@
 """Runs as rows: what was tracked of them, found by name, id, age or filter."""
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from statistics import fmean
@@ -14,6 +14,7 @@ from angle_domains.tracking.journal import Journal
 from angle_domains.tracking.links import compare_link, ui_base
 from angle_domains.tracking.store import Store, load_mlflow
 
+CURVES = ("validation/score", "episode/return")  # what is drawn over environment steps
 FACTS = ("feed", "data", "agent", "seeds", "status")  # of a row, before its metrics
 PARENT = "mlflow.parentRunId"
 SPEED = "time/steps_per_second"
@@ -33,11 +34,16 @@ class Row:
     seeds: int  # how many runs it stands for
     metrics: dict[str, float]  # newest values; of the speed the mean
     params: dict[str, str]
+    curves: Mapping[str, tuple[tuple[int, float], ...]] = field(default_factory=dict)  # of `CURVES`, with bounds
 
     @property
     def data(self) -> str:
         """What it was judged on: measures of other data stand beside each other, but do not compare."""
-        return self.params.get("feed.path", "–")
+        return self.params.get("feed.path") or self.params.get("env", "–")
+
+    def curve(self, key: str) -> tuple[tuple[int, float], ...]:
+        """(environment step, value) of a learning curve; empty where it has none."""
+        return self.curves.get(key, ())
 
     def interval(self, key: str) -> tuple[float, float] | None:
         """Low and high of a metric, None where it has none."""
@@ -167,7 +173,16 @@ def _row(client: Any, run: Any) -> Row:
         seeds=children,
         metrics=metrics,
         params=dict(run.data.params),
+        curves=_curves(client, run.info.run_id, metrics),
     )
+
+
+def _curves(client: Any, run_id: str, metrics: Mapping[str, float]) -> dict[str, tuple[tuple[int, float], ...]]:
+    keys = [key for key in (f"{curve}{end}" for curve in CURVES for end in ("", "_low", "_high")) if key in metrics]
+    return {
+        key: tuple(sorted((point.step, point.value) for point in client.get_metric_history(run_id, key)))
+        for key in keys
+    }
 
 
 def number(value: float) -> str:

@@ -17,6 +17,9 @@ HEADLINES = (
     "test/cagr",
     "test/max_drawdown",
     "test/excess_sharpe",
+    "test/return",
+    "test/iqm",
+    "test/human_normalised",
     "validation/score",
     "episode/return",
 )
