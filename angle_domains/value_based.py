@@ -108,11 +108,12 @@ class ValueBased:
         if epsilon >= 1.0:  # no network need be asked
             return Decision(self.first + self._random(streams, mask))
         noise = self.online.draw(self.generator, streams) if explore else None
-        action = greedy(self.expectation(self.online(self.see(percept.obs), noise)), mask)
+        q = self.expectation(self.online(self.see(percept.obs), noise))
+        action = greedy(q, mask)
         if epsilon > 0.0:
             random = torch.rand(streams, generator=self.generator, device=self.device) < epsilon
             action = torch.where(random, self._random(streams, mask), action)
-        return Decision(self.first + action)
+        return Decision(self.first + action, None, {} if explore else {"q": q})  # to be shown, not stored
 
     def see(self, obs: Tensor) -> Tensor:
         """Observations `[B, *obs]` as the networks read them: images as they are, all else flat and float."""

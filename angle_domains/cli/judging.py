@@ -44,7 +44,10 @@ def play(
         bool, typer.Option("--human", help="Shows the game in a window, where there is a display.")
     ] = False,
     values: Annotated[
-        bool, typer.Option("--values", help="Draws what the agent thinks of each action beside the picture.")
+        bool,
+        typer.Option(
+            "--values", help="Draws step and return beside the picture, and the action values where the agent has some."
+        ),
     ] = False,
 ) -> None:
     """Shows a trained policy at work: decision by decision, as a film, or in a window."""

@@ -16,7 +16,7 @@ from angle_domains.watch.film import Film, Picture
 from angle_domains.watch.panel import beside
 from angle_domains.watch.window import Window
 
-_THOUGHTS = ("q", "probability")  # extras of a decision that speak of each action
+_THOUGHTS = "q"  # the extra of a decision that speaks of each action
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def moments(agent: Agent, envs: Any, showing: Showing, camera: Any = None) -> It
 
 
 def _thoughts(decision: Decision) -> np.ndarray | None:
-    found = next((decision.extras[name] for name in _THOUGHTS if name in decision.extras), None)
+    found = decision.extras.get(_THOUGHTS)
     return None if found is None else found[0].detach().to("cpu", torch.float32).numpy()
 
 

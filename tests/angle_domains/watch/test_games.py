@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from angle_domains.errors import ConfigError
@@ -100,3 +101,14 @@ def test_no_display_is_told_with_the_way_out(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("sys.platform", "linux")
     with pytest.raises(ConfigError, match="--video FILE"):
         check_display()
+
+
+def test_action_values_reach_the_picture() -> None:
+    class Thinks(Chance):
+        def act(self, percept: Percept, memory: Any = None, *, explore: bool = False) -> Decision:
+            return Decision(torch.ones(1, dtype=torch.int64), None, {"q": torch.tensor([[0.5, 2.0]])})
+
+    camera = LadderFeed().camera(split="validation", seed=2)
+    agent = Thinks(LadderFeed.spec.action_space, 0)
+    first = next(moments(agent, camera.envs, Showing(), camera))
+    np.testing.assert_array_equal(first.thoughts, [0.5, 2.0])
