@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
-from angle_domains.config import feed_of_env
+from angle_domains.config_env import feed_of_env
 from angle_domains.errors import ConfigError
 from angle_domains.tables import FEEDS, feed_entry, resolve
 from feeds.base import GameFeed

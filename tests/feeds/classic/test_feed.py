@@ -193,7 +193,7 @@ def test_a_third_partys_environment_is_imported_by_its_name(tmp_path: Path, monk
     try:
         assert knows("their_games:theirs/Mine-v3")
         feed = ClassicFeed(ClassicConfig(env="their_games:theirs/Mine-v3"))
-        assert feed.describe()["profile"]["max_steps"] == 9
+        assert feed.describe()["profile"]["protocol"]["max_steps"] == 9
         with pytest.raises(FeedError, match="did you mean 'theirs/Mine-v3'"):
             ClassicFeed(ClassicConfig(env="their_games:theirs/Mine-v2"))
     finally:
