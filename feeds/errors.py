@@ -1,7 +1,8 @@
 """The errors a user can cause: one sentence that says what was wanted, what came and what is nearest."""
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
+from os.path import commonprefix
 
 _LISTED = 40  # names in a sentence
 
@@ -19,9 +20,11 @@ class FeedError(AngleError):
 def nearest(name: str, known: Iterable[str]) -> str:
     """A clause that names the closest known name; where none is close all of them, as far as a line holds them."""
     known = sorted(known)
-    close = get_close_matches(name, known, n=1, cutoff=0.5)
+    close = get_close_matches(name, known, n=3, cutoff=0.5)
     if close:
-        return f"did you mean '{close[0]}'?"
+        alike = [SequenceMatcher(None, found, name).ratio() for found in close]
+        tied = [found for found, ratio in zip(close, alike, strict=True) if ratio > max(alike) - 1e-9]
+        return f"did you mean '{max(tied, key=lambda found: len(commonprefix((found, name))))}'?"
     if not known:
         return "none is known"
     rest = f", … ({len(known)} in all)" if len(known) > _LISTED else ""
