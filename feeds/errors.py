@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import SequenceMatcher, get_close_matches
-from os.path import commonprefix
+from itertools import takewhile
 
 _LISTED = 40  # names in a sentence
 
@@ -24,8 +24,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         alike = [SequenceMatcher(None, found, name).ratio() for found in close]
         tied = [found for found, ratio in zip(close, alike, strict=True) if ratio > max(alike) - 1e-9]
-        return f"did you mean '{max(tied, key=lambda found: len(commonprefix((found, name))))}'?"
+        return f"did you mean '{max(tied, key=lambda found: _shared(found, name))}'?"
     if not known:
         return "none is known"
     rest = f", … ({len(known)} in all)" if len(known) > _LISTED else ""
     return f"known are: {', '.join(known[:_LISTED])}{rest}"
+
+
+def _shared(one: str, other: str) -> int:
+    """Letters that two names begin with alike."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
