@@ -1,5 +1,6 @@
 """Runs that learn off policy: killed again and again they end as if nothing had been; games go on as they can."""
 
+import multiprocessing
 import random
 import signal
 import time
@@ -11,7 +12,7 @@ from angle_domains.config import AgentConfig, load_config
 from angle_domains.runs import RunFolder
 from angle_domains.training import train
 from tests.angle_domains.training.conftest import SMALL
-from tests.angle_domains.training.worlds import Lines, start, wait_for
+from tests.angle_domains.training.worlds import Lines
 
 LEARNING = (
     "agent.network.hidden=[8]",
@@ -48,27 +49,35 @@ def weights(run: RunFolder) -> dict[str, bytes]:
     return {f"{net}/{name}": t.numpy().tobytes() for net in ("online", "target") for name, t in core[net].items()}
 
 
+def go_on(config: AgentConfig, root: Path) -> None:
+    """What a process does that is to be killed: begins the run, or goes on with it."""
+    begun = (root / config.name / "last").exists() if config.name else False
+    train(config, console=Lines(), root=root, resume=config.name if begun else None)
+
+
 @pytest.mark.slow
 def test_killed_at_twenty_random_moments_a_run_ends_as_if_nothing_had_been(prices: Path, tmp_path: Path) -> None:
     config = market(prices, "training.steps=12000", "training.checkpoint_every=256", "training.evaluate_every=4000")
     train(config, console=Lines(), root=tmp_path / "whole")
 
-    chance, run, kills = random.Random(1), RunFolder(tmp_path / "runs" / "one"), 0
-    process = start(config, tmp_path)
-    wait_for(run.last, process)
-    while kills < 20 and process.poll() is None:
-        before = run.last.resolve()
-        while process.poll() is None and run.last.resolve() == before:  # else nothing would ever be gained
-            time.sleep(0.005)
-        time.sleep(chance.uniform(0.0, 0.2))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        kills += 1
-        process = start(config, tmp_path, "--resume", "one")
-    out, err = process.communicate(timeout=300)
+    forks = multiprocessing.get_context("forkserver")
+    forks.set_forkserver_preload(["angle_domains.training", "angle_domains.agents.dqn", "feeds.market.feed"])
+    chance, run, kills = random.Random(1), RunFolder(tmp_path / "one"), 0
+    while True:
+        process = forks.Process(target=go_on, args=(config, tmp_path))
+        before = run.last.resolve() if run.last.exists() else None
+        process.start()
+        while process.is_alive() and (not run.last.exists() or run.last.resolve() == before):
+            time.sleep(0.005)  # else nothing would ever be gained
+        if kills < 20:
+            process.join(chance.uniform(0.0, 0.1))
+            process.kill()
+            kills += 1
+        process.join()
+        if process.exitcode == 0:
+            break
+        assert process.exitcode == -signal.SIGKILL
     assert kills == 20
-    assert process.returncode == 0, err
-    assert "Traceback" not in out + err
     assert weights(run) == weights(RunFolder(tmp_path / "whole" / "one"))
     assert run.note()["curve"] == RunFolder(tmp_path / "whole" / "one").note()["curve"]
 
