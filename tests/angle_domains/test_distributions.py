@@ -98,6 +98,10 @@ def test_dirichlet_equals_torch(seed: int) -> None:
     assert (ours.log_prob(ours.mode()) >= ours.log_prob(raw) - 1e-3).all()
 
 
+def test_a_dirichlet_without_a_peak_is_represented_by_its_mean() -> None:
+    torch.testing.assert_close(Dirichlet(torch.tensor([[1.0, 3.0, 2.0]])).mode(), torch.tensor([[1 / 6, 1 / 2, 1 / 3]]))
+
+
 @given(SEEDS)
 def test_logistic_normal_is_torchs_up_to_the_change_of_variables(seed: int) -> None:
     """p(w) = p(z) / |dw/dz|, and the determinant is the product of all weights, cash among them."""

@@ -90,6 +90,7 @@ def test_reward_scale_is_clipped_and_keeps_the_sign() -> None:
     scaler = ReturnScaler(2, gamma=0.9, clip=5.0)
     scaler.update(torch.tensor([[0.1, -0.1]]), torch.tensor([[False, False]]), torch.ones(1, 2))
     assert scaler.scale(torch.tensor([[100.0, -100.0]])).tolist() == [[5.0, -5.0]]
+    assert ReturnScaler(2, gamma=0.9).scale(torch.tensor([[100.0, -100.0]])).tolist() == [[10.0, -10.0]]
 
 
 @pytest.mark.parametrize("make", [lambda: RunningMoments(2), lambda: ReturnScaler(2, gamma=0.9)])

@@ -92,6 +92,58 @@ class ActorCriticContract(AgentContract):
         agent.learn(window)
         assert agent.core.scaler.moments.count == int(window.real.sum()) < window.real.numel()
 
+    @pytest.mark.parametrize(
+        ("ended", "scaled", "advantage"),
+        [(False, False, [0.5, 2.0]), (True, False, [0.25, 1.0]), (False, True, [-0.375, 0.5])],
+    )
+    def test_samples_by_hand(self, ended: bool, scaled: bool, advantage: list[float]) -> None:
+        """V = 2 everywhere, gamma and lambda 1/2, rewards 1 and 3, then an end and the row of the reset.
+
+        Truncated: d1 = 3 + 1 - 2 = 2, d0 = 1 + 1 - 2 = 0. Terminated: d1 = 3 - 2. Rewards that deviate by 2 are halved:
+        d1 = 1.5 + 1 - 2, d0 = 0.5 + 1 - 2. The first advantage is d0 + d1 / 4.
+        """
+        spec = worlds.market_spec()
+        agent = self.build(spec, 1, horizon=3, gamma=0.5, lambda_=0.5, normalise_reward=scaled)
+        with torch.no_grad():
+            agent.core.model.value_out.weight.zero_()
+            agent.core.model.value_out.bias.fill_(2.0)
+        if scaled:
+            yes = torch.ones(2, 1, dtype=torch.bool)
+            agent.core.scaler.update(torch.tensor([[2.0], [-2.0]]), yes, torch.ones(2, 1))
+        window = self.window(agent, spec, 1)
+        window.percept.reward[1:3, 0] = torch.tensor([1.0, 3.0])
+        window.percept.discount[2] = 0.0 if ended else 1.0
+        samples, taken = agent.core.samples(window)
+        assert taken.tolist() == [0, 1]
+        torch.testing.assert_close(samples.advantage[taken], torch.tensor(advantage))
+        torch.testing.assert_close(samples.target[taken], torch.tensor(advantage) + 2.0)
+        assert samples.value[taken].tolist() == [2.0, 2.0]
+
+    def test_the_gradient_is_held_at_its_norm(self) -> None:
+        spec = worlds.market_spec()
+        agent = self.build(spec, 3, max_grad_norm=1e-3)
+        assert agent.learn(self.window(agent, spec, 3)).metrics["optimiser/gradient_norm"] > 0.01
+        gradient = torch.cat([parameter.grad.flatten() for parameter in agent.core.parameters])
+        assert gradient.norm().item() == pytest.approx(1e-3, rel=1e-2)
+
+    def test_observations_are_taken_into_their_moments(self) -> None:
+        spec = worlds.market_spec()
+        agent = self.build(spec, 3, normalise_observation=True)
+        window = self.window(agent, spec, 3)
+        agent.learn(window)
+        assert agent.core.moments.count == agent.horizon * 3
+        torch.testing.assert_close(agent.core.moments.mean.float(), window.obs[:-1].flatten(0, 1).mean(0))
+
+    def test_moments_tell_assets_apart_unless_the_network_must_not(self) -> None:
+        spec = worlds.market_spec(3)
+        block = spec.block("assets")
+        for kind, equal in (("set", True), ("mlp", False)):
+            agent = self.build(spec, 3, normalise_observation=True, network={"kind": kind, "hidden": (16, 16)})
+            agent.learn(self.window(agent, spec, 3))
+            seen = agent.core.see(torch.ones(1, *spec.observation_space.shape))
+            rows = seen[0, block.start : block.stop].reshape(block.shape)
+            assert torch.equal(rows, rows[:1].expand_as(rows)) == equal
+
     def test_a_loss_changes_nothing(self) -> None:
         spec = worlds.market_spec()
         agent = self.build(spec, 3)

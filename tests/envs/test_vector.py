@@ -23,7 +23,11 @@ KINDS: dict[str, dict[str, Any]] = {
         "costs": {"borrow_rate": 0.03, "loan_rate": 0.05, "cash_rate": 0.02, "minimum_fee": 3.0},
     },
     "ruin": {"ruin": 0.97},
-    "tranches": {"holding": 3, "rebalance_every": 2},
+    "tranches": {"holding": 3, "rebalance_every": 2, "costs": {"cash_rate": 0.05}, "ruin": 0.97},
+    "moments": {
+        "reward": {"kind": "differential_sharpe", "drawdown_penalty": 0.1, "turnover_penalty": 0.1},
+        "ruin": 0.97,
+    },
 }
 MODES = list(AutoresetMode)
 

@@ -24,18 +24,25 @@ class TestPPO(ActorCriticContract):
     def loss_arguments(self) -> tuple[float]:
         return (0.2,)
 
-    def test_loss_of_two_samples_by_hand(self) -> None:
+    @pytest.mark.parametrize("clip_value", [True, False])
+    @pytest.mark.parametrize("normalise", [True, False])
+    def test_loss_of_two_samples_by_hand(self, normalise: bool, clip_value: bool) -> None:
         envs = worlds.vector(worlds.Match, 2)
-        agent = self.build(worlds.spec_of(envs), 2, normalise_advantage=False, clip_value=True, entropy_weight=0.1)
+        changes = {"normalise_advantage": normalise, "clip_value": clip_value, "entropy_weight": 0.1}
+        agent = self.build(worlds.spec_of(envs), 2, **changes)
         with torch.no_grad():  # p = (1/2, 1/2), V = 0 everywhere
             for parameter in agent.core.parameters:
                 parameter.zero_()
         half = torch.log(torch.tensor(0.5))
-        numbers = torch.tensor([[half - 0.5, 2.0, 1.0, 0.0], [half, -1.0, 0.4, 0.3]])
+        numbers = torch.tensor([[half - 0.5, 2.0, 1.0, 0.0], [half, -1.0, -0.1, 0.3]])
         batch = Samples(torch.zeros(2, 1), torch.tensor([0, 1]), numbers, None)
         loss, parts = agent.loss(batch, 0.2)
-        policy = (-1.2 * 2.0 + 1.0) / 2  # ratio e^0.5 is held at 1.2; ratio 1
-        value = (0.5 * 1.0**2 + 0.5 * 0.4**2) / 2  # the second may move from .3 to .1 only, which is nearer than 0
+        good, bad = (
+            (0.5**0.5, -(0.5**0.5)) if normalise else (2.0, -1.0)
+        )  # 2 and -1 lie 1.5 from 0.5, deviation 4.5^0.5
+        policy = (-1.2 * good - bad) / 2  # ratio e^0.5 is held at 1.2; ratio 1
+        second = 0.2 if clip_value else 0.1  # it may move from .3 to .1 only, which is further from its target than 0
+        value = (0.5 * 1.0**2 + 0.5 * second**2) / 2
         entropy = 0.6931472
         torch.testing.assert_close(parts[0].item(), policy)
         torch.testing.assert_close(parts[1].item(), value)
@@ -53,12 +60,34 @@ class TestPPO(ActorCriticContract):
             assert metrics["policy/approximate_kl"] == pytest.approx(0.0, abs=1e-6)
             assert metrics["policy/clipped"] == 0.0
 
-    def test_learning_rate_and_clip_fall_by_updates(self) -> None:
+    def test_the_learning_rate_falls_by_updates(self) -> None:
         spec = worlds.market_spec()
         agent = self.build(spec, 3, anneal_steps=16 * 3 * 4, learning_rate=0.1, learning_rate_end=0.02)
         window = self.window(agent, spec, 3)
-        rates = [agent.learn(window).metrics["optimiser/learning_rate"] for _ in range(6)]
-        assert rates == pytest.approx([0.1, 0.08, 0.06, 0.04, 0.02, 0.02])
+        told, used = [], []
+        for _ in range(6):
+            told.append(agent.learn(window).metrics["optimiser/learning_rate"])
+            used.append(agent.optimizer.param_groups[0]["lr"])
+        assert told == used == pytest.approx([0.1, 0.08, 0.06, 0.04, 0.02, 0.02])
+
+    @pytest.mark.parametrize(("end", "clips"), [(0.1, [0.2, 0.175, 0.15, 0.125, 0.1, 0.1]), (None, [0.2] * 6)])
+    def test_the_clip_falls_by_updates_where_it_has_an_end(self, end: float | None, clips: list[float]) -> None:
+        spec = worlds.market_spec()
+        agent = self.build(spec, 3, anneal_steps=16 * 3 * 4, clip_end=end, epochs=1, minibatches=1)
+        window, loss, used = self.window(agent, spec, 3), agent.loss, []
+        agent.loss = lambda batch, clip: used.append(clip) or loss(batch, clip)
+        for _ in clips:
+            agent.learn(window)
+        assert used == pytest.approx(clips)
+
+    def test_the_optimiser_and_the_defaults_are_the_published_ones(self) -> None:
+        config = ppo.PPOConfig()
+        assert (config.horizon, config.epochs, config.minibatches) == (128, 4, 4)
+        assert (config.gamma, config.lambda_, config.clip, config.learning_rate) == (0.99, 0.95, 0.2, 2.5e-4)
+        assert (config.entropy_weight, config.value_weight, config.max_grad_norm) == (0.01, 0.5, 0.5)
+        optimizer = self.build(worlds.market_spec(), 3).optimizer
+        assert isinstance(optimizer, torch.optim.Adam)
+        assert optimizer.param_groups[0]["eps"] == 1e-5
 
     def test_a_large_divergence_ends_the_epochs(self) -> None:
         spec = worlds.market_spec()
@@ -75,3 +104,5 @@ class TestPPO(ActorCriticContract):
         parts = list(agent._minibatches(real))
         assert [len(part) for part in parts] == [8, 8, 7, 7]
         assert torch.equal(torch.cat(parts).sort().values, real)
+        assert not torch.equal(torch.cat(parts), real)
+        assert not torch.equal(torch.cat(parts), torch.cat(list(agent._minibatches(real))))  # each epoch anew

@@ -65,6 +65,8 @@ def test_gae_with_lambda_1_is_the_return_less_the_value(rows: list[tuple[float, 
 def test_no_gradient_flows_through_a_return() -> None:
     value = torch.zeros(3, 1, requires_grad=True)
     assert not gae(column(1, 2), column(1, 1), column(1, 1), value, 0.5).requires_grad
+    for function in (discounted_return, n_step_return):
+        assert not function(column(1, 2), column(1, 1), column(1, 1), value[1:]).requires_grad
 
 
 @pytest.mark.parametrize("function", [discounted_return, n_step_return])

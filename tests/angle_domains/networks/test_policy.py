@@ -68,6 +68,15 @@ def test_the_spread_of_a_set_policy_knows_no_asset() -> None:
     assert model_of(worlds.market_spec(5), kind="mlp").head.log_std.shape == (5,)
 
 
+@pytest.mark.parametrize("kind", ["mlp", "window", "set"])
+def test_the_spread_does_not_depend_on_what_is_seen(kind: str) -> None:
+    spec = worlds.market_spec(4, simplex=False)
+    model = stirred(model_of(spec, kind=kind, hidden=(8, 8)))
+    one, other = (model(observations(spec, 3, seed=seed)) for seed in (1, 2))
+    assert not torch.equal(one.mean, other.mean)
+    assert torch.equal(one.log_std, other.log_std)
+
+
 def test_a_set_policy_decides_discretely_asset_by_asset() -> None:
     spec = worlds.market_spec(3)
     spec = FeedSpec("market", spec.observation_space, spaces.MultiDiscrete([3, 3, 3]), spec.blocks)

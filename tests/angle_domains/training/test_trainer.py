@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import torch
 
@@ -104,6 +105,24 @@ def test_metrics_are_logged_by_step_and_best_and_last_are_kept(configure: Any, t
     best = checkpoint.read_meta(folder.best.resolve())
     assert (best["step"], best["score"]) == (one.progress.best_step, one.progress.best_score)
     assert one.progress.best_score == max(score for _, score in one.progress.curve)
+
+
+def test_nothing_of_the_test_part_reaches_training_or_the_choice_of_the_best(
+    configure: Any, prices: Path, tmp_path: Path
+) -> None:
+    """Other prices from the first test bar on: the same parameters, scores and best step, to the bit."""
+    other = tmp_path / "other.parquet"
+    closes = pl.col("A", "B", "C")
+    later = pl.int_range(pl.len()) >= 480  # 600 bars, of which the last fifth is the test part
+    pl.read_parquet(prices).with_columns(pl.when(later).then(closes * 1.5).otherwise(closes)).write_parquet(other)
+    runs = []
+    for name, path in (("one", prices), ("other", other)):
+        one = trainer(configure(f"feed.path={path}"), RunFolder(tmp_path / name))
+        one.train(MemoryTracker(), StopSignal())
+        assert one.feed.parts["test"].start == 480
+        runs.append((content(RunFolder(tmp_path / name)), remembered(one), one.feed.bars.digest))
+    assert runs[0][:2] == runs[1][:2]
+    assert runs[0][2] != runs[1][2]
 
 
 def test_the_end_is_evaluated_before_it_is_saved(configure: Any, tmp_path: Path) -> None:

@@ -105,8 +105,13 @@ def test_rebalancing_every_few_bars_trades_once_in_them() -> None:
 
 
 def test_the_last_step_of_several_bars_is_cut_at_the_end() -> None:
-    tape = play(whole(market(random_closes(60), rebalance_every=7)), np.full(4, 0.25))
+    feed = whole(market(random_closes(60), rebalance_every=7, costs={"cash_rate": 0.5}))
+    tape = play(feed, np.full(4, 0.2))
     assert tape[-1].truncated[0]
+    account = feed.spec.block("account")
+    assert account is not None
+    cash = tape[-1].observation[0, account.start]
+    assert cash + tape[-1].info["weights"][0].sum() == pytest.approx(1.0, abs=1e-6)  # no interest after the end
     taken = int(tape[-1].info["bar"][0] - tape[-2].info["bar"][0])
     assert tape[-1].info["log_return"][0, taken:].tolist() == [0.0] * (7 - taken)
     assert (tape[-1].info["log_return"][0, :taken] != 0.0).all()

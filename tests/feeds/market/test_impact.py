@@ -32,6 +32,15 @@ def test_strong_impact_leaves_what_solves_its_equation(traded_value: float, kind
         assert float(traded.cost[0]) == pytest.approx(factor * float(traded.portfolio.assets[0, 0]) ** 2, rel=1e-12)
 
 
+def test_a_stream_is_the_same_beside_one_whose_costs_do_not_settle() -> None:
+    here = terms(commission=0.001, half_spread=0.0, linear_impact=0.1)
+    held = Portfolio(np.zeros((2, 1)), np.array([1e6, 1e6]))
+    both = portfolio_step(here, held, np.ones((2, 1)), Bar(linear=np.array([[1e-8], [1e-4]])))
+    alone = portfolio_step(here, cash_only(1e6, 1), np.ones((1, 1)), Bar(linear=np.array([[1e-8]])))
+    assert both.portfolio.assets[0, 0] == alone.portfolio.assets[0, 0]
+    assert both.wealth[0] == alone.wealth[0]
+
+
 def test_a_portfolio_that_need_not_be_sold_survives_impact_that_no_sale_would() -> None:
     """All wealth stands in an asset whose sale would cost twice as much; an order of 0.1 % of it is cheap."""
     here, bar = terms(**FREE, linear_impact=0.1), Bar(linear=np.full((2, 1), 2e-6))

@@ -220,7 +220,9 @@ def test_gaps_are_refused_or_count_as_halts_until_they_are_too_long() -> None:
 ZONES: dict[str, Callable[[int], str]] = {
     "no zone": lambda row: "2020-01-{:02d}T16:00:00" + ("" if row == 4 else "-05:00"),
     "far zone": lambda row: "2020-01-{:02d}T16:00:00" + ("+09:00" if row == 4 else "-05:00"),
+    "near zone": lambda row: "2020-01-{:02d}T16:00:00" + ("-07:00" if row == 4 else "-05:00"),  # no summer time
 }
+CLIPPED = {"no zone": "2020-01-05T16:00", "far zone": "2020-01-05T07:00", "near zone": "2020-01-05T23:00"}
 
 
 @pytest.mark.parametrize("case", ZONES)
@@ -235,7 +237,7 @@ def test_mixed_time_zones(case: str) -> None:
     assert bars.shape[0] == (7 if case == "no zone" else 8)
     clipped, report = read(frame, "clip")
     assert report.counts == {"time_zone": 1}
-    assert str(clipped.timestamp[4])[:16] == ("2020-01-05T16:00" if case == "no zone" else "2020-01-05T07:00")
+    assert str(clipped.timestamp[4])[:16] == CLIPPED[case]
 
 
 def test_unknown_columns_are_named_with_the_nearest() -> None:
