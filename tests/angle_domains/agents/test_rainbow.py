@@ -126,6 +126,7 @@ class TestRainbow(ValueContract):
 
 class TestRainbowWithoutItsParts(ValueContract):
     module, config = rainbow, rainbow.RainbowConfig
+    probe_steps = 10_000  # returns of one step travel slower
     settings: ClassVar[dict[str, Any]] = TestRainbow.settings | {
         "noisy": False,
         "distributional": False,
