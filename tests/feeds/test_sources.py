@@ -48,7 +48,7 @@ def test_importing_feeds_changes_neither_warnings_nor_chance() -> None:
     modules = [".".join(path.relative_to(ROOT.parent).with_suffix("").parts) for path in SOURCES]
     script = f"""
 import random, warnings
-import ale_py.vector_env, array_api_compat, array_api_compat.torch, gymnasium, jaxtyping, numpy, polars, pydantic, scipy.stats, torch
+import ale_py.vector_env, array_api_compat.torch, gymnasium, jaxtyping, numpy, polars, pydantic, scipy.stats, torch
 before = list(warnings.filters), random.getstate(), str(numpy.random.get_state()), torch.get_rng_state().tolist()
 for name in {modules!r}:
     __import__(name)

@@ -19,6 +19,7 @@ NETWORK = {"hidden": (16,), "recurrent": 16}
 class RecurrentContract(ActorCriticContract):
     # Observations stand for nothing by themselves once there is a memory: the world of recall is the probe here.
     test_values_of_probe_worlds = None
+    test_samples_by_hand = None  # its values do not come from the network when a window is read, but from acting
 
     def value(self, agent: Any, obs: torch.Tensor) -> torch.Tensor:
         begins = Past(torch.ones(1, len(obs), dtype=torch.bool), agent.core.model.recurrence.blank(len(obs)))
