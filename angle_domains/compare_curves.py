@@ -45,6 +45,10 @@ def _line(row: Row, key: str, colour: str, place: Callable[[float, float], str])
     if low and high:
         outline = " ".join(place(*point) for point in (*low, *reversed(high)))
         yield f'<polygon points="{outline}" fill="{colour}" opacity="0.15"/>'
+    if len(row.curve(key)) == 1:
+        x, y = place(*row.curve(key)[0]).split(",")
+        yield f'<circle cx="{x}" cy="{y}" r="4" fill="{colour}"/>'
+        return
     points = " ".join(place(*point) for point in row.curve(key))
     yield f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
 

@@ -18,7 +18,7 @@ CURVES = ("validation/score", "episode/return")  # what is drawn over environmen
 FACTS = ("feed", "data", "agent", "seeds", "status")  # of a row, before its metrics
 PARENT = "mlflow.parentRunId"
 SPEED = "time/steps_per_second"
-NOTE = "[low, high]: 95 % interval, of one run over resampled time, of several seeds over the seeds"
+NOTE = "[low, high]: 95 % interval, of one run over resampled time or episodes, of several seeds over the seeds"
 
 
 @dataclass(frozen=True)

@@ -30,4 +30,6 @@ def test_every_run_has_a_line_and_several_seeds_a_band() -> None:
 
 
 def test_a_single_point_is_no_curve() -> None:
-    assert chart(row("one", validation__score=((100, 1.0),)), row("none")) == ""
+    single = row("one", validation__score=((100, 1.0),))
+    assert chart(single, row("none")) == ""
+    assert chart(single, row("two", validation__score=((100, 1.0), (200, 3.0)))).count("<circle") == 1  # beside one
