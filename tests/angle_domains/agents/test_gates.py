@@ -114,7 +114,7 @@ def test_a2c_balances_the_pole(seed: int) -> None:
         (dqn, "classic/dqn.yaml", "CartPole-v1", 50_000, 475.0),
         (dqn, "classic/MountainCar-v0/dqn.yaml", "MountainCar-v0", 120_000, -110.0),
         (rainbow, "classic/rainbow.yaml", "CartPole-v1", 50_000, 450.0),
-        (qrdqn, "classic/qrdqn.yaml", "Acrobot-v1", 100_000, -100.0),
+        (qrdqn, "classic/Acrobot-v1/qrdqn.yaml", "Acrobot-v1", 100_000, -100.0),
     ],
 )
 def test_agents_with_action_values(module: Any, file: str, name: str, steps: int, threshold: float, seed: int) -> None:
