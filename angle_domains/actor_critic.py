@@ -196,7 +196,7 @@ class ActorCritic:
     def weigh_rewards(self, window: Window) -> None:
         """Takes the rewards of a window into their scale, before it is learned."""
         if self.scaler is not None:
-            self.scaler.update(window.reward, window.percept.last[1:], window.real)
+            self.scaler.update(window.reward, window.percept.first[:-1], window.real)
 
     def weigh_observations(self, window: Window) -> None:
         """Takes the observations of a window into their moments, after it was learned."""

@@ -90,16 +90,15 @@ class ReturnScaler:
         self.running = torch.zeros(streams, dtype=torch.float64, device=device)
         self.moments = RunningMoments(1, device=device)
 
-    def update(self, reward: Float[Tensor, "t b"], last: Bool[Tensor, "t b"], real: Float[Tensor, "t b"]) -> None:
+    def update(self, reward: Float[Tensor, "t b"], first: Bool[Tensor, "t b"], real: Float[Tensor, "t b"]) -> None:
         """Takes in the rewards of a window.
 
-        `last` is where an episode ended with that reward; `real` is 1 where an action earned it, 0 where the stream
-        was resetting, which is no return at all.
+        `first` is where an episode began with the action that earned it, also one that begins because the episode
+        before was lost; `real` is 1 where an action earned it, 0 where the stream was resetting, which is no return.
         """
         sums = torch.empty(reward.shape, dtype=torch.float64, device=reward.device)
         for t in range(len(reward)):
-            sums[t] = self.running = self.running * self.gamma + reward[t]
-            self.running = self.running * ~last[t]
+            sums[t] = self.running = self.running * ~first[t] * self.gamma + reward[t]
         self.moments.update(sums[real > 0].unsqueeze(-1))
 
     def scale(self, reward: Float[Tensor, "t b"]) -> Float[Tensor, "t b"]:

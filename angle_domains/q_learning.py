@@ -40,6 +40,7 @@ class QLearning:
         generator: Generator,
         device: str = "cpu",
     ) -> None:
+        network.check_no_memory()
         self.tau = tau
         space = spec.action_space
         self.first = int(space.start) if isinstance(space, spaces.Discrete) else None

@@ -80,6 +80,7 @@ class ValueBased:
         space = spec.action_space
         if not isinstance(space, spaces.Discrete):
             raise ConfigError(f"action values need a Discrete action space, actions of {spec.name} are {space}")
+        settings.network.check_no_memory()
         self.settings, self.exploration, self.expectation = settings, exploration, expectation
         self.actions, self.first = int(space.n), int(space.start)
         self.device, self.images = torch.device(device), settings.network.images

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from gymnasium.vector import VectorEnv
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from angle_domains.loops import advance, begin
@@ -42,10 +42,19 @@ class Chance:
                 weight = np.where(mask.cpu().numpy(), weight, -1.0)
             return torch.as_tensor(weight.argmax(-1) + int(space.start))
         if isinstance(space, spaces.MultiDiscrete):
+            if mask is not None:
+                return self._parts(space, mask.cpu().numpy().reshape(count, -1))
             return torch.as_tensor(space.start + generator.integers(space.nvec, size=(count, *space.shape)))
         assert isinstance(space, spaces.Box)
         low, high = (np.clip(bound, -1e3, 1e3) for bound in (space.low, space.high))
         return torch.as_tensor(generator.uniform(low, high, (count, *space.shape)).astype(space.dtype))
+
+    def _parts(self, space: spaces.MultiDiscrete, mask: Bool[np.ndarray, "b m"]) -> Tensor:
+        """A choice of each part, whose masks stand side by side."""
+        weight = np.where(mask, self.generator.random(mask.shape), -1.0)
+        parts = np.split(weight, np.cumsum(space.nvec.ravel())[:-1], -1)
+        chosen = np.stack([part.argmax(-1) for part in parts], -1)
+        return torch.as_tensor(space.start + chosen.reshape(-1, *space.shape))
 
 
 def play_episodes(

@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, model_validator
 
+from angle_domains.errors import ConfigError
+
 Precision = Literal["auto", "float32", "bfloat16"]
 
 IMAGE_HIDDEN: dict[str, tuple[int, ...]] = {"nature": (512,), "impala": (256,), "minatar": (128,)}
@@ -39,6 +41,14 @@ class NetworkConfig(BaseModel):
     def value_kept(self) -> bool:
         """Whether an agent on policy keeps the values it had when it acted, since reading them anew is dear."""
         return self.images or self.recurrent > 0
+
+    def check_no_memory(self) -> None:
+        """ConfigError where there is a memory, for agents that learn from rows out of their order."""
+        if self.recurrent:
+            raise ConfigError(
+                f"agent.network.recurrent is {self.recurrent}, and this agent has no memory: set it to 0, "
+                "or use ppo or a2c"
+            )
 
     @model_validator(mode="before")
     @classmethod

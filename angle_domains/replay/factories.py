@@ -34,13 +34,26 @@ def rollout(agent: Brief, *, streams: int, steps: int, stack: int, seed: int, de
 
 
 def experience(agent: Experienced, *, streams: int, steps: int, stack: int, seed: int, device: str) -> ReplayBuffer:
-    """As much as the agent's settings say; ConfigError where the budget of `steps` ends before the first update."""
+    """As much as the agent's settings say.
+
+    ConfigError where the budget of `steps` ends before the first update, or there is no whole window for it.
+    """
     config = agent.replay
     if config.warm_up >= steps:
         raise ConfigError(
             f"training.steps={steps:,} ends before agent.replay.warm_up={config.warm_up:,}: nothing would be learned"
         )
-    capacity = min(config.capacity, steps + streams)
+    capacity, ticks = min(config.capacity, steps + streams), agent.length + 1
+    if -(-config.warm_up // streams) < ticks:
+        raise ConfigError(
+            f"agent.replay.warm_up={config.warm_up:,} is too short: with {streams:,} streams the first window of "
+            f"{agent.length} actions is whole after {ticks * streams:,} steps"
+        )
+    if capacity // streams < (held := ticks + max(0, stack - 1)):
+        raise ConfigError(
+            f"agent.replay.capacity={config.capacity:,} is too small: with {streams:,} streams a window of "
+            f"{agent.length} actions needs {held * streams:,} rows"
+        )
     return ReplayBuffer(
         capacity,
         streams,

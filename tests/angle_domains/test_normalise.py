@@ -63,12 +63,20 @@ def column(*values: float) -> torch.Tensor:
 def test_reward_scale_by_hand() -> None:
     scaler = ReturnScaler(1, gamma=0.5)
     # sums: 2, 1 + 4 = 5, then the episode ends and the stream resets; 3 begins a new one
-    scaler.update(column(2, 4, 0, 3.0), column(False, True, False, False), column(1, 1, 0, 1.0))
+    scaler.update(column(2, 4, 0, 3.0), column(True, False, False, True), column(1, 1, 0, 1.0))
     deviation = torch.tensor([2.0, 5.0, 3.0]).std(correction=0)
     torch.testing.assert_close(scaler.scale(column(1.0)), (1.0 / deviation).reshape(1, 1))
     scaler.update(column(1.0), column(False), column(1.0))  # 1.5 + 1 goes on where the window ended
     deviation = torch.tensor([2.0, 5.0, 3.0, 2.5]).std(correction=0)
     torch.testing.assert_close(scaler.scale(column(1.0)), (1.0 / deviation).reshape(1, 1))
+
+
+def test_the_return_of_an_episode_that_was_lost_does_not_go_on_in_the_next() -> None:
+    scaler, other = (ReturnScaler(1, gamma=0.5) for _ in range(2))
+    scaler.update(column(2, 4.0), column(True, False), column(1, 1.0))
+    scaler.update(column(1, 1.0), column(True, False), column(1, 1.0))  # begun anew, no row says that the first ended
+    other.update(column(2, 4, 0, 1, 1.0), column(True, False, False, True, False), column(1, 1, 0, 1, 1.0))
+    torch.testing.assert_close(scaler.scale(column(1.0)), other.scale(column(1.0)))
 
 
 def test_episodes_of_one_action_are_scaled_by_the_deviation_of_their_rewards() -> None:

@@ -115,3 +115,14 @@ def test_games_in_flight_begin_anew_and_what_was_stored_of_them_ends() -> None:
 def test_a_budget_that_ends_before_the_first_update_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"training.steps=100 ends before agent.replay.warm_up=200"):
         experience(Learner(warm_up=200), streams=2, steps=100, stack=0, seed=0, device="cpu")
+
+
+def test_an_update_that_would_find_no_whole_window_is_refused() -> None:
+    def made(stack: int = 0, **changes: Any) -> ReplayBuffer:
+        return experience(Learner(**changes), streams=4, steps=1_000, stack=stack, seed=0, device="cpu")
+
+    with pytest.raises(ConfigError, match="first window of 2 actions is whole after 12 steps"):
+        made(warm_up=8)
+    with pytest.raises(ConfigError, match="a window of 2 actions needs 24 rows"):
+        made(capacity=23, warm_up=12, stack=4)
+    assert (made(warm_up=9).rows, made(capacity=24, warm_up=12, stack=4).rows) == (16, 6)

@@ -10,7 +10,7 @@ from gymnasium.vector import SyncVectorEnv
 from pydantic import BaseModel
 
 from angle_domains import loops
-from angle_domains.errors import CheckpointError, TrainingError
+from angle_domains.errors import CheckpointError, ConfigError, TrainingError
 from angle_domains.replay import ReplayBuffer, experience
 from angle_domains.types import Percept, Report, Window
 from feeds.base import FeedSpec
@@ -78,6 +78,10 @@ class OffPolicyContract(AgentContract):
         state = loops.begin(envs, 0)
         list(self.loop(agent, envs, self.remember(agent, STREAMS, 0), state, 300))
         assert state.updates == (300 - 100) // 8 + 1
+
+    def test_a_memory_is_refused(self) -> None:
+        with pytest.raises(ConfigError, match=r"agent.network.recurrent is 16"):
+            self.build(self.spec(), STREAMS, network={"hidden": (16,), "recurrent": 16})
 
     def test_what_follows_the_end_of_a_task_changes_nothing(self) -> None:
         """Neither the final observation is bootstrapped from nor the next episode's rewards are summed."""

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 
 from angle_domains.evaluation import Draw
 from angle_domains.evaluation.episodes import Chance, disturbed, play_episodes
@@ -54,6 +55,14 @@ def test_random_actions_stand_in_as_often_as_asked_and_heed_masks() -> None:
     assert abs(share - 0.2) < 0.02  # half of the random actions are what was wanted
     mask = torch.tensor([[True, False]]).expand(10_000, 2)
     assert not disturbed(wanted, chance, mask, 1.0).any()
+
+
+def test_random_choices_of_several_parts_heed_the_mask_of_each() -> None:
+    space = spaces.MultiDiscrete([2, 3], start=[0, 5])
+    mask = torch.tensor([[True, False, False, True, True]]).expand(1_000, 5)
+    drawn = Chance(space, 0).draw(1_000, mask)
+    assert set(map(tuple, drawn.tolist())) == {(0, 6), (0, 7)}
+    assert abs((drawn[:, 1] == 6).float().mean().item() - 0.5) < 0.07
 
 
 def test_a_full_verdict_stands_beside_chance_and_people() -> None:
