@@ -243,14 +243,17 @@ def _perceive(before: Percept, action: Tensor, outcome: tuple[Any, Any, Any, Any
         discount=1.0 - ended.to(torch.float32),
         first=before.last,
         last=ended | torch.as_tensor(truncated),
-        mask=_mask(info, seen),
+        mask=_mask(info, seen, before.mask),
     )
 
 
-def _mask(info: dict[str, Any], obs: Tensor) -> Tensor | None:
-    """The allowed actions, where the environment names them as `action_mask`; a stream that names none allows all."""
+def _mask(info: dict[str, Any], obs: Tensor, before: Tensor | None = None) -> Tensor | None:
+    """The allowed actions, where the environment names them as `action_mask`; a stream that names none allows all.
+
+    None where it never named any: where there was one `before`, it names them in some ticks, and this allows all.
+    """
     if "action_mask" not in info:
-        return None
+        return None if before is None else torch.ones_like(before)
     mask = torch.as_tensor(np.stack(list(info["action_mask"]))).to(obs.device, torch.bool)
     named = torch.as_tensor(info.get("_action_mask", np.ones(len(mask), dtype=bool))).to(obs.device)
     return mask | ~named.reshape(-1, *[1] * (mask.ndim - 1))

@@ -1,16 +1,14 @@
 """Windows as transitions of one or several steps, for agents whose critics judge single actions."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import torch
-from gymnasium import spaces
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from angle_domains.losses.returns import n_step
+from angle_domains.networks import NetworkConfig
 from angle_domains.types import Window
-from feeds.base import FeedSpec
 
 
 class Transitions(NamedTuple):
@@ -29,10 +27,8 @@ class Transitions(NamedTuple):
 class Sight:
     """Observations `[B, *obs]` as networks read them: images as they are, all else flat and float."""
 
-    def __init__(self, spec: FeedSpec, device: str) -> None:
-        space: spaces.Space[Any] = spec.observation_space
-        self.device = torch.device(device)
-        self.images = isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) == 3
+    def __init__(self, network: NetworkConfig, device: str) -> None:
+        self.device, self.images = torch.device(device), network.images
 
     def __call__(self, obs: Tensor) -> Tensor:
         obs = obs.to(self.device)

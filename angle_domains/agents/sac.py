@@ -138,7 +138,7 @@ class SAC:
 
     def __init__(self, config: SACConfig, spec: FeedSpec, *, seed: int, device: str) -> None:
         self.config, self.replay, self.length = config, config.replay, config.n_step
-        self.see = Sight(spec, device)
+        self.see = Sight(config.network, device)
         continuous = isinstance(spec.action_space, spaces.Box)
         made, rate = Generator().manual_seed(seed), config.learning_rate
         head: HeadKind = "squashed" if continuous else "auto"

@@ -56,7 +56,7 @@ class TD3:
 
     def __init__(self, config: TD3Config, spec: FeedSpec, *, seed: int, device: str) -> None:
         self.config, self.replay, self.length = config, config.replay, config.n_step
-        self.see, self.scale = Sight(spec, device), BoxScale(spec.action_space).to(device)
+        self.see, self.scale = Sight(config.network, device), BoxScale(spec.action_space).to(device)
         made, spread = Generator().manual_seed(seed), math.log(config.exploration)
         self.actor = PolicyModel(
             spec, config.network, "deterministic", log_std=spread, generator=made, values=False

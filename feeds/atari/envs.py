@@ -93,7 +93,7 @@ class AtariEnvs(VectorEnv[Any, Any, Any]):
         if self._screen is not None:
             self.frame = self._screen.step(chosen)[0][0, -1]
         resetting, over, lives = self._ended, terminated | truncated, info["lives"]
-        raw = self._earned(earned)
+        raw = self._earned(earned, over)
         if self.made.life_loss:
             # Some games stay at no life for a few frames before they end: there the end speaks.
             self._life_lost = (lives < self._lives) & (lives > 0) & ~over & ~resetting
@@ -110,10 +110,10 @@ class AtariEnvs(VectorEnv[Any, Any, Any]):
     def load_state_dict(self, state: Any) -> None:
         refuse_state(state)
 
-    def _earned(self, earned: np.ndarray) -> np.ndarray:
-        """Rewards `[B]`, those of rows that reset put off to the next."""
+    def _earned(self, earned: np.ndarray, over: np.ndarray) -> np.ndarray:
+        """Rewards `[B]`, those of rows that reset put off to the next, unless that is of another game."""
         raw = earned.astype(np.float32) + self._owed
-        self._owed = np.where(self._ended, raw, np.float32(0.0))
+        self._owed = np.where(self._ended & ~over, raw, np.float32(0.0))
         raw[self._ended] = 0.0
         return raw
 

@@ -10,6 +10,8 @@ from gymnasium.vector.utils import batch_space
 
 from feeds.games import refuse_state, split_seed
 
+_OURS = {"raw_reward", "game_over"}  # what vector environments of feeds tell by, see `feeds.base.GameFeed`
+
 
 class Game(Protocol):
     """What of `gymnasium.Env` is asked of a stream."""
@@ -60,7 +62,7 @@ class GameEnvs(VectorEnv[Any, Any, Any]):
         infos: dict[str, Any] = {}
         for i, (game, own) in enumerate(zip(self.games, seeds, strict=True)):
             obs[i], info = game.reset(seed=own)
-            infos = self._add_info(infos, info, i) if info else infos
+            infos = self._add_info(infos, _theirs(info), i) if info else infos
         self._ended = [False] * self.num_envs
         return obs, infos
 
@@ -77,7 +79,7 @@ class GameEnvs(VectorEnv[Any, Any, Any]):
                 obs[i], rewards[i], terminated[i], truncated[i], info = game.step(chosen[i])
             self._ended[i] = bool(terminated[i] or truncated[i])
             if info:
-                infos = self._add_info(infos, info, i)
+                infos = self._add_info(infos, _theirs(info), i)
         return obs, np.array(rewards, np.float64), np.array(terminated, bool), np.array(truncated, bool), infos
 
     def state_dict(self) -> None:
@@ -89,3 +91,8 @@ class GameEnvs(VectorEnv[Any, Any, Any]):
     def close_extras(self, **kwargs: Any) -> None:
         for game in self.games:
             game.close()
+
+
+def _theirs(info: dict[str, Any]) -> dict[str, Any]:
+    """What a game tells, without names that would be taken for ours, whatever it means by them."""
+    return info if _OURS.isdisjoint(info) else {name: value for name, value in info.items() if name not in _OURS}

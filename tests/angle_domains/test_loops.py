@@ -161,6 +161,22 @@ def test_interact_tells_the_episodes_that_ended() -> None:
     assert state.step == 12
 
 
+def test_a_tick_in_which_no_stream_names_a_mask_allows_all() -> None:
+    class Masked(Script):
+        def reset(self, **given: Any) -> tuple[np.ndarray, dict]:
+            return super().reset(**given)[0], {"action_mask": np.arange(100) < 7}
+
+    envs = SyncVectorEnv([lambda: Masked(3, terminates=True)], autoreset_mode=AutoresetMode.NEXT_STEP)
+    agent, state = Recorder(4), begin(envs, 0)
+    ticks = interact(agent, envs, ReplayBuffer.for_agent(agent, 1, 0), state)
+    allowed = []
+    for _ in range(5):
+        assert state.percept.mask is not None
+        allowed.append(int(state.percept.mask.sum()))
+        next(ticks)
+    assert allowed == [7, 100, 100, 100, 7]
+
+
 def test_masks_of_the_environment_reach_the_percept() -> None:
     envs = worlds.vector(worlds.Masked, 3)
     mask = begin(envs, 0).percept.mask

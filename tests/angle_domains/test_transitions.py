@@ -1,12 +1,10 @@
-import numpy as np
 import torch
-from gymnasium import spaces
 
+from angle_domains.networks import NetworkConfig
 from angle_domains.transitions import Sight, read
 from angle_domains.types import Percept, Window
-from feeds.base import FeedSpec
 
-FLAT = FeedSpec("world", spaces.Box(-1.0, 1.0, (1,), np.float64), spaces.Discrete(2))
+FLAT = NetworkConfig()
 
 
 def window(mask: torch.Tensor | None = None) -> Window:
@@ -35,7 +33,8 @@ def test_rows_that_go_on_are_cut_and_end_by_hand() -> None:
 
 
 def test_images_are_seen_as_they_are_and_all_else_flat() -> None:
-    frames = FeedSpec("game", spaces.Box(0, 255, (4, 8, 8), np.uint8), spaces.Discrete(2))
-    image = torch.zeros(2, 4, 8, 8, dtype=torch.uint8)
-    assert Sight(frames, "cpu")(image) is image
+    frames = NetworkConfig(kind="minatar")
+    for kind in (torch.uint8, torch.float32):
+        image = torch.zeros(2, 4, 8, 8, dtype=kind)
+        assert Sight(frames, "cpu")(image) is image
     assert Sight(FLAT, "cpu")(torch.zeros(2, 3, 4)).shape == (2, 12)

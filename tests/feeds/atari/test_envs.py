@@ -76,6 +76,16 @@ def test_lives_lost_change_no_score_and_no_end_of_the_game() -> None:
     assert scores[0] == scores[1] > 0
 
 
+def test_what_a_row_that_resets_earns_is_told_in_the_next_but_in_no_other_game() -> None:
+    envs, no = make(), np.zeros(2, np.bool_)
+    envs._ended[:] = True
+    assert envs._earned(np.array([3, 3]), np.array([False, True])).tolist() == [0.0, 0.0]
+    envs._ended = np.array([False, True])  # the second game ended as it went on after a life; now it resets
+    assert envs._earned(np.array([1, 0]), no).tolist() == [4.0, 0.0]
+    envs._ended[:] = False
+    assert envs._earned(np.array([1, 1]), no).tolist() == [1.0, 1.0]
+
+
 def test_rewards_are_clipped_in_training_alone() -> None:
     train = play(make("SpaceInvadersNoFrameskip-v4"), 300)
     raw = np.array([row[4]["raw_reward"] for row in train[1:]])

@@ -13,6 +13,7 @@ from gymnasium.vector import SyncVectorEnv
 
 from feeds.classic.config import ClassicConfig, knows, listing
 from feeds.classic.feed import ClassicFeed
+from feeds.classic.vector import GameEnvs
 from feeds.errors import FeedError
 from feeds.games import split_seed
 
@@ -143,6 +144,23 @@ def test_streams_run_as_in_gymnasiums_own_vector_environment(name: str) -> None:
         assert all(np.array_equal(mine[4][key], other[4][key]) for key in mine[4])
         ends += int((mine[2] | mine[3]).sum())
     assert ends > 2
+
+
+def test_what_a_game_tells_by_names_of_ours_is_left_out() -> None:
+    class Teller(gymnasium.Env[Any, Any]):
+        observation_space, action_space = spaces.Box(-1.0, 1.0, (2,), np.float32), spaces.Discrete(2)
+
+        def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+            return np.zeros(2, np.float32), {"game_over": False, "level": 1}
+
+        def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+            return np.zeros(2, np.float32), 1.0, True, False, {"game_over": False, "raw_reward": 0.0, "level": 2}
+
+    envs = GameEnvs(Teller, 2, split="train")
+    assert envs.reset(seed=0)[1].keys() == {"level", "_level"}
+    info = envs.step(np.zeros(2, np.int64))[4]
+    assert info.keys() == {"level", "_level"}
+    assert info["level"].tolist() == [2, 2]
 
 
 def test_a_time_limit_truncates(toy: Any) -> None:
