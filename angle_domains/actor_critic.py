@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
 from angle_domains.distributions import Distribution
-from angle_domains.errors import CheckpointError, ConfigError, TrainingError
+from angle_domains.errors import CheckpointError, ConfigError, TrainingError, other_network
 from angle_domains.losses.returns import gae
 from angle_domains.networks import HeadKind, NetworkConfig, Past, PolicyModel, exchangeable_columns, observation_size
 from angle_domains.normalise import ReturnScaler, RunningMoments
@@ -216,7 +216,7 @@ class ActorCritic:
         try:
             self.model.load_state_dict(state["model"])
         except RuntimeError as error:
-            raise CheckpointError(f"the checkpoint belongs to another network: {error}") from error
+            raise other_network(error) from error
         for part, name in ((self.moments, "moments"), (self.scaler, "scaler")):
             if (part is None) != (state[name] is None):
                 raise CheckpointError(f"the checkpoint and the settings disagree on whether there is a '{name}'")

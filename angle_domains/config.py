@@ -13,7 +13,6 @@ from typing import Any, Literal, Self
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     NonNegativeInt,
     PositiveFloat,
@@ -28,6 +27,7 @@ from angle_domains.config_errors import unknown_key, validated
 from angle_domains.config_text import KeyPath, Layers, Source
 from angle_domains.errors import ConfigError, nearest
 from angle_domains.tables import AGENTS, FEEDS, agent_spec, feed_entry, names, resolve
+from feeds.settings import Settings
 
 SECTIONS = ("feed", "env", "agent", "training", "seed", "device", "tracking", "name")
 _MODEL_NAME = re.compile(r"[\w-][\w. -]{0,198}[\w-]|[\w-]")
@@ -37,12 +37,6 @@ _FLAGS = {
     "feed.name": "--feed",
     "agent.name": "--agent",
 }
-
-
-class Settings(BaseModel):
-    """A frozen group of settings; an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class TrainingConfig(Settings):

@@ -2,7 +2,7 @@
 
 from feeds.errors import AngleError, FeedError, nearest
 
-__all__ = ["AngleError", "CheckpointError", "ConfigError", "FeedError", "TrainingError", "nearest"]
+__all__ = ["AngleError", "CheckpointError", "ConfigError", "FeedError", "TrainingError", "nearest", "other_network"]
 
 
 class ConfigError(AngleError):
@@ -11,6 +11,12 @@ class ConfigError(AngleError):
 
 class CheckpointError(AngleError):
     """A checkpoint that is missing, damaged or of another schema; the sentence names the file."""
+
+
+def other_network(error: RuntimeError) -> CheckpointError:
+    """Of the many lines that torch says of a state that does not fit, the first that names a parameter."""
+    lines = str(error).splitlines()
+    return CheckpointError(f"the checkpoint belongs to another network: {lines[min(1, len(lines) - 1)].strip()}")
 
 
 class TrainingError(AngleError):

@@ -55,9 +55,10 @@ def check_observations(trained: FeedSpec, given: FeedSpec) -> None:
         ("actions", trained.action_space, given.action_space),
     ):
         if before != now:
+            tell = str if _briefly(before) == _briefly(now) else _briefly
             raise CheckpointError(
-                f"this policy was trained on {what} that are {_briefly(before)}, those of '{given.name}' are "
-                f"{_briefly(now)}: play what it knows"
+                f"this policy was trained on {what} that are {tell(before)}, those of '{given.name}' are "
+                f"{tell(now)}: it knows no others"
             )
 
 

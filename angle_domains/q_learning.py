@@ -15,7 +15,7 @@ from gymnasium import spaces
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from angle_domains.errors import CheckpointError
+from angle_domains.errors import other_network
 from angle_domains.losses.twin import twin_error
 from angle_domains.networks import NetworkConfig
 from angle_domains.networks.critics import TwinCritics
@@ -122,4 +122,4 @@ def load_network(network: nn.Module, state: dict[str, Tensor]) -> None:
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
-        raise CheckpointError(f"the checkpoint belongs to another network: {error}") from error
+        raise other_network(error) from error

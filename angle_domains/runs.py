@@ -75,7 +75,10 @@ class RunFolder:
     def note(self, **facts: Any) -> dict[str, Any]:
         """Adds facts (run id, times the test part was opened, …) to `run.json`, atomically; gives all of them."""
         path = self.path / "run.json"
-        known = json.loads(path.read_text()) if path.is_file() else {}
+        try:
+            known = json.loads(path.read_text()) if path.is_file() else {}
+        except ValueError as error:
+            raise CheckpointError(f"{path} is damaged: {error}; it can be removed, with what it knows") from error
         if facts:
             known |= facts
             draft = path.with_suffix(".tmp")
@@ -117,9 +120,9 @@ class RunFolder:
                 if "replay" in meta:
                     state["replay"] = archive.load(self.replay, meta["replay"], state["replay"])
             except CheckpointError as error:
-                problems.append(f"{error}; the checkpoint before it is used")
+                problems.append(str(error))
                 continue
-            return state, meta, problems
+            return state, meta, [f"{problem}; the checkpoint before it is used" for problem in problems]
         told = f": {problems[0]}" if problems else ""
         raise CheckpointError(f"the run {self.path} has no whole checkpoint to resume from{told}")
 
@@ -128,12 +131,17 @@ class RunFolder:
         saved = (int(folder.name.removeprefix("step-")) for folder in self.checkpoints.glob("step-*"))
         return max(self.note().get("steps", 0), *saved, 0)
 
-    def discard_after(self, step: int) -> None:
-        """Removes checkpoints beyond a step, damaged ones that training will write again, and what points to them."""
+    def discard_after(self, step: int, best: int | None = None) -> None:
+        """Removes checkpoints beyond a step, damaged ones that training will write again, and what points to them.
+
+        `best` is the step of the best checkpoint so far: a process may have died before it pointed there.
+        """
         for folder in self.checkpoints.glob("step-*"):
             if folder.name > f"step-{step:012d}":
                 shutil.rmtree(folder)
         _point(self.last, self.checkpoints / f"step-{step:012d}")
+        if best is not None and (folder := self.checkpoints / f"step-{best:012d}").exists():
+            _point(self.best, folder)
         if not self.best.exists():
             self.best.unlink(missing_ok=True)
         self._drop_rows()
@@ -177,6 +185,9 @@ def find_run(text: str, root: Path) -> RunFolder:
     for path in (Path(text), root / text):
         if (path / "config.yaml").is_file():
             return RunFolder(path)
+    if group := find_group(text, root):
+        seeds = (seed_folder(group, seed).name for seed in group_seeds(group))
+        raise CheckpointError(f"{group.name} is a group of seeds: name one of its runs, {', '.join(seeds)}")
     folders = [RunFolder(path.parent) for path in sorted(root.glob("*/config.yaml"))]
     for folder in folders:
         if text and folder.note().get("run_id") == text:

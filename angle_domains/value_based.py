@@ -8,7 +8,7 @@ from gymnasium import spaces
 from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 
-from angle_domains.errors import CheckpointError, ConfigError
+from angle_domains.errors import ConfigError, other_network
 from angle_domains.losses.returns import n_step
 from angle_domains.losses.value import greedy
 from angle_domains.networks import NetworkConfig
@@ -162,7 +162,7 @@ class ValueBased:
             self.online.load_state_dict(state["online"])
             self.target.load_state_dict(state["target"])
         except RuntimeError as error:
-            raise CheckpointError(f"the checkpoint belongs to another network: {error}") from error
+            raise other_network(error) from error
         self.generator.set_state(state["generator"].cpu())
         self.acted, self.updates = state["acted"], state["updates"]
 

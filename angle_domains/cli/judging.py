@@ -56,14 +56,9 @@ def play(
     from angle_domains.tables import feed_entry, make_feed, resolve
 
     policy = load_policy(checkpoint, options.ROOT)
-    entry = feed_entry(policy.config.feed_name)
-    settings = policy.config.feed if env is None else _settings_for(env, policy.config)
-    feed = make_feed(policy.config.feed_name, settings)
+    feed = make_feed(policy.config.feed_name, _settings_for(env, policy.config))
     check_observations(policy.spec, feed.spec)
-    if split not in feed.spec.splits:
-        raise ConfigError(f"--split {split}: the feed '{feed.spec.name}' has {', '.join(feed.spec.splits)}")
-    if split == "test":
-        raise ConfigError("--split test: the test part is opened by `train` and `evaluate` alone, which count it")
+    _check_part(split, feed)
     showing = Showing(
         split=split,
         episodes=episodes or 1,
@@ -73,15 +68,28 @@ def play(
         human=human,
         values=values,
     )
-    for line in resolve(entry.play)(feed, policy.agent, showing):
+    for line in resolve(feed_entry(policy.config.feed_name).play)(feed, policy.agent, showing):
         typer.echo(line)
 
 
-def _settings_for(env: str, config: "AgentConfig") -> Any:
-    """The settings of the policy's feed for an environment of it; a policy acts in the feed it was trained on."""
-    from angle_domains.config_env import feed_of_env
+def _check_part(split: str, feed: Any) -> None:
+    if split not in feed.spec.splits:
+        raise ConfigError(f"--split {split}: the feed '{feed.spec.name}' has {', '.join(feed.spec.splits)}")
+    if split == "test":
+        raise ConfigError("--split test: the test part is opened by `train` and `evaluate` alone, which count it")
 
-    if feed_of_env(env) != config.feed_name:
+
+def _settings_for(env: str | None, config: "AgentConfig") -> Any:
+    """The settings of the policy's feed for an environment of it, its own by default; no other feed's is played."""
+    if env is None:
+        return config.feed
+    from angle_domains.config_env import feed_of_env, known_envs
+    from angle_domains.errors import nearest
+
+    owner = feed_of_env(env)
+    if owner is None:
+        raise ConfigError(f"--env {env}: this environment is unknown: {nearest(env, known_envs())}")
+    if owner != config.feed_name:
         raise ConfigError(
             f"--env {env}: this policy was trained on the feed '{config.feed_name}', which has no such environment"
         )

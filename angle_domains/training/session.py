@@ -8,7 +8,9 @@ import torch
 
 from angle_domains.config import AgentConfig
 from angle_domains.errors import ConfigError
+from angle_domains.policy import check_observations
 from angle_domains.runs import RunFolder
+from angle_domains.specs import spec_from_dict
 from angle_domains.tables import make_feed
 from angle_domains.tracking import DatasetInfo, RunInfo, Status, open_tracker
 from angle_domains.training.signals import StopSignal
@@ -80,10 +82,11 @@ class Session:
         step, steps = meta["step"], self.config.training.steps
         if step >= steps and self.folder.note().get("status") == "FINISHED":
             raise ConfigError(f"the run {self.folder.name} has finished its {step:,} steps: give more with --steps")
-        same_data(meta, trainer.feed, self.folder)
         same_run(meta["config"], self.config, self.folder.name)
+        same_data(meta, trainer.feed, self.folder)
+        check_observations(spec_from_dict(meta["spec"]), trainer.feed.spec)
         trainer.resume(state)
-        self.folder.discard_after(step)
+        self.folder.discard_after(step, trainer.progress.best_step)
         self.folder.write_config(self.config.to_dict())
         self.folder.note(status="RUNNING")  # what it had finished before was shorter
         self.console.line(f"{self.folder.name}: goes on at step {step:,} of {steps:,}")
@@ -122,7 +125,15 @@ class Session:
 def same_run(stored: dict[str, Any], config: AgentConfig, run: str) -> None:
     """ConfigError where the options would make another run of the one that goes on."""
     asked = config.to_dict()
-    places = [("seed",), ("name",), ("feed", "name"), ("agent", "name"), ("tracking", "experiment")]
+    places = [
+        ("seed",),
+        ("name",),
+        ("env",),  # names of one game may stand for other rules
+        ("feed", "name"),
+        ("agent", "name"),
+        ("training", "streams"),
+        ("tracking", "experiment"),
+    ]
     for place in places:
         before, now = stored, asked
         for key in place:

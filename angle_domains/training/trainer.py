@@ -182,8 +182,9 @@ class AgentTrainer:
         """Films the best policy; where that cannot be done here, says so once."""
         try:
             path = make_film(self.config, self.feed, self.agent, film_path(self.run.path, step))
-        except AngleError as error:
-            self.console.line(f"no film: {error}")
+        except Exception as error:  # whatever an environment's pictures raise: a film is not worth a run
+            told = str(error) if isinstance(error, AngleError) else f"{type(error).__name__}: {error}"
+            self.console.line(f"no film: {told}")
             self.progress.films = [step] * self.config.training.films
             return
         self.progress.films.append(step)

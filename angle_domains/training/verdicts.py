@@ -47,11 +47,11 @@ def judge_run(
     same_data(policy.meta, feed, folder)
     if config.tracking.uri != OFF:
         resolve_store(config.tracking.uri, folder.path.parent)  # a store that cannot be named opens nothing
-    facts = folder.note()
+    facts = {"steps": policy.meta["step"]} | folder.note()
     if split == "test":
         opened = [*facts.get("test_opened", []), time.strftime("%Y-%m-%dT%H:%M:%S%z")]
         experiment = config.tracking.experiment or config.feed_name
-        facts = folder.note(experiment=experiment, test_opened=opened)  # before anything of it is seen
+        facts |= folder.note(experiment=experiment, test_opened=opened)  # before anything of it is seen
     judge, write = resolve(entry.judge), resolve(entry.report)
     draw = draw or draw_of(config, config.training.test_episodes)
     verdict = judge(
@@ -59,12 +59,17 @@ def judge_run(
     )
     if split == "test" and "sharpe" in verdict.metrics:
         folder.note(test_sharpe=verdict.metrics["sharpe"])
-    summary = RunSummary(
+    page = folder.report if split == "test" else folder.path / f"report-{split}.html"
+    return Judged(verdict, write(verdict, _summary(folder, config, facts, links), page), policy.meta["step"])
+
+
+def _summary(folder: RunFolder, config: AgentConfig, facts: dict[str, Any], links: dict[str, str]) -> RunSummary:
+    return RunSummary(
         name=folder.name,
         feed=config.feed_name,
         agent=config.agent_name,
         seeds=(config.seed,),
-        steps=facts.get("steps", policy.meta["step"]),
+        steps=facts["steps"],
         seconds=facts.get("seconds", 0.0),
         steps_per_second=facts.get("steps_per_second", 0.0),
         config=config.to_dict(),
@@ -73,8 +78,6 @@ def judge_run(
         links=links,
         test_openings=len(facts.get("test_opened", [])),
     )
-    page = folder.report if split == "test" else folder.path / f"report-{split}.html"
-    return Judged(verdict, write(verdict, summary, page), policy.meta["step"])
 
 
 def same_data(meta: dict[str, Any], feed: Any, folder: RunFolder) -> None:

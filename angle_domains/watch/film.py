@@ -50,14 +50,22 @@ class Film:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._encoder is not None:
-            self._encoder.close()
-        elif self._held and kind is None:
-            first, *rest = self._held
-            first.save(self._draft, save_all=True, append_images=rest, duration=round(1000 / self.rate), loop=0)
-        if kind is None and self._draft.exists():
-            self._draft.replace(self.path)
-        self._draft.unlink(missing_ok=True)
+        try:
+            if self._encoder is not None:
+                self._encoder.close()
+            elif self._held and kind is None:
+                first, *rest = self._held
+                first.save(self._draft, save_all=True, append_images=rest, duration=round(1000 / self.rate), loop=0)
+            if kind is None and self._draft.exists():
+                self._draft.replace(self.path)
+        finally:
+            self._draft.unlink(missing_ok=True)
+
+    @property
+    def told(self) -> str:
+        """The path, and how much of the film is missing where an animation grew too long."""
+        left = self.count - len(self._held) if self._encoder is None else 0
+        return f"{self.path} (without its last {left:,} pictures: .mp4 holds more)" if left else str(self.path)
 
     def add(self, picture: Picture) -> None:
         large = magnified(picture)

@@ -60,8 +60,8 @@ def play(feed: Any, agent: Agent, showing: Showing) -> Iterator[str]:
                 break
     if len(totals) > 1:
         yield f"mean return of {len(totals)} episodes: {np.mean(totals):.6g}"
-    if showing.video is not None:
-        yield f"film: {showing.video}"
+    if film is not None:
+        yield f"film: {film.told}"
 
 
 def moments(agent: Agent, envs: Any, showing: Showing, camera: Any = None) -> Iterator[Moment]:

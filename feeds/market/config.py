@@ -4,8 +4,6 @@ from datetime import date
 from typing import Any, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -14,17 +12,13 @@ from pydantic import (
     model_validator,
 )
 
+from feeds.settings import Settings
+
 Fraction = NonNegativeFloat
 
 # Dates that an embedded set is known by; a setting that is given, even as null, stands.
 EMBEDDED_START = {"sp500": date(2000, 1, 1)}
 EMBEDDED_SPLITS = {"sp500": {"validation_from": date(2012, 1, 1), "test_from": date(2016, 1, 1)}}
-
-
-class Settings(BaseModel):
-    """A frozen group of settings; an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Columns(Settings):

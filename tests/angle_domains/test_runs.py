@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from angle_domains.errors import CheckpointError, ConfigError
-from angle_domains.runs import RunFolder, check_name, find_checkpoint, find_run, fresh_name
+from angle_domains.runs import RunFolder, check_name, find_checkpoint, find_run, fresh_name, write_group
 
 
 def save(run: RunFolder, step: int, *, best: bool = False) -> None:
@@ -54,6 +54,38 @@ def test_a_damaged_newest_checkpoint_is_named_and_passed_over(tmp_path: Path) ->
 def test_without_a_whole_checkpoint_the_sentence_says_so(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no whole checkpoint"):
         RunFolder(tmp_path / "run").load_last()
+
+
+def test_a_single_damaged_checkpoint_has_none_before_it(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    save(run, 1)
+    (run.last / "tensors.safetensors").write_bytes(b"x")
+    with pytest.raises(CheckpointError, match="is damaged") as told:
+        run.load_last()
+    assert "before it is used" not in str(told.value)
+
+
+def test_a_best_checkpoint_that_was_saved_but_not_pointed_to_is_found(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    save(run, 1, best=True)
+    save(run, 2)
+    run.discard_after(2, best=2)
+    assert run.best.resolve().name.endswith("2")
+
+
+def test_damaged_facts_are_named(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    (tmp_path / "run.json").write_text("")
+    with pytest.raises(CheckpointError, match=r"run\.json is damaged"):
+        run.note(status="RUNNING")
+
+
+def test_where_one_run_is_wanted_a_group_names_its_seeds(tmp_path: Path) -> None:
+    group = RunFolder(tmp_path / "four")
+    group.path.mkdir()
+    write_group(group, {}, (0, 7))
+    with pytest.raises(CheckpointError, match="four-seed-0, four-seed-7"):
+        find_checkpoint("four", tmp_path)
 
 
 def test_runs_are_found_by_name_path_and_tracking_id(tmp_path: Path) -> None:

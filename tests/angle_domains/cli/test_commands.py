@@ -9,7 +9,7 @@ import pytest
 import angle_domains
 from angle_domains.cli import main
 from angle_domains.config import AgentConfig, load_config
-from angle_domains.errors import TrainingError
+from angle_domains.errors import ConfigError, TrainingError
 
 
 @dataclass
@@ -284,3 +284,13 @@ def test_every_configuration_that_comes_along_is_whole() -> None:
         feed, _, agent = name.partition("/")  # beside `dqn_default`, which names a feed inside
         assert not agent or (feed, agent.rpartition("/")[2]) == (config.feed_name, config.agent_name)
         assert AgentConfig.from_dict(config.to_dict()) == config
+
+
+def test_play_tells_a_misspelled_environment_from_one_of_another_feed() -> None:
+    from angle_domains.cli.judging import _settings_for
+
+    config = load_config(env="CartPole-v1", agent="dqn")
+    with pytest.raises(ConfigError, match="did you mean 'Acrobot-v1'"):
+        _settings_for("Acrobott-v1", config)
+    with pytest.raises(ConfigError, match="trained on the feed 'classic'"):
+        _settings_for("Pong", config)

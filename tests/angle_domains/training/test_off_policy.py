@@ -5,10 +5,12 @@ import random
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from angle_domains.config import AgentConfig, load_config
+from angle_domains.errors import ConfigError
 from angle_domains.runs import RunFolder
 from angle_domains.training import train
 from tests.angle_domains.training.conftest import SMALL
@@ -96,3 +98,29 @@ def test_a_run_of_games_goes_on_with_all_it_has_lived(tmp_path: Path) -> None:
     assert meta["step"] == 1_200
     assert after["agent"]["core"]["updates"] == after["loop"]["updates"] == (1_200 - 200) // 8 + 1
     assert [step for step, _ in run.note()["curve"]] == [600, 1_200]
+
+
+def test_a_run_goes_on_in_its_own_game_with_as_many_streams_or_is_left_as_it_is(tmp_path: Path) -> None:
+    half = load_config(env="Acrobot-v1", agent="dqn", overrides=(*LEARNING, *GAME, "training.steps=300"))
+    train(half, console=Lines(), root=tmp_path)
+    run = RunFolder(tmp_path / "one")
+    before = run.config.read_text()
+    other = half.training.model_copy(update={"streams": 3, "steps": 400})
+    with pytest.raises(ConfigError, match=r"training\.streams is 2 .* cannot become 3"):
+        train(half.model_copy(update={"training": other}), console=Lines(), root=tmp_path, resume="one")
+    other = half.model_copy(update={"env": "CartPole-v1", "training": half.training.model_copy(update={"steps": 400})})
+    with pytest.raises(ConfigError, match="env is 'Acrobot-v1' .* cannot become 'CartPole-v1'"):
+        train(other, console=Lines(), root=tmp_path, resume="one")
+    assert run.config.read_text() == before
+
+
+def test_a_film_that_fails_ends_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*given: Any) -> Path:
+        raise RuntimeError("no GL context")
+
+    monkeypatch.setattr("angle_domains.training.trainer.make_film", broken)
+    shape = (*LEARNING, *GAME, "training.steps=300", "training.films=2")
+    console = Lines()
+    [result] = train(load_config(env="CartPole-v1", agent="dqn", overrides=shape), console=console, root=tmp_path)
+    assert result.status == "FINISHED"
+    assert "no film: RuntimeError: no GL context" in console.told

@@ -70,6 +70,25 @@ def test_a_film_that_fails_leaves_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_an_animation_that_cannot_be_saved_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Any, path: Path, **rest: Any) -> None:
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(OSError, match="No space"):
+        list(play(LadderFeed(), chance(), Showing(video=tmp_path / "a.gif")))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_film_says_what_it_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(film, "_MOST_HELD", 2)
+    with film.Film(tmp_path / "a.gif", frames_per_second=10.0) as long:
+        for shade in range(5):
+            long.add(np.full((40, 30, 3), 40 * shade, np.uint8))
+    assert "without its last 3 pictures" in long.told
+
+
 def test_an_ending_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match=r"\.mp4, \.webp, \.gif"):
         film.check_format(tmp_path / "a.avi")
