@@ -127,7 +127,7 @@ class AgentConfig(Settings):
 
     def flat(self) -> dict[str, str | int | float | bool]:
         """Dotted keys and scalars, for tracking; lists become JSON, None becomes "none"."""
-        return dict(_flatten(self.to_dict()))
+        return dict(flatten(self.to_dict()))
 
 
 @dataclass(frozen=True)
@@ -282,10 +282,11 @@ def _where(layers: Layers, *path: str) -> str:
     return f"{source.where}: " if source else ""
 
 
-def _flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, str | int | float | bool]]:
+def flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, str | int | float | bool]]:
+    """Dotted keys and scalars of nested settings; lists become JSON, None becomes "none"."""
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from _flatten(item, f"{prefix}.{key}" if prefix else key)
+            yield from flatten(item, f"{prefix}.{key}" if prefix else key)
     elif value is None:
         yield prefix, "none"
     else:

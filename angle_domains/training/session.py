@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from angle_domains.config import AgentConfig
+from angle_domains.config import AgentConfig, flatten
 from angle_domains.errors import ConfigError
 from angle_domains.policy import check_observations
 from angle_domains.runs import RunFolder
@@ -122,27 +122,23 @@ class Session:
         return RunResult(self.folder.name, "FINISHED", 0, lines, judged.verdict.metrics, judged.report)
 
 
+_FIXED = ("seed", "name", "env", "feed.", "agent.", "training.streams", "tracking.experiment")
+_FREE = ("feed.path",)  # data may move; whether they are the same their digest tells
+
+
 def same_run(stored: dict[str, Any], config: AgentConfig, run: str) -> None:
-    """ConfigError where the options would make another run of the one that goes on."""
-    asked = config.to_dict()
-    places = [
-        ("seed",),
-        ("name",),
-        ("env",),  # names of one game may stand for other rules
-        ("feed", "name"),
-        ("agent", "name"),
-        ("training", "streams"),
-        ("tracking", "experiment"),
-    ]
-    for place in places:
-        before, now = stored, asked
-        for key in place:
-            before, now = before[key], now[key]
-        if before != now:
-            raise ConfigError(
-                f"{'.'.join(place)} is {before!r} in the run {run} and cannot become {now!r} when it "
-                "goes on: leave the option out, or train a new run"
-            )
+    """ConfigError where the options would make another run of the one that goes on.
+
+    Who learns what from where is fixed; how long, where it is computed and how it is tracked may change.
+    """
+    before = dict(flatten(stored))
+    for key, now in config.flat().items():
+        if not key.startswith(_FIXED) or key in _FREE or before.get(key, now) == now:
+            continue
+        raise ConfigError(
+            f"{key} is {before[key]!r} in the run {run} and cannot become {now!r} when it "
+            "goes on: leave the option out, or train a new run"
+        )
 
 
 def run_info(

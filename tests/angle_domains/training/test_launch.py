@@ -93,14 +93,14 @@ def test_a_resume_that_fails_changes_nothing(configure: Any, tmp_path: Path) -> 
     train(configure("name=one"), console=Lines(), root=tmp_path)
     before = (tmp_path / "one" / "config.yaml").read_text()
     other = configure("name=one", "agent.network.hidden=[7]", "training.steps=2048")
-    with pytest.raises(CheckpointError, match="another network"):
+    with pytest.raises(ConfigError, match=r"agent.network.hidden is .* cannot become"):
         train(other, console=Lines(), root=tmp_path, resume="one")
     assert (tmp_path / "one" / "config.yaml").read_text() == before
 
 
 def test_what_makes_a_run_that_run_stays(configure: Any, tmp_path: Path) -> None:
     train(configure("name=one"), console=Lines(), root=tmp_path)
-    for change in ("seed=7", "name=other", "tracking.experiment=other"):
+    for change in ("seed=7", "name=other", "tracking.experiment=other", "agent.gamma=0.5", "feed.fill=same_close"):
         with pytest.raises(ConfigError, match=f"{change.partition('=')[0]} is .* cannot become"):
             train(configure("name=one", "training.steps=2048", change), console=Lines(), root=tmp_path, resume="one")
 
