@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from angle_domains.addresses import mask
-from angle_domains.compare_page import write_page
 from angle_domains.errors import AngleError, ConfigError
 from angle_domains.run_table import FACTS, NOTE, SPEED, RunTable, Wanted, find_rows
 from angle_domains.tracking.recover import recover
@@ -34,6 +33,8 @@ def compare(
     away.
     """
     from rich.console import Console
+
+    from angle_domains.compare_page import write_page  # here: it loads NumPy
 
     store = resolve_store(uri, root)
     if store.database is not None and not store.database.exists():

@@ -32,7 +32,7 @@ def test_the_bounds_of_the_seeds_are_no_interval_of_their_mean() -> None:
 
 
 def test_forty_keys_are_not_exceeded_and_headlines_come_first() -> None:
-    curves = {key: {0: 1.0} for key in (*HEADLINES, *(f"k{index:02}" for index in range(30)))}
+    curves = {key: {0: 1.0} for key in (*HEADLINES, *(f"k{index:02}" for index in range(27)))}
     found = aggregate([curves, curves])
     assert len(found) == MAX_KEYS
     assert {f"{HEADLINES[0]}_low", f"{HEADLINES[0]}_high", f"{HEADLINES[1]}_low"} <= set(found)
