@@ -15,6 +15,7 @@ from angle_domains.types import Agent
 
 QUICK_EPISODES = 10
 FULL_EPISODES = 30
+_FEWEST = 5  # below, resampling episodes says nothing of their spread
 
 
 @dataclass(frozen=True)
@@ -118,9 +119,10 @@ def _metrics(found: GameScores) -> dict[str, float]:
     return metrics if human is None else metrics | {"human_normalised": human}
 
 
-def standing(over: Interval) -> str:
-    """ "better" or "worse" than chance where the whole interval is, else "alike"."""
-    if over.includes_zero:
+def standing(found: GameScores) -> str:
+    """ "better" or "worse" than chance where the whole interval is, else "alike"; a few episodes show nothing."""
+    over = found.over_chance
+    if over.includes_zero or found.episodes < _FEWEST:
         return "alike"
     return "better" if over.low > 0.0 else "worse"
 
@@ -128,10 +130,12 @@ def standing(over: Interval) -> str:
 def sentence(found: GameScores) -> str:
     """Whether the agent plays better than chance."""
     over, interval = found.over_chance, f"the {LEVEL:.0%} interval of the difference"
-    if standing(over) == "alike":
+    if found.episodes < _FEWEST:
+        return f"Too few episodes to tell: {found.episodes}, at least {_FEWEST} are needed."
+    if standing(found) == "alike":
         return f"No skill shown: {interval} to random play, {bounds(over, '.3g')}, includes zero."
     word = "more" if over.low > 0 else "less"
-    told = f"{standing(over).capitalize()} than random play: {abs(over.estimate):.4g} {word} an episode"
+    told = f"{standing(found).capitalize()} than random play: {abs(over.estimate):.4g} {word} an episode"
     human = found.human_normalised
     people = "" if human is None else f" Human-normalised score: {human:.0%}."
     return f"{told}, {interval} is {bounds(over, '.3g')}.{people}"

@@ -55,7 +55,7 @@ def headline(found: GameScores, run: RunSummary) -> str:
         f"<header><h1>{escape(run.name)}</h1>"
         f'<p class="kicker">{escape(run.agent)} on {escape(found.name)} · {escape(found.split)} part, '
         f"{count(found.episodes, 'whole episode')} under seeds that training never saw</p>"
-        f'<div class="verdict {standing(found.over_chance)}" id="verdict"><p>{typeset(sentence(found))}</p></div>'
+        f'<div class="verdict {standing(found)}" id="verdict"><p>{typeset(sentence(found))}</p></div>'
         "</header>"
     )
 

@@ -87,3 +87,8 @@ def test_a_quick_verdict_is_of_the_agent_alone() -> None:
     verdict = judge(LadderFeed(), Always(0), split="validation", full=False, draw=Draw(episodes=3))
     assert (verdict.score, verdict.detail) == (0.0, None)
     assert verdict.metrics.keys() == {"return", "length"}
+
+
+def test_a_few_episodes_show_nothing() -> None:
+    verdict = judge(LadderFeed(), Always(1), split="test", draw=Draw(episodes=4))
+    assert verdict.lines[-1] == "Too few episodes to tell: 4, at least 5 are needed."
