@@ -13,6 +13,7 @@ from angle_domains.errors import ConfigError
 from angle_domains.networks.config import NetworkConfig
 from angle_domains.networks.features import Features
 from angle_domains.networks.layers import ACTIVATIONS, convolution2d, stack
+from angle_domains.networks.opening import Opening
 from angle_domains.networks.precision import compute_dtype, computing_in
 from feeds.base import FeedSpec
 
@@ -30,38 +31,37 @@ class Residual(nn.Module):
         return x + self.layers(x)
 
 
-def nature(channels: int, activation: str, generator: Generator) -> nn.Sequential:
+Layers = tuple[nn.Conv2d, list[nn.Module]]  # what reads the images, and what follows
+
+
+def nature(channels: int, activation: str, generator: Generator) -> Layers:
     """Three convolutions (Mnih et al. 2015)."""
     act = ACTIVATIONS[activation]
-    return nn.Sequential(
-        convolution2d(channels, 32, 8, generator, stride=4),
-        act(),
-        convolution2d(32, 64, 4, generator, stride=2),
-        act(),
-        convolution2d(64, 64, 3, generator),
-        act(),
-    )
+    rest = [convolution2d(32, 64, 4, generator, stride=2), act(), convolution2d(64, 64, 3, generator), act()]
+    return convolution2d(channels, 32, 8, generator, stride=4), [act(), *rest]
 
 
-def impala(channels: int, activation: str, generator: Generator) -> nn.Sequential:
+def impala(channels: int, activation: str, generator: Generator) -> Layers:
     """Fifteen convolutions: three times one, a pool and two residual blocks (Espeholt et al. 2018, figure 3)."""
     layers: list[nn.Module] = []
     for before, after in ((channels, 16), (16, 32), (32, 32)):
         layers += [convolution2d(before, after, 3, generator, padding=1), nn.MaxPool2d(3, 2, padding=1)]
         layers += [Residual(after, activation, generator) for _ in range(2)]
-    return nn.Sequential(*layers, ACTIVATIONS[activation]())
+    first, *rest = layers
+    assert isinstance(first, nn.Conv2d)
+    return first, [*rest, ACTIVATIONS[activation]()]
 
 
-def minatar(channels: int, activation: str, generator: Generator) -> nn.Sequential:
+def minatar(channels: int, activation: str, generator: Generator) -> Layers:
     """One convolution (Young and Tian 2019)."""
-    return nn.Sequential(convolution2d(channels, 16, 3, generator), ACTIVATIONS[activation]())
+    return convolution2d(channels, 16, 3, generator), [ACTIVATIONS[activation]()]
 
 
 @dataclass(frozen=True)
 class Body:
     """The convolutions of a kind."""
 
-    build: Callable[[int, str, Generator], nn.Sequential]  # (channels, activation, generator)
+    build: Callable[[int, str, Generator], Layers]  # (channels, activation, generator)
     smallest: int  # height and width that it can read
 
 
@@ -82,22 +82,19 @@ class ImageTorso(nn.Module):
                 f"network.kind '{config.kind}' needs images of at least {body.smallest} by {body.smallest}, those of "
                 f"{spec.name} are {height} by {width}: did you mean 'minatar' or 'impala'?"
             )
-        self.scale = _scale(spec)
         self.precision = config.precision
-        self.body = body.build(channels, config.activation, generator)
+        reads, layers = body.build(channels, config.activation, generator)
+        self.opening, self.body = Opening(reads, _scale(spec)), nn.Sequential(*layers)
         with torch.no_grad():
-            size = self.body(torch.zeros(1, channels, height, width)).numel()
+            size = self.body(self.opening(torch.zeros(1, channels, height, width), torch.float32)).numel()
         self.dense = stack(size, config.hidden, config.activation, generator)
         self.whole_size, self.item_size = (size, *config.hidden)[-1], 0
 
     def forward(self, obs: Shaped[Tensor, "*b c h w"]) -> Features:
-        dtype = compute_dtype(self.precision, obs.device)
-        frames = obs.reshape(-1, *obs.shape[-3:]).to(dtype)
-        if self.scale != 1.0:
-            frames = frames * self.scale if obs.is_floating_point() else frames.mul_(self.scale)  # ours: it is a copy
-        frames = frames.contiguous(memory_format=torch.channels_last)  # after the cast: both at once take twice as long
+        dtype, images = compute_dtype(self.precision, obs.device), obs.reshape(-1, *obs.shape[-3:])
         with computing_in(dtype, obs.device):
-            whole = self.dense(self.body(frames).flatten(1))
+            seen = self.body(self.opening(images, dtype))
+            whole = self.dense(seen.permute(0, 2, 3, 1).flatten(1))  # channels lie innermost: no copy
         return Features(whole.to(torch.float32).reshape(*obs.shape[:-3], self.whole_size))
 
 

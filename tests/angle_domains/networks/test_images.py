@@ -63,7 +63,7 @@ def test_bytes_are_read_as_numbers_from_0_to_1(kind: str) -> None:
 
 def test_bytes_that_are_flags_stay_as_they_are() -> None:
     flags = TORSOS["minatar"](spec_of((6, 10, 10), 1), NetworkConfig(kind="minatar"), torch.Generator())
-    assert flags.scale == 1.0
+    assert flags.opening.scale == 1.0
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -81,10 +81,10 @@ def test_weights_are_orthogonal_and_drawn_from_the_given_generator() -> None:
     before = torch.get_rng_state()
     one, other, third = (torso_of("nature", seed=seed) for seed in (0, 0, 1))
     assert torch.equal(before, torch.get_rng_state())
-    weight = one.body[0].weight.flatten(1)
+    weight = one.opening.layer.weight.flatten(1)
     torch.testing.assert_close(weight @ weight.T, 2.0 * torch.eye(32), atol=1e-5, rtol=1e-5)
-    assert torch.equal(weight, other.body[0].weight.flatten(1))
-    assert not torch.equal(weight, third.body[0].weight.flatten(1))
+    assert torch.equal(weight, other.opening.layer.weight.flatten(1))
+    assert not torch.equal(weight, third.opening.layer.weight.flatten(1))
 
 
 def test_without_dense_layers_the_convolutions_speak() -> None:
