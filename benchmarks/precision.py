@@ -12,7 +12,7 @@ import time
 import numpy as np
 import torch
 from gymnasium import spaces
-from torch import Tensor, nn
+from torch import Tensor
 
 from angle_domains.networks import NetworkConfig
 from angle_domains.networks.precision import has_bfloat16
