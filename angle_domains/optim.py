@@ -1,12 +1,11 @@
 """One safe step down a loss, and the optimiser that PyTorch lacks."""
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_, get_total_norm
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from angle_domains.errors import TrainingError
 
@@ -21,12 +20,11 @@ def descend(
     """
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    if math.isinf(max_grad_norm):
-        norm = get_total_norm([p.grad for p in parameters if p.grad is not None], foreach=True)
-    else:
-        norm = clip_grad_norm_(parameters, max_grad_norm, foreach=True)
+    norm = get_total_norm([p.grad for p in parameters if p.grad is not None], foreach=True)
     if not torch.isfinite(norm + loss.detach()):
         raise TrainingError(f"the loss is {loss.item():g} and the norm of its gradient {norm.item():g}: not finite")
+    if norm + 1e-6 > max_grad_norm:  # else all would be multiplied by 1
+        clip_grads_with_norm_(parameters, max_grad_norm, norm, foreach=True)
     optimizer.step()
     return norm
 

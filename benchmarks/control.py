@@ -1,8 +1,9 @@
-"""Updates a second of TD3 and SAC on Pendulum-v1: ours against stable-baselines3's, in one process, at equal settings.
+"""Environment steps a second on classic control: ours against stable-baselines3's, in one process, at equal settings.
 
-Both train by their own loops, one environment step and one update in turn, so the rates hold acting, stepping and
-sampling too. Everything runs in one thread, and seconds are those of the processor: what else the machine does counts
-little. Rounds of the contestants alternate, and the median round counts. Prints one JSON line.
+TD3 and SAC on Pendulum-v1, one update for each step; PPO on CartPole-v1 as rl-baselines3-zoo tuned it. All train by
+their own loops, so the rates hold acting, stepping and sampling too. Ours and stable-baselines3's run in one thread;
+PPO of stable-baselines3 runs once more with as many as torch takes by itself, which is what its users get. Rounds of
+the contestants alternate, and the median round counts: let the machine do nothing else. Prints one JSON line.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,51 +19,60 @@ import gymnasium as gym
 import numpy as np
 import stable_baselines3
 import torch
-from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.vector import VectorEnv
+from stable_baselines3.common.env_util import make_vec_env
 
-from angle_domains.agents import sac, td3
-from angle_domains.loops import begin, off_policy
-from angle_domains.replay import experience
-from feeds.base import FeedSpec
+from angle_domains.agents import ppo, sac, td3
+from angle_domains.loops import begin, off_policy, on_policy
+from angle_domains.replay import ReplayBuffer, experience
+from feeds.classic.config import ClassicConfig
+from feeds.classic.feed import ClassicFeed
 
-ENVIRONMENT = "Pendulum-v1"
+SWING, POLE = "Pendulum-v1", "CartPole-v1"
 
 
 @dataclass(frozen=True)
 class Task:
-    hidden: int = 256  # of both layers of every network
+    hidden: int = 256  # of both layers of every network of TD3 and SAC
     batch: int = 256
     warm_up: int = 512
-    updates: int = 256  # of a round
+    steps: int = 256  # of TD3 and SAC in a round
+    streams: int = 8  # of PPO
+    horizon: int = 32
+    epochs: int = 20
+    windows: int = 8  # of PPO in a round
     rounds: int = 5
 
 
-def ours(module: Any, config: Any, task: Task) -> Callable[[], float]:
-    """Each call trains one round and gives its seconds."""
-    envs = SyncVectorEnv([lambda: gym.make(ENVIRONMENT)], autoreset_mode=AutoresetMode.NEXT_STEP)
+Round = Callable[[], float]  # trains one round; steps a second
+
+
+def ours(loop: Any, agent: Any, envs: VectorEnv[Any, Any, Any], replay: ReplayBuffer, steps: int) -> Round:
+    state = begin(envs, 0)
+
+    def train() -> None:
+        for _ in loop(agent, envs, replay, state, steps=state.step + steps):
+            pass
+
+    return lambda: steps / timed(train)
+
+
+def our_critics(module: Any, config: Any, task: Task) -> Round:
+    feed = ClassicFeed(ClassicConfig(env=SWING))
     settings = config(
         network={"hidden": (task.hidden, task.hidden), "activation": "relu"},
         start_random=task.warm_up,
         replay={"capacity": 100_000, "warm_up": task.warm_up, "learn_every": 1, "batch": task.batch},
     )
-    spec = FeedSpec("classic", envs.single_observation_space, envs.single_action_space)
-    agent = module.build(settings, spec, streams=1, seed=0, device="cpu")
+    agent = module.build(settings, feed.spec, streams=1, seed=0, device="cpu")
     replay = experience(agent, streams=1, steps=10_000_000, stack=0, seed=0, device="cpu")
-    state = begin(envs, 0)
-
-    def train(steps: int) -> None:
-        for _ in off_policy(agent, envs, replay, state, steps=state.step + steps):
-            pass
-
-    train(task.warm_up)
-    return lambda: timed(lambda: train(task.updates))
+    return ours(off_policy, agent, feed.envs(1, split="train"), replay, task.steps)
 
 
-def peer(kind: Any, task: Task) -> Callable[[], float]:
-    """Each call trains one round of stable-baselines3's and gives its seconds."""
+def their_critics(kind: Any, task: Task) -> Round:
     model = kind(
         "MlpPolicy",
-        gym.make(ENVIRONMENT),
+        gym.make(SWING),
         learning_rate=3e-4,
         buffer_size=100_000,
         learning_starts=task.warm_up,
@@ -73,44 +83,101 @@ def peer(kind: Any, task: Task) -> Callable[[], float]:
         seed=0,
         device="cpu",
     )
-    model.learn(task.warm_up)
-    return lambda: timed(lambda: model.learn(task.updates, reset_num_timesteps=False))
+    return theirs(model, task.steps)
+
+
+def our_ppo(task: Task) -> Round:
+    feed = ClassicFeed(ClassicConfig(env=POLE))
+    settings = ppo.PPOConfig(
+        horizon=task.horizon,
+        epochs=task.epochs,
+        minibatches=1,
+        gamma=0.98,
+        lambda_=0.8,
+        learning_rate=1e-3,
+        clip_value=False,
+        entropy_weight=0.0,
+    )
+    agent = ppo.build(settings, feed.spec, streams=task.streams, seed=0, device="cpu")
+    replay = ReplayBuffer.for_agent(agent, task.streams, seed=0)
+    envs = feed.envs(task.streams, split="train")
+    return ours(on_policy, agent, envs, replay, task.windows * task.streams * task.horizon)
+
+
+def their_ppo(task: Task) -> Round:
+    rows = task.streams * task.horizon
+    given = {"n_steps": task.horizon, "batch_size": rows, "n_epochs": task.epochs, "gae_lambda": 0.8, "gamma": 0.98}
+    model = stable_baselines3.PPO(
+        "MlpPolicy",
+        make_vec_env(POLE, task.streams),
+        learning_rate=1e-3,
+        ent_coef=0.0,
+        seed=0,
+        device="cpu",
+        **given,
+    )
+    return theirs(model, task.windows * rows)
+
+
+def theirs(model: Any, steps: int) -> Round:
+    return lambda: steps / timed(lambda: model.learn(steps, reset_num_timesteps=False))
 
 
 def timed(work: Callable[[], Any]) -> float:
-    start = time.process_time()
+    start = time.perf_counter()
     work()
-    return time.process_time() - start
+    return time.perf_counter() - start
 
 
-def contestants(task: Task) -> Iterator[tuple[str, Callable[[], float]]]:
-    yield "td3", ours(td3, td3.TD3Config, task)
-    yield "sb3_td3", peer(stable_baselines3.TD3, task)
-    yield "sac", ours(sac, sac.SACConfig, task)
-    yield "sb3_sac", peer(stable_baselines3.SAC, task)
+def with_threads(threads: int, train: Round) -> Round:
+    def trained() -> float:
+        torch.set_num_threads(threads)
+        rate = train()
+        torch.set_num_threads(1)
+        return rate
+
+    return trained
+
+
+def races(task: Task, threads: int) -> dict[str, dict[str, Round]]:
+    """Contestants by agent."""
+    return {
+        "td3": {"ours": our_critics(td3, td3.TD3Config, task), "sb3": their_critics(stable_baselines3.TD3, task)},
+        "sac": {"ours": our_critics(sac, sac.SACConfig, task), "sb3": their_critics(stable_baselines3.SAC, task)},
+        "ppo": {
+            "ours": our_ppo(task),
+            "sb3": their_ppo(task),
+            f"sb3_{threads}_threads": with_threads(threads, their_ppo(task)),
+        },
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name, value in asdict(Task()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=value)
-    torch.set_num_threads(1)
     task = Task(**vars(parser.parse_args()))
-    racing = dict(contestants(task))
-    for train in racing.values():  # not timed: what is compiled and allocated at first
-        train()
-    seconds: dict[str, list[float]] = {name: [] for name in racing}
-    for _ in range(task.rounds):
-        for name, train in racing.items():
-            seconds[name].append(train())
-    rates = {name: round(task.updates / float(np.median(times))) for name, times in seconds.items()}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    rates: dict[str, dict[str, float]] = {}
+    for agent, racing in races(task, threads).items():
+        for train in racing.values():
+            for _ in range(-(-task.warm_up // task.steps) + 1):  # not timed: warming up, compiling, allocating
+                train()
+        found: dict[str, list[float]] = {name: [] for name in racing}
+        for _ in range(task.rounds):
+            for name, train in racing.items():
+                found[name].append(train())
+        rates[agent] = {name: float(np.median(of)) for name, of in found.items()}
     line = {
         "benchmark": "control",
         "task": asdict(task),
-        "updates_per_processor_second": rates,
-        "ratio_to_sb3": {name: round(rates[name] / rates[f"sb3_{name}"], 2) for name in ("td3", "sac")},
+        "steps_per_second": {agent: {name: round(rate) for name, rate in of.items()} for agent, of in rates.items()},
+        "ratio_to": {
+            agent: {name: round(of["ours"] / rate, 2) for name, rate in of.items() if name != "ours"}
+            for agent, of in rates.items()
+        },
         "versions": {"torch": torch.__version__, "stable_baselines3": stable_baselines3.__version__},
-        "threads": torch.get_num_threads(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
     }
     print(json.dumps(line))
