@@ -48,6 +48,7 @@ class TrainingConfig(Settings):
     checkpoint_every: PositiveInt = 100_000  # steps between saves of `last`; an evaluation saves too
     patience: NonNegativeInt = 0  # evaluations without a better score before training stops; 0: never
     threads: PositiveInt | None = None  # of the processor; small networks are faster on one; None: as torch chooses
+    compile: bool = False  # losses by torch.compile; needs a compiler, and half a minute at the start
     loss_limit: PositiveFloat = 1e6  # a loss beyond it (or not a number) stops the run
     validation_episodes: PositiveInt = 10  # whole games at each look; a part of a market is one episode
     test_episodes: PositiveInt = 30  # whole games of the final verdict

@@ -18,6 +18,7 @@ from angle_domains.schedule import over_run
 from angle_domains.specs import spec_to_dict
 from angle_domains.tables import agent_spec, check_actions, feed_entry, make_feed, resolve
 from angle_domains.tracking import NullTracker, Tracker
+from angle_domains.training.compiling import compile_losses
 from angle_domains.training.films import film_is_due, film_path, make_film
 from angle_domains.training.signals import StopSignal
 from angle_domains.training.verdicts import draw_of
@@ -67,6 +68,8 @@ class AgentTrainer:
         spec = agent_spec(config.agent_name)
         made = {"streams": streams, "seed": config.seed, "device": self.device}
         self.agent: Agent = resolve(spec.build)(over_run(config.agent, config.training.steps), self.feed.spec, **made)
+        if config.training.compile:
+            compile_losses(self.agent)
         self.replay: ReplayBuffer = resolve(spec.replay)(
             self.agent, steps=config.training.steps, stack=self.feed.spec.stack, **made
         )

@@ -1,0 +1,30 @@
+"""Losses by `torch.compile`: many small steps of the interpreter become few large ones.
+
+What comes out is the same to rounding, not to the bit. On a network of two small layers PPO makes about a third more
+steps a second, after half a minute in which the compiler works.
+"""
+
+from typing import Any
+
+import torch
+
+from angle_domains.errors import ConfigError
+
+_COMPILED = ("loss", "target")  # methods of an agent, and of the critics that it may have
+
+
+def compile_losses(agent: Any) -> None:
+    """ConfigError where nothing can be compiled here."""
+    try:
+        torch.compile(_trial)(torch.zeros(1))
+    except Exception as error:  # what a missing compiler raises differs by platform and version
+        told = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise ConfigError(f"training.compile needs a compiler that works, set it to false: {told.strip()}") from error
+    for owner in (agent, getattr(agent, "q", None)):
+        for name in _COMPILED:
+            if hasattr(owner, name):
+                setattr(owner, name, torch.compile(getattr(owner, name)))
+
+
+def _trial(x: torch.Tensor) -> torch.Tensor:
+    return x + 1.0

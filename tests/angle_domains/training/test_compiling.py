@@ -1,0 +1,58 @@
+"""Compiled losses are those of the interpreter, to rounding."""
+
+import gymnasium as gym
+import pytest
+import torch
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+from angle_domains.agents import dqn, ppo
+from angle_domains.errors import ConfigError
+from angle_domains.loops import begin, off_policy, on_policy
+from angle_domains.networks import NetworkConfig
+from angle_domains.replay import ReplayConfig, experience, rollout
+from angle_domains.training import compiling
+from tests.contracts import worlds
+
+STEPS = 192
+NETWORK = NetworkConfig(hidden=(16,))
+KINDS = {
+    "ppo": (ppo, ppo.PPOConfig(network=NETWORK, horizon=16, clip_end=0.01, anneal_steps=STEPS), rollout, on_policy),
+    "dqn": (
+        dqn,
+        dqn.DQNConfig(network=NETWORK, double=True, learning_rate=1e-2, replay=ReplayConfig(warm_up=64, batch=8)),
+        experience,
+        off_policy,
+    ),
+}
+
+
+def trained(kind: str, *, compiled: bool) -> list[torch.Tensor]:
+    """The weights after training."""
+    module, config, replay, loop = KINDS[kind]
+    envs = SyncVectorEnv([lambda: gym.make("CartPole-v1")] * 2, autoreset_mode=AutoresetMode.NEXT_STEP)
+    agent = module.build(config, worlds.spec_of(envs), streams=2, seed=0, device="cpu")
+    before = agent.loss
+    if compiled:
+        compiling.compile_losses(agent)
+        assert agent.loss != before
+    rows = replay(agent, streams=2, steps=STEPS, stack=0, seed=0, device="cpu")
+    for _ in loop(agent, envs, rows, begin(envs, 0), steps=STEPS):
+        pass
+    return agent.core.parameters
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch about itself
+@pytest.mark.parametrize("kind", KINDS)
+def test_compiling_changes_nothing_but_the_last_digits(kind: str) -> None:
+    for mine, plain in zip(trained(kind, compiled=True), trained(kind, compiled=False), strict=True):
+        torch.testing.assert_close(mine, plain, atol=1e-4, rtol=1e-3)
+
+
+def test_where_nothing_compiles_the_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(function: object) -> object:
+        raise RuntimeError("\nno working C++ compiler")
+
+    monkeypatch.setattr(torch, "compile", broken)
+    with pytest.raises(ConfigError, match=r"training\.compile .* set it to false: no working C\+\+ compiler"):
+        compiling.compile_losses(object())
