@@ -18,6 +18,7 @@ from angle_domains.schedule import linear
 from angle_domains.types import Decision, Percept, Window
 from feeds.base import FeedSpec
 
+_LONGEST = 1_000  # ticks that a random action may last
 _UNBOUNDED = 1e6  # some environments write "no bound" as the greatest number there is
 
 
@@ -44,11 +45,16 @@ class Settings(Protocol):
 
 
 class Exploration(NamedTuple):
-    """Epsilon stays at `start` while the replay warms up, then falls linearly over `steps` to `end`."""
+    """Epsilon stays at `start` while the replay warms up, then falls linearly over `steps` to `end`.
+
+    With a `zeta` a random action lasts, n ticks with probability in proportion to n to the power of -zeta, up to
+    `_LONGEST` (Dabney, Ostrovski and Barreto 2021, "Temporally-extended epsilon-greedy exploration"); without, one.
+    """
 
     start: float = 0.0
     end: float = 0.0
     steps: int = 1
+    zeta: float | None = None
 
 
 class Transitions(NamedTuple):
@@ -90,31 +96,38 @@ class ValueBased:
         self.target = copy.deepcopy(self.online).requires_grad_(False)
         self.parameters = list(self.online.parameters())
         self.generator = Generator(device=self.device).manual_seed(seed)
+        self.lasting = _lasting(exploration.zeta, self.device)
         self.acted = 0  # rows decided while exploring
         self.updates = 0
 
     @property
     def epsilon(self) -> float:
         """The share of random actions now."""
-        start, end, steps = self.exploration
+        start, end, steps, _ = self.exploration
         return linear(start, end, (self.acted - self.settings.replay.warm_up) / steps)
 
     @torch.no_grad()
-    def act(self, percept: Percept, *, explore: bool) -> Decision:
-        """The best action; with `explore` under fresh noise for every stream, and a random one now and then."""
+    def act(self, percept: Percept, memory: Tensor | None, *, explore: bool) -> Decision:
+        """The best action; with `explore` under fresh noise for every stream, and a random one now and then.
+
+        The memory `[B, 2]` is which random action lasts in each stream and for how many more ticks.
+        """
         streams, epsilon = len(percept.obs), self.epsilon if explore else 0.0
         mask = None if percept.mask is None else percept.mask.to(self.device)
         if explore:
             self.acted += streams
-        if epsilon >= 1.0:  # no network need be asked
+        if epsilon >= 1.0 and self.lasting is None:  # no network need be asked
             return Decision(self.first + self._random(streams, mask))
         noise = self.online.draw(self.generator, streams) if explore else None
         q = self.expectation(self.online(self.see(percept.obs), noise))
         action = greedy(q, mask)
         if epsilon > 0.0:
             random = torch.rand(streams, generator=self.generator, device=self.device) < epsilon
-            action = torch.where(random, self._random(streams, mask), action)
-        return Decision(self.first + action, None, {} if explore else {"q": q})  # to be shown, not stored
+            if self.lasting is None:
+                action = torch.where(random, self._random(streams, mask), action)
+            else:
+                action, memory = self._stray(action, random, memory, percept, mask)
+        return Decision(self.first + action, memory, {} if explore else {"q": q})  # to be shown, not stored
 
     def see(self, obs: Tensor) -> Tensor:
         """Observations `[B, *obs]` as the networks read them: images as they are, all else flat and float."""
@@ -166,10 +179,35 @@ class ValueBased:
         self.generator.set_state(state["generator"].cpu())
         self.acted, self.updates = state["acted"], state["updates"]
 
+    def _stray(
+        self, best: Tensor, begins: Tensor, memory: Tensor | None, percept: Percept, mask: Bool[Tensor, "b n"] | None
+    ) -> tuple[Int[Tensor, " b"], Int[Tensor, "b 2"]]:
+        """The random actions that begin or last, elsewhere the best; and the memory from here on."""
+        assert self.lasting is not None
+        chosen = self._random(len(best), mask)
+        chance = torch.rand(len(best), generator=self.generator, device=self.device)
+        ticks = torch.searchsorted(self.lasting, chance) + 1
+        held, left = (torch.zeros_like(ticks), torch.zeros_like(ticks)) if memory is None else memory.unbind(-1)
+        left = torch.where(percept.first.to(self.device), 0, left)
+        if mask is not None:
+            left = torch.where(mask.gather(-1, held.unsqueeze(-1)).squeeze(-1), left, 0)
+        begins = begins & (left == 0)
+        held, left = torch.where(begins, chosen, held), torch.where(begins, ticks, left)
+        action = torch.where(left > 0, held, best)
+        return action, torch.stack([held, (left - 1).clamp(min=0)], -1)
+
     def _random(self, streams: int, mask: Bool[Tensor, "b n"] | None) -> Int[Tensor, " b"]:
         """Allowed actions, each as likely as another."""
         chance = torch.rand(streams, self.actions, generator=self.generator, device=self.device)
         return greedy(chance, mask)
+
+
+def _lasting(zeta: float | None, device: torch.device) -> Float[Tensor, " n"] | None:
+    """The chance that a random action lasts no more than 1, 2, 3, ... ticks; None where it lasts one."""
+    if zeta is None:
+        return None
+    weight = torch.arange(1, _LONGEST + 1, dtype=torch.float64) ** -zeta
+    return (weight.cumsum(0) / weight.sum()).to(device, torch.float32)
 
 
 def _scale(spec: FeedSpec, device: torch.device) -> Float[Tensor, "2 d"]:

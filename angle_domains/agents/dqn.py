@@ -52,6 +52,7 @@ class DQNConfig(BaseModel):
     epsilon: float = Field(default=1.0, ge=0, le=1)  # share of random actions, until the replay is warm
     epsilon_end: float = Field(default=0.1, ge=0, le=1)
     epsilon_steps: PositiveInt = 1_000_000  # environment steps from one to the other
+    zeta: float | None = Field(default=None, gt=1)  # random actions last, the longer the smaller this is; None: a tick
     replay: Annotated[ReplayConfig, beside(_REPLAY)] = _REPLAY
 
 
@@ -61,7 +62,7 @@ class DQN:
     def __init__(self, config: DQNConfig, spec: FeedSpec, *, seed: int, device: str) -> None:
         self.config, self.replay, self.length = config, config.replay, config.n_step
         head = QHead(hidden=config.head_hidden, dueling=config.dueling)
-        exploration = Exploration(config.epsilon, config.epsilon_end, config.epsilon_steps)
+        exploration = Exploration(config.epsilon, config.epsilon_end, config.epsilon_steps, config.zeta)
         self.core = ValueBased(
             config, spec, head, exploration=exploration, expectation=_single, seed=seed, device=device
         )
@@ -70,7 +71,7 @@ class DQN:
         )
 
     def act(self, percept: Percept, memory: Any = None, *, explore: bool) -> Decision:
-        return self.core.act(percept, explore=explore)
+        return self.core.act(percept, memory, explore=explore)
 
     def loss(self, batch: Transitions) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """The loss of a batch, what is logged of it, and the priority of each sample."""

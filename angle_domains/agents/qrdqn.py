@@ -51,6 +51,7 @@ class QRDQNConfig(BaseModel):
     epsilon: float = Field(default=1.0, ge=0, le=1)  # share of random actions, until the replay is warm
     epsilon_end: float = Field(default=0.01, ge=0, le=1)
     epsilon_steps: PositiveInt = 1_000_000  # environment steps from one to the other
+    zeta: float | None = Field(default=None, gt=1)  # random actions last, the longer the smaller this is; None: a tick
     replay: Annotated[ReplayConfig, beside(_REPLAY)] = _REPLAY
 
 
@@ -60,14 +61,14 @@ class QRDQN:
     def __init__(self, config: QRDQNConfig, spec: FeedSpec, *, seed: int, device: str) -> None:
         self.config, self.replay, self.length = config, config.replay, config.n_step
         head = QHead(config.quantiles, config.head_hidden, config.dueling)
-        exploration = Exploration(config.epsilon, config.epsilon_end, config.epsilon_steps)
+        exploration = Exploration(config.epsilon, config.epsilon_end, config.epsilon_steps, config.zeta)
         self.core = ValueBased(config, spec, head, exploration=exploration, expectation=_mean, seed=seed, device=device)
         self.optimizer = torch.optim.Adam(
             self.core.parameters, lr=config.learning_rate, eps=config.adam_epsilon, fused=True
         )
 
     def act(self, percept: Percept, memory: Any = None, *, explore: bool) -> Decision:
-        return self.core.act(percept, explore=explore)
+        return self.core.act(percept, memory, explore=explore)
 
     def loss(self, batch: Transitions) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """The loss of a batch, what is logged of it, and the priority of each sample."""

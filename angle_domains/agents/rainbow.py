@@ -98,7 +98,7 @@ class Rainbow:
         return torch.softmax(output, -1) @ self.support
 
     def act(self, percept: Percept, memory: Any = None, *, explore: bool) -> Decision:
-        return self.core.act(percept, explore=explore)
+        return self.core.act(percept, memory, explore=explore)
 
     def loss(self, batch: Transitions, noises: Noises) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """The loss of a batch, what is logged of it, and the priority of each sample."""

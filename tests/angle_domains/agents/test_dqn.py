@@ -101,3 +101,8 @@ class TestDQNWithItsSwitches(ValueContract):
         "n_step": 3,
         "loss": "huber",
     }
+
+
+class TestDQNWithLastingRandomActions(ValueContract):
+    module, config = dqn, dqn.DQNConfig
+    settings: ClassVar[dict[str, Any]] = TestDQN.settings | {"zeta": 2.0}
