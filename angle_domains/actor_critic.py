@@ -11,6 +11,7 @@ from angle_domains.errors import CheckpointError, ConfigError, TrainingError, ot
 from angle_domains.losses.returns import gae
 from angle_domains.networks import HeadKind, NetworkConfig, Past, PolicyModel, exchangeable_columns, observation_size
 from angle_domains.normalise import ReturnScaler, RunningMoments
+from angle_domains.optim import gradients
 from angle_domains.types import Decision, Percept, Window
 from feeds.base import FeedSpec
 
@@ -202,6 +203,10 @@ class ActorCritic:
         """Takes the observations of a window into their moments, after it was learned."""
         if self.moments is not None:
             self.moments.update(window.obs[:-1].flatten(2).to(torch.float32))
+
+    def portrait(self) -> dict[str, Tensor]:
+        """The gradients: it has no action values."""
+        return gradients(self.model)
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -93,3 +93,15 @@ class Agent(Protocol):
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+@runtime_checkable
+class Portrayed(Protocol):
+    """An agent that has more to show of its last update than single numbers."""
+
+    def portrait(self) -> dict[str, Tensor]:
+        """Numbers whose spread is worth a look, by name: action values of the batch, the gradients of every part.
+
+        Asked for seldom, so it may compute them; it changes nothing and draws no random number.
+        """
+        ...

@@ -47,6 +47,8 @@ def play(feed: Any, agent: Agent, showing: Showing) -> Iterator[str]:
         window = stack.enter_context(Window(title, frames_per_second=rate)) if showing.human else None
         for moment in moments(agent, envs, showing, camera):
             if moment.picture is not None:
+                if showing.ending is not None:
+                    showing.ending.append(moment.picture)
                 picture = _drawn(moment, showing, title)
                 if film is not None:
                     film.add(picture)

@@ -1,5 +1,6 @@
 """Pictures of a ladder, filmed; its height falls with every step."""
 
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,21 @@ def test_small_pictures_are_enlarged_by_a_whole_number() -> None:
     large = film.magnified(picture)
     assert large.shape == (320, 320, 3)
     np.testing.assert_array_equal(large[::80, ::80], picture)
+
+
+def test_a_strip_shows_pictures_side_by_side() -> None:
+    shades = (10, 60, 110)
+    seen = film.strip([np.full((40, 30, 3), shade, np.uint8) for shade in shades])
+    assert seen.shape == (160, 3 * 120 + 2 * 2, 3)
+    for place, shade in enumerate(shades):
+        assert (seen[:, 122 * place : 122 * place + 120] == shade).all()
+
+
+def test_the_ending_holds_the_last_pictures_without_the_panel(tmp_path: Path) -> None:
+    ending: deque[np.ndarray] = deque(maxlen=2)
+    list(play(LadderFeed(), chance(), Showing(seed=1, video=tmp_path / "a.gif", values=True, ending=ending)))
+    assert [picture.shape for picture in ending] == [(40, 30, 3)] * 2
+    assert [int((picture[:, 0, 0] > 0).sum()) for picture in ending] == [4, 0]  # one rung is left, then none
 
 
 def test_the_panel_lights_the_chosen_action() -> None:
