@@ -60,7 +60,10 @@ class Window:
 
 @dataclass(frozen=True)
 class Decision:
-    """An agent's answer to a percept; `extras` (log_prob, …) are stored in the row."""
+    """An agent's answer to a percept; `extras` (log_prob, …) are stored in the row.
+
+    Without exploration nothing is stored, and they may hold what is to be shown: `q` or `log_probs`, `[B, n]`.
+    """
 
     action: Tensor  # [B, *act]
     memory: Any = None

@@ -21,7 +21,7 @@ from gymnasium import spaces
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Generator, Tensor
 
-from angle_domains.distributions import Categorical
+from angle_domains.distributions import Categorical, to_show
 from angle_domains.losses.soft import soft_expectation, soft_value, temperature_loss
 from angle_domains.losses.twin import td_target
 from angle_domains.networks import HeadKind, NetworkConfig, PolicyModel
@@ -164,7 +164,7 @@ class SAC:
                 return Decision(self.side.random(len(percept.obs), mask, self.generator))
         distribution = self.actor(self.see(percept.obs), mask)
         raw = distribution.sample(self.generator) if explore else distribution.mode()
-        return Decision(self.actor.head.action(raw))
+        return Decision(self.actor.head.action(raw), None, {} if explore else to_show(distribution))
 
     @torch.no_grad()
     def target(self, batch: Transitions, generator: Generator) -> Tensor:
