@@ -6,11 +6,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
-from angle_domains.distributions import Distribution
+from angle_domains.distributions import Distribution, to_show
 from angle_domains.errors import CheckpointError, ConfigError, TrainingError, other_network
 from angle_domains.losses.returns import gae
 from angle_domains.networks import HeadKind, NetworkConfig, Past, PolicyModel, exchangeable_columns, observation_size
 from angle_domains.normalise import ReturnScaler, RunningMoments
+from angle_domains.optim import gradients
 from angle_domains.types import Decision, Percept, Window
 from feeds.base import FeedSpec
 
@@ -131,7 +132,8 @@ class ActorCritic:
         """A sampled decision with its log-probability, or without `explore` the distribution's mode."""
         distribution, kept, memory = self._read(percept, memory, keep=explore)
         if not explore:
-            return Decision(self.model.head.action(distribution.mode()), memory)
+            action = self.model.head.action(distribution.mode())
+            return Decision(action, memory, to_show(distribution))  # to be shown, not stored
         raw = distribution.sample(self.generator)
         extras = {"raw": raw, "log_prob": distribution.log_prob(raw), **kept}
         return Decision(self.model.head.action(raw), memory, extras)
@@ -202,6 +204,10 @@ class ActorCritic:
         """Takes the observations of a window into their moments, after it was learned."""
         if self.moments is not None:
             self.moments.update(window.obs[:-1].flatten(2).to(torch.float32))
+
+    def portrait(self) -> dict[str, Tensor]:
+        """The gradients: it has no action values."""
+        return gradients(self.model)
 
     def state_dict(self) -> dict[str, Any]:
         return {

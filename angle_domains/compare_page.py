@@ -4,8 +4,12 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
-from angle_domains.compare_curves import curves
-from angle_domains.run_table import CURVES, FACTS, NOTE, RunTable, number
+import numpy as np
+
+from angle_domains.compare_curves import colours, curves
+from angle_domains.report.page import typeset
+from angle_domains.report.scales import linear
+from angle_domains.run_table import CURVES, FACTS, NOTE, RunTable
 
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#1b2733;background:#fff;max-width:1200px;margin:2rem auto;padding:0 1rem}
@@ -14,9 +18,24 @@ table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 th,td{padding:.3rem .7rem;text-align:right;border-bottom:1px solid #dde3ea;white-space:nowrap}
 th:first-child,td:first-child{text-align:left;position:sticky;left:0;background:#fff}
 thead th{border-bottom:2px solid #1b2733}
-small,.note{color:#5b6b7b} h2{margin-top:2.2rem} svg text{font:13px system-ui,sans-serif;fill:#1b2733}
+small,.note{color:#5b6b7b} .note{margin:.2rem 0 .6rem} h2{margin:2.2rem 0 .2rem}
+.legend{display:flex;flex-wrap:wrap;gap:.1rem 1.2rem;margin:.4rem 0}
+.legend i{display:inline-block;width:.8em;height:.8em;margin-right:.45em;border-radius:2px}
+svg{max-width:100%;height:auto} svg text{font:13px system-ui,sans-serif;fill:#1b2733;font-variant-numeric:tabular-nums}
 """
-_WIDTH, _LABEL, _BAR = 900, 240, 30  # pixels: of a chart, its names, one run
+_WIDTH, _LABEL, _NUMBERS, _BAR = 900, 220, 180, 30  # pixels: of a chart, its names and numbers, one run
+_LETTERS = 28  # of a name
+_MEANING = {  # of the keys that have charts
+    "validation/score": "What the checkpoints are chosen by, on the validation part",
+    "episode/return": "Mean return of the episodes of training, actions drawn as the agent explores",
+    "test/return": "Mean return of whole episodes of the test part",
+    "test/iqm": "Mean of the middle half of the returns on the test part",
+    "test/human_normalised": "Return on the test part: 0 is random play, 1 a professional tester",
+    "test/sharpe": "Sharpe ratio of the test part, annualised",
+    "test/excess_sharpe": "Sharpe ratio of the test part less that of equal weight",
+    "test/cagr": "Growth of wealth in a year of the test part",
+    "test/max_drawdown": "Deepest fall below the highest wealth so far, on the test part",
+}
 
 
 def write_page(table: RunTable, path: Path) -> Path:
@@ -35,10 +54,10 @@ def _page(table: RunTable) -> Iterator[str]:
     for key in CURVES:
         drawn = list(curves(table, key))
         if drawn:
-            yield f"<h2>{escape(key)} while learning</h2>"
+            yield from _heading(key, " while learning")
             yield from drawn
     for key in (key for key in table.keys if any(row.interval(key) for row in table.rows)):
-        yield f"<h2>{escape(key)}</h2>"
+        yield from _heading(key)
         yield from _intervals(table, key)
     yield "<h2>Metrics</h2>"
     facts = [[fact, *(str(getattr(row, fact)) for row in table.rows)] for fact in FACTS]
@@ -52,34 +71,46 @@ def _page(table: RunTable) -> Iterator[str]:
     yield "</body></html>"
 
 
+def _heading(key: str, more: str = "") -> Iterator[str]:
+    yield f"<h2>{escape(key)}{more}</h2>"
+    if key in _MEANING:
+        yield f'<p class="note">{_MEANING[key]}.</p>'
+
+
 def _table(table: RunTable, lines: Sequence[Sequence[str]]) -> Iterator[str]:
     head = "".join(f"<th>{escape(row.name)}</th>" for row in table.rows)
     yield f'<div class="wide"><table><thead><tr><th></th>{head}</tr></thead><tbody>'
     for line in lines:
-        yield "<tr>" + "".join(f"<td>{escape(text)}</td>" for text in line) + "</tr>"
+        yield "<tr>" + "".join(f"<td>{typeset(text)}</td>" for text in line) + "</tr>"
     yield "</tbody></table></div>"
 
 
 def _intervals(table: RunTable, key: str) -> Iterator[str]:
-    """A dot for each run's value, a line for its interval, and a dashed line at zero."""
-    values = [(row.name, row.metrics[key], row.interval(key)) for row in table.rows if key in row.metrics]
-    ends = [0.0, *(x for _, value, interval in values for x in (value, *(interval or ())))]
-    low, high = min(ends), max(ends)
-    scale = (_WIDTH - _LABEL - 120) / ((high - low) or 1.0)
-    height = _BAR * len(values) + 10
+    """A dot for each run's value and a line for its interval over an axis with zero dashed; the numbers beside them."""
+    shown = [(row, colour) for row, colour in zip(table.rows, colours(table), strict=True) if key in row.metrics]
+    ends = [x for row, _ in shown for x in (row.metrics[key], *(row.interval(key) or ()))]
+    scale, height = linear(np.array(ends), zero=True, count=5), _BAR * len(shown) + 10
+    across = _WIDTH - _LABEL - _NUMBERS
 
     def x(value: float) -> str:
-        return f"{_LABEL + 20 + (value - low) * scale:.1f}"
+        return f"{_LABEL + float(scale.at(value)) * across:.1f}"
 
-    yield f'<svg viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" role="img" aria-label="{escape(key, quote=True)}">'
-    yield f'<line x1="{x(0)}" x2="{x(0)}" y1="0" y2="{height}" stroke="#9aa7b4" stroke-dasharray="4 4"/>'
-    for index, (name, value, interval) in enumerate(values):
+    yield (
+        f'<svg viewBox="0 0 {_WIDTH} {height + 22}" width="{_WIDTH}" role="img" aria-label="{escape(key, quote=True)}">'
+    )
+    for tick in scale.ticks:
+        stroke = '"#5b6b7b" stroke-dasharray="4 4"' if tick == 0 else '"#dde3ea"'
+        yield f'<line x1="{x(tick)}" x2="{x(tick)}" y1="0" y2="{height}" stroke={stroke}/>'
+        label = typeset(f"{tick:,.4g}")
+        yield f'<text x="{x(tick)}" y="{height + 17}" text-anchor="middle">{label}</text>'
+    for index, (row, colour) in enumerate(shown):
         y = _BAR * index + 20
-        label = name if len(name) <= 32 else f"{name[:31]}…"
-        yield f'<text x="0" y="{y + 5}">{escape(label)}</text>'
+        name = row.name if len(row.name) <= _LETTERS else f"{row.name[: _LETTERS - 1]}…"
+        yield f'<text x="0" y="{y + 5}">{escape(name)}</text>'
+        interval = row.interval(key)
         if interval:
             a, b = (x(bound) for bound in interval)
-            yield f'<line x1="{a}" x2="{b}" y1="{y}" y2="{y}" stroke="#2563a8" stroke-width="3"/>'
-        yield f'<circle cx="{x(value)}" cy="{y}" r="5" fill="#123a63"/>'
-        yield f'<text x="{_WIDTH - 70}" y="{y + 5}">{number(value)}</text>'
+            yield f'<line x1="{a}" x2="{b}" y1="{y}" y2="{y}" stroke="{colour}" stroke-width="3" opacity="0.6"/>'
+        yield f'<circle cx="{x(row.metrics[key])}" cy="{y}" r="5" fill="{colour}"/>'
+        yield f'<text x="{_WIDTH}" y="{y + 5}" text-anchor="end">{typeset(row.cell(key))}</text>'
     yield "</svg>"

@@ -191,3 +191,8 @@ class Dirichlet:
 
     def _log_beta(self) -> Float[Tensor, "*b"]:
         return torch.lgamma(self.concentration).sum(-1) - torch.lgamma(self.concentration.sum(-1))
+
+
+def to_show(distribution: Distribution) -> dict[str, Tensor]:
+    """What a picture can tell of a distribution: how likely each of its choices is, where it has some; in logs."""
+    return {"log_probs": distribution.log_probs} if isinstance(distribution, Categorical) else {}

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from angle_domains.errors import TrainingError
@@ -27,6 +27,15 @@ def descend(
         clip_grads_with_norm_(parameters, max_grad_norm, norm, foreach=True)
     optimizer.step()
     return norm
+
+
+def gradients(network: nn.Module, name: str = "gradient") -> dict[str, Tensor]:
+    """What the last step went by: the gradients of each part that has some, flat, as `<name>/<part>`."""
+    found: dict[str, list[Tensor]] = {}
+    for place, parameter in network.named_parameters():
+        if parameter.grad is not None:
+            found.setdefault(f"{name}/{place.partition('.')[0]}", []).append(parameter.grad.flatten())
+    return {part: torch.cat(each) for part, each in found.items()}
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:

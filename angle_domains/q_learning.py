@@ -19,7 +19,7 @@ from angle_domains.errors import other_network
 from angle_domains.losses.twin import twin_error
 from angle_domains.networks import NetworkConfig
 from angle_domains.networks.critics import TwinCritics
-from angle_domains.optim import descend
+from angle_domains.optim import descend, gradients
 from feeds.base import FeedSpec
 
 
@@ -87,6 +87,12 @@ class QLearning:
     def follow(self) -> None:
         """Moves the target copies by `tau`."""
         follow(self.target, self.online, self.tau)
+
+    @torch.no_grad()
+    def portrait(self, states: Tensor, actions: Tensor) -> dict[str, Tensor]:
+        """What each critic holds of these actions, and the critics' gradients."""
+        first, second = self.Q_function(states, actions)
+        return {"value/q1": first, "value/q2": second, **gradients(self.online, "gradient/q")}
 
     def state_dict(self) -> dict[str, Any]:
         return {

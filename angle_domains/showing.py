@@ -1,7 +1,10 @@
 """How a policy is to be shown at work."""
 
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -16,3 +19,4 @@ class Showing:
     human: bool = False  # in a window
     longest: int = 108_000  # steps of an episode that are shown
     values: bool = False  # what the agent thinks of each action stands beside the picture
+    ending: deque[np.ndarray] | None = None  # takes up the pictures, so that its length of them is left at the end

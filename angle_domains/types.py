@@ -60,7 +60,10 @@ class Window:
 
 @dataclass(frozen=True)
 class Decision:
-    """An agent's answer to a percept; `extras` (log_prob, …) are stored in the row."""
+    """An agent's answer to a percept; `extras` (log_prob, …) are stored in the row.
+
+    Without exploration nothing is stored, and they may hold what is to be shown: `q` or `log_probs`, `[B, n]`.
+    """
 
     action: Tensor  # [B, *act]
     memory: Any = None
@@ -93,3 +96,15 @@ class Agent(Protocol):
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+@runtime_checkable
+class Portrayed(Protocol):
+    """An agent that has more to show of its last update than single numbers."""
+
+    def portrait(self) -> dict[str, Tensor]:
+        """Numbers whose spread is worth a look, by name: action values of the batch, the gradients of every part.
+
+        Asked for seldom, so it may compute them; it changes nothing and draws no random number.
+        """
+        ...

@@ -13,6 +13,7 @@ from angle_domains.losses.returns import n_step
 from angle_domains.losses.value import greedy
 from angle_domains.networks import NetworkConfig
 from angle_domains.networks.q import Expectation, QHead, QNetwork
+from angle_domains.optim import gradients
 from angle_domains.replay import ReplayConfig
 from angle_domains.schedule import linear
 from angle_domains.types import Decision, Percept, Window
@@ -99,6 +100,7 @@ class ValueBased:
         self.lasting = _lasting(exploration.zeta, self.device)
         self.acted = 0  # rows decided while exploring
         self.updates = 0
+        self.learned: Tensor | None = None  # the observations of the last update
 
     @property
     def epsilon(self) -> float:
@@ -153,12 +155,20 @@ class ValueBased:
             weight=window.weight.to(self.device),
         )
 
-    def count_update(self) -> None:
+    def count_update(self, batch: Transitions) -> None:
         """After each update: copies the online network to the target where that is due."""
         self.updates += 1
+        self.learned = batch.obs
         steps, every = self.settings.replay.learn_every, self.settings.target_every
         if self.updates * steps // every > (self.updates - 1) * steps // every:
             torch._foreach_copy_(list(self.target.parameters()), [p.detach() for p in self.parameters])
+
+    @torch.no_grad()
+    def portrait(self) -> dict[str, Tensor]:
+        """The values of all actions in the last batch, and the gradients."""
+        if self.learned is None:
+            return {}
+        return {"value/q": self.expectation(self.online(self.learned)), **gradients(self.online)}
 
     def state_dict(self) -> dict[str, Any]:
         return {

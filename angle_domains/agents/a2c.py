@@ -110,6 +110,9 @@ class A2C:
         norm = descend(loss, self.optimizer, self.core.parameters, self.config.max_grad_norm)
         return torch.stack([*parts, norm])
 
+    def portrait(self) -> dict[str, Tensor]:
+        return self.core.portrait()
+
     def state_dict(self) -> dict[str, Any]:
         return {"core": self.core.state_dict(), "optimizer": self.optimizer.state_dict(), "updates": self.updates}
 

@@ -91,12 +91,16 @@ class DQN:
 
     def learn(self, window: Window) -> LearnResult:
         """One step of the optimiser; TrainingError where loss or gradient are not finite."""
-        loss, logged, priority = self.loss(self.core.transitions(window))
+        batch = self.core.transitions(window)
+        loss, logged, priority = self.loss(batch)
         norm = descend(loss, self.optimizer, self.core.parameters, self.config.max_grad_norm)
-        self.core.count_update()
+        self.core.count_update(batch)
         metrics: dict[str, float | Tensor] = {**logged, "optimiser/gradient_norm": norm}
         metrics["exploration/epsilon"] = self.core.epsilon
         return LearnResult(metrics, priority if self.replay.prioritised else None)
+
+    def portrait(self) -> dict[str, Tensor]:
+        return self.core.portrait()
 
     def state_dict(self) -> dict[str, Any]:
         return {"core": self.core.state_dict(), "optimizer": self.optimizer.state_dict()}

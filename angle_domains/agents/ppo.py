@@ -146,6 +146,9 @@ class PPO:
         order = torch.randperm(len(real), generator=self.core.generator, device=real.device)
         yield from real[order].tensor_split(min(self.config.minibatches, len(real)))
 
+    def portrait(self) -> dict[str, Tensor]:
+        return self.core.portrait()
+
     def state_dict(self) -> dict[str, Any]:
         return {"core": self.core.state_dict(), "optimizer": self.optimizer.state_dict(), "updates": self.updates}
 

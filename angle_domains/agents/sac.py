@@ -21,12 +21,12 @@ from gymnasium import spaces
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Generator, Tensor
 
-from angle_domains.distributions import Categorical
+from angle_domains.distributions import Categorical, to_show
 from angle_domains.losses.soft import soft_expectation, soft_value, temperature_loss
 from angle_domains.losses.twin import td_target
 from angle_domains.networks import HeadKind, NetworkConfig, PolicyModel
 from angle_domains.networks.boxes import BoxScale
-from angle_domains.optim import descend
+from angle_domains.optim import descend, gradients
 from angle_domains.q_learning import QLearning, load_network
 from angle_domains.replay import ReplayConfig, beside
 from angle_domains.transitions import Sight, Transitions, read
@@ -152,6 +152,7 @@ class SAC:
         self.optimizer = torch.optim.Adam(self.parameters, lr=rate, fused=True)
         self.generator = Generator(device=device).manual_seed(seed)
         self.acted = 0  # rows decided while exploring
+        self.learned: Transitions | None = None  # the last batch
 
     @torch.no_grad()
     def act(self, percept: Percept, memory: Any = None, *, explore: bool) -> Decision:
@@ -163,7 +164,7 @@ class SAC:
                 return Decision(self.side.random(len(percept.obs), mask, self.generator))
         distribution = self.actor(self.see(percept.obs), mask)
         raw = distribution.sample(self.generator) if explore else distribution.mode()
-        return Decision(self.actor.head.action(raw))
+        return Decision(self.actor.head.action(raw), None, {} if explore else to_show(distribution))
 
     @torch.no_grad()
     def target(self, batch: Transitions, generator: Generator) -> Tensor:
@@ -179,7 +180,7 @@ class SAC:
 
     def learn(self, window: Window) -> LearnResult:
         """One step of critics, policy and temperature; TrainingError where a loss or gradient is not finite."""
-        batch = read(window, self.config.gamma, self.see)
+        batch = self.learned = read(window, self.config.gamma, self.see)
         target = self.target(batch, self.generator)
         q_loss, q = self.q.loss(batch.obs, batch.action, target, batch.weight)
         norm = self.q.learn(q_loss)
@@ -196,6 +197,13 @@ class SAC:
             "optimiser/gradient_norm": norm,
         }
         return LearnResult(metrics, (target - q).abs().mean(0) if self.replay.prioritised else None)
+
+    def portrait(self) -> dict[str, Tensor]:
+        """The critics' values of the last batch, and the gradients of critics and policy."""
+        if self.learned is None:
+            return {}
+        critics = self.q.portrait(self.learned.obs, self.learned.action)
+        return critics | gradients(self.actor, "gradient/policy")
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -22,7 +22,7 @@ from torch import Generator, Tensor
 from angle_domains.losses.twin import smoothed, td_target
 from angle_domains.networks import NetworkConfig, PolicyModel
 from angle_domains.networks.boxes import BoxScale
-from angle_domains.optim import descend
+from angle_domains.optim import descend, gradients
 from angle_domains.q_learning import QLearning, follow, load_network
 from angle_domains.replay import ReplayConfig, beside
 from angle_domains.transitions import Sight, Transitions, read
@@ -69,6 +69,7 @@ class TD3:
         self.optimizer = torch.optim.Adam(self.parameters, lr=config.learning_rate, fused=True)
         self.generator = Generator(device=device).manual_seed(seed)
         self.acted = 0  # rows decided while exploring
+        self.learned: Transitions | None = None  # the last batch
         self.updates = 0
 
     @torch.no_grad()
@@ -98,7 +99,7 @@ class TD3:
 
         Raises TrainingError where a loss or gradient is not finite.
         """
-        batch = read(window, self.config.gamma, self.see)
+        batch = self.learned = read(window, self.config.gamma, self.see)
         size = (len(batch.obs), len(self.scale.reach))
         noise = torch.randn(size, generator=self.generator, device=self.see.device) * self.config.target_noise
         target = self.target(batch, noise)
@@ -117,6 +118,13 @@ class TD3:
         self.q.follow()
         follow(self.actor_target, self.actor, self.config.tau)
         return loss.detach()
+
+    def portrait(self) -> dict[str, Tensor]:
+        """The critics' values of the last batch, and the gradients of critics and policy."""
+        if self.learned is None:
+            return {}
+        critics = self.q.portrait(self.learned.obs, self.learned.action)
+        return critics | gradients(self.actor, "gradient/policy")
 
     def state_dict(self) -> dict[str, Any]:
         return {

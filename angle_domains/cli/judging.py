@@ -46,7 +46,8 @@ def play(
     values: Annotated[
         bool,
         typer.Option(
-            "--values", help="Draws step and return beside the picture, and the action values where the agent has some."
+            "--values",
+            help="Draws step and return beside the picture, and the value or probability of each action.",
         ),
     ] = False,
 ) -> None:

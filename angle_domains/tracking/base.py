@@ -1,6 +1,6 @@
 """What a tracker can do, and what it is told about a run."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from angle_domains.errors import ConfigError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
     from feeds.base import FeedSpec
 
 Status = Literal["FINISHED", "KILLED", "FAILED"]
@@ -79,6 +82,14 @@ class Tracker(Protocol):
         """
         ...
 
+    def log_histograms(self, make: "Callable[[], Mapping[str, Tensor]]", step: int) -> None:
+        """Numbers of any shape whose spread is of interest; they are made only where it is kept."""
+        ...
+
+    def log_picture(self, key: str, make: "Callable[[], np.ndarray]", step: int) -> None:
+        """A picture `[h, w, 3]` of bytes, made only where it is kept."""
+        ...
+
     def artifact(self, path: Path, folder: str = "") -> None:
         """A file or a whole folder, kept under `folder` of the run's artifacts."""
         ...
@@ -121,6 +132,14 @@ class Trackers:
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         for tracker in self.trackers:
             tracker.log(metrics, step)
+
+    def log_histograms(self, make: "Callable[[], Mapping[str, Tensor]]", step: int) -> None:
+        for tracker in self.trackers:
+            tracker.log_histograms(make, step)
+
+    def log_picture(self, key: str, make: "Callable[[], np.ndarray]", step: int) -> None:
+        for tracker in self.trackers:
+            tracker.log_picture(key, make, step)
 
     def artifact(self, path: Path, folder: str = "") -> None:
         for tracker in self.trackers:

@@ -1,12 +1,15 @@
 """Trackers without a store: one that remembers, for tests and notebooks, and one that forgets."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from angle_domains.tracking.base import RunInfo, Status
 
 if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
     from feeds.base import FeedSpec
 
 
@@ -19,6 +22,8 @@ class MemoryTracker:
     def __init__(self) -> None:
         self.info: RunInfo | None = None
         self.history: dict[str, list[tuple[int, float]]] = {}  # key -> (step, value)
+        self.histograms: dict[str, list[tuple[int, Tensor]]] = {}  # key -> (step, numbers)
+        self.pictures: dict[str, list[tuple[int, np.ndarray]]] = {}
         self.artifacts: list[tuple[Path, str]] = []
         self.policies: list[tuple[Path, int]] = []  # checkpoint folder, step
         self.status: Status | None = None
@@ -31,6 +36,13 @@ class MemoryTracker:
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         for key, value in metrics.items():
             self.history.setdefault(key, []).append((step, float(value)))
+
+    def log_histograms(self, make: "Callable[[], Mapping[str, Tensor]]", step: int) -> None:
+        for key, numbers in make().items():
+            self.histograms.setdefault(key, []).append((step, numbers))
+
+    def log_picture(self, key: str, make: "Callable[[], np.ndarray]", step: int) -> None:
+        self.pictures.setdefault(key, []).append((step, make()))
 
     def artifact(self, path: Path, folder: str = "") -> None:
         self.artifacts.append((path, folder))
@@ -56,6 +68,10 @@ class NullTracker:
     def reopen(self) -> None: ...
 
     def log(self, metrics: Mapping[str, float], step: int) -> None: ...
+
+    def log_histograms(self, make: "Callable[[], Mapping[str, Tensor]]", step: int) -> None: ...
+
+    def log_picture(self, key: str, make: "Callable[[], np.ndarray]", step: int) -> None: ...
 
     def artifact(self, path: Path, folder: str = "") -> None: ...
 

@@ -3,7 +3,7 @@
 import logging
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +23,9 @@ from angle_domains.tracking.store import Store, load_mlflow, resolve_store
 from angle_domains.tracking.writer import INTERVAL, PATIENCE, Writer
 
 if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
     from feeds.base import FeedSpec
 
 _BESIDE = 3  # other runs in the comparison that a run links to
@@ -112,6 +115,10 @@ class MlflowTracker:
         kept = self.gate.admit(metrics, step)
         if kept:
             self.journal.append("metrics", step=step, values=kept)
+
+    def log_histograms(self, make: "Callable[[], Mapping[str, Tensor]]", step: int) -> None: ...
+
+    def log_picture(self, key: str, make: "Callable[[], np.ndarray]", step: int) -> None: ...
 
     def artifact(self, path: Path, folder: str = "") -> None:
         self.journal.append("artifact", path=str(path.absolute()), folder=folder)

@@ -1,6 +1,6 @@
-"""The same scalars for `tensorboard --logdir`."""
+"""The same scalars for `tensorboard --logdir`, with histograms and pictures, which MLflow is not given."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,16 +9,21 @@ from angle_domains.tracking.gate import MetricGate
 from angle_domains.tracking.journal import Journal
 
 if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
     from feeds.base import FeedSpec
 
 _FLUSH = 5  # seconds
+_BINS = 64  # of a histogram, equally wide: TensorBoard draws fewer
 
 
 class TensorboardTracker:
     """Event files in `<folder>/tensorboard`.
 
-    A resumed run writes them anew from the journal of its folder: a killed process may have left the last seconds
-    out, and they cannot be told apart by looking at the files.
+    A resumed run writes them anew, its scalars from the journal of its folder: a killed process may have left the last
+    seconds out, and they cannot be told apart by looking at the files. Histograms and pictures stand there alone and
+    are carried over.
     """
 
     run_id: str | None = None
@@ -28,6 +33,7 @@ class TensorboardTracker:
         self.folder, self.events = folder, folder / "tensorboard"
         self.gate = MetricGate()
         self._writer: Any = None
+        self._newest: dict[str, int] = {}  # step of each histogram and picture
 
     def start(self, info: RunInfo) -> None:
         self._open(info.steps, again=info.resume)
@@ -40,16 +46,32 @@ class TensorboardTracker:
 
         journal = Journal(self.folder)
         known = list(journal.points()) if again and journal.path.is_file() else []
-        for old in self.events.glob("events.out.tfevents.*") if known else ():
-            old.unlink()
+        earlier = sorted(self.events.glob("events.out.tfevents.*")) if again else []
         self._writer = SummaryWriter(str(self.events), flush_secs=_FLUSH)
         self.gate = MetricGate(steps)
         for step, milliseconds, values in known:
             self.gate.restore((key, step) for key in values)
             self._write(values, step, milliseconds / 1_000)
+        for event in _drawn(earlier):
+            if self._admit(event.summary.value[0].tag, event.step) and known:
+                self._writer.file_writer.event_writer.add_event(event)
+        self._writer.flush()
+        for old in earlier if known else ():
+            old.unlink()
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         self._write(self.gate.admit(metrics, step), step)
+
+    def log_histograms(self, make: "Callable[[], Mapping[str, Tensor]]", step: int) -> None:
+        for key, numbers in make().items():
+            values = numbers.detach().flatten().double()
+            values = values[values.isfinite()]
+            if len(values) and self._admit(key, step):
+                self._writer.add_histogram(key, values.cpu().numpy(), step, bins=_BINS)
+
+    def log_picture(self, key: str, make: "Callable[[], np.ndarray]", step: int) -> None:
+        if self._admit(key, step):
+            self._writer.add_image(key, make(), step, dataformats="HWC")
 
     def artifact(self, path: Path, folder: str = "") -> None: ...
 
@@ -68,3 +90,20 @@ class TensorboardTracker:
     def _write(self, values: Mapping[str, float], step: int, walltime: float | None = None) -> None:
         for key, value in values.items():
             self._writer.add_scalar(key, value, step, walltime=walltime)
+
+    def _admit(self, key: str, step: int) -> bool:
+        """False where this step was logged: a run that goes on comes by the steps after its checkpoint again."""
+        if step <= self._newest.get(key, -1):
+            return False
+        self._newest[key] = step
+        return True
+
+
+def _drawn(files: Iterable[Path]) -> Iterator[Any]:
+    """The events with a histogram or a picture, as far as the files can be read."""
+    from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+
+    for path in files:
+        for event in LegacyEventFileLoader(str(path)).Load():
+            if any(value.WhichOneof("value") in ("histo", "image") for value in event.summary.value):
+                yield event

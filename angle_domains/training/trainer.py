@@ -22,7 +22,8 @@ from angle_domains.training.compiling import compile_losses
 from angle_domains.training.films import film_is_due, film_path, make_film
 from angle_domains.training.signals import StopSignal
 from angle_domains.training.verdicts import draw_of
-from angle_domains.types import Agent, Report
+from angle_domains.types import Agent, Portrayed, Report
+from angle_domains.watch.film import strip
 
 _POINTS = 1_000  # per metric and run: charts sample beyond that
 
@@ -175,6 +176,8 @@ class AgentTrainer:
             progress.best_score, progress.best_step = verdict.score, step
         metrics = {f"validation/{name}": value for name, value in verdict.metrics.items()}
         self.tracker.log(metrics | {"validation/score": verdict.score}, step)
+        if isinstance(self.agent, Portrayed):
+            self.tracker.log_histograms(self.agent.portrait, step)
         self.console.update(step, {"validation/score": verdict.score})
         if better and film_is_due(self.config, progress.films, step):
             self._film(step)
@@ -184,14 +187,15 @@ class AgentTrainer:
     def _film(self, step: int) -> None:
         """Films the best policy; where that cannot be done here, says so once."""
         try:
-            path = make_film(self.config, self.feed, self.agent, film_path(self.run.path, step))
+            film = make_film(self.config, self.feed, self.agent, film_path(self.run.path, step))
         except Exception as error:  # whatever an environment's pictures raise: a film is not worth a run
             told = str(error) if isinstance(error, AngleError) else f"{type(error).__name__}: {error}"
             self.console.line(f"no film: {told}")
             self.progress.films = [step] * self.config.training.films
             return
         self.progress.films.append(step)
-        self.tracker.artifact(path, "films")
+        self.tracker.artifact(film.path, "films")
+        self.tracker.log_picture("film/ending", lambda: strip(film.ending), step)
 
     def _save(self, step: int, *, best: bool = False) -> None:
         self._lap()

@@ -1,5 +1,6 @@
 """Films of games: MP4 where the encoder is installed, else animated WebP or GIF."""
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,7 @@ Picture = UInt8[np.ndarray, "h w 3"]
 
 FORMATS = (".mp4", ".webp", ".gif")
 _LEAST = 320  # pixels of the shorter side: smaller games are magnified by a whole number
+_STRIP, _SEAM = 160, 2  # pixels: height of a strip of pictures, what stands between two of them
 _MOST_HELD = 4_000  # pictures of an animation that is encoded at its end
 
 
@@ -85,6 +87,16 @@ class Film:
             )
             self._encoder.send(None)
         self._encoder.send(np.ascontiguousarray(picture))
+
+
+def strip(pictures: Sequence[Picture]) -> Picture:
+    """Pictures of equal size side by side, small and with a seam between them."""
+    seam = np.full((_STRIP, _SEAM, 3), 255, np.uint8)
+    parts: list[np.ndarray] = []
+    for picture in pictures:
+        large = Image.fromarray(magnified(picture))
+        parts += [np.asarray(large.resize((round(large.width * _STRIP / large.height), _STRIP))), seam]
+    return np.concatenate(parts[:-1], 1)
 
 
 def magnified(picture: Picture) -> Picture:

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium import spaces
+from torch import Tensor
 
 from angle_domains.evaluation.episodes import Chance, disturbed
 from angle_domains.loops import LoopState, advance, begin
 from angle_domains.showing import Showing
 from angle_domains.types import Agent, Decision
 from angle_domains.watch.film import Film, Picture
-from angle_domains.watch.panel import beside
+from angle_domains.watch.panel import Thoughts, beside
 from angle_domains.watch.window import Window
-
-_THOUGHTS = "q"  # the extra of a decision that speaks of each action
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,11 @@ class Moment:
     episode: int
     step: int
     action: np.ndarray
+    chosen: int | None  # the place of the action among choices
     reward: float
     total: float  # return so far
     over: bool
-    thoughts: np.ndarray | None  # what the agent thought of each action
+    thoughts: Thoughts | None  # what the agent thought of each action
     picture: Picture | None
 
 
@@ -47,6 +48,8 @@ def play(feed: Any, agent: Agent, showing: Showing) -> Iterator[str]:
         window = stack.enter_context(Window(title, frames_per_second=rate)) if showing.human else None
         for moment in moments(agent, envs, showing, camera):
             if moment.picture is not None:
+                if showing.ending is not None:
+                    showing.ending.append(moment.picture)
                 picture = _drawn(moment, showing, title)
                 if film is not None:
                     film.add(picture)
@@ -67,12 +70,14 @@ def play(feed: Any, agent: Agent, showing: Showing) -> Iterator[str]:
 def moments(agent: Agent, envs: Any, showing: Showing, camera: Any = None) -> Iterator[Moment]:
     """The steps of whole episodes of one stream, with pictures where there is a camera."""
     state: LoopState = begin(envs, showing.seed)
-    chance = Chance(envs.single_action_space, showing.seed)
+    space = envs.single_action_space
+    chance = Chance(space, showing.seed)
     step = 0
     episode = 0
     while episode < showing.episodes:
         resetting = bool(state.percept.last[0])
         decision = agent.act(state.percept, state.memory, explore=False)
+        thoughts = _thoughts(decision, space, state.percept.mask)
         action = disturbed(decision.action.detach(), chance, state.percept.mask, showing.epsilon)
         before = state.returns.clone()
         over, returns, _ = advance(envs, state, action, decision.memory)
@@ -82,18 +87,31 @@ def moments(agent: Agent, envs: Any, showing: Showing, camera: Any = None) -> It
             episode=episode,
             step=step,
             action=action[0].cpu().numpy(),
+            chosen=int(action[0]) - int(space.start) if isinstance(space, spaces.Discrete) else None,
             reward=float(returns[0] - before[0]),
             total=float(returns[0]),
             over=ended,
-            thoughts=_thoughts(decision),
+            thoughts=thoughts,
             picture=None if camera is None else camera.frame(),
         )
         episode += ended
 
 
-def _thoughts(decision: Decision) -> np.ndarray | None:
-    found = decision.extras.get(_THOUGHTS)
-    return None if found is None else found[0].detach().to("cpu", torch.float32).numpy()
+def _thoughts(decision: Decision, space: spaces.Space[Any], mask: Tensor | None) -> Thoughts | None:
+    """Of the first stream: values or probabilities of choices, or where in its box the action lies."""
+    if isinstance(space, spaces.Box):
+        return Thoughts.of_action(_array(decision.action), space)
+    values, log_probs = decision.extras.get("q"), decision.extras.get("log_probs")
+    forbidden = np.zeros(1, bool) if mask is None else ~mask[0].cpu().numpy()
+    if values is not None:
+        return Thoughts.of_values(np.where(forbidden, -np.inf, _array(values)))
+    if log_probs is not None:
+        return Thoughts.of_probabilities(np.where(forbidden, -np.inf, np.exp(_array(log_probs))))
+    return None
+
+
+def _array(batch: Tensor) -> np.ndarray:
+    return batch[0].detach().to("cpu", torch.float32).numpy()
 
 
 def _drawn(moment: Moment, showing: Showing, title: str) -> Picture:
@@ -101,5 +119,4 @@ def _drawn(moment: Moment, showing: Showing, title: str) -> Picture:
     if not showing.values:
         return moment.picture
     words = (title, f"step {moment.step:,}", f"return {moment.total:.5g}", f"reward {moment.reward:.4g}")
-    chosen = int(moment.action) if moment.action.ndim == 0 else None
-    return beside(moment.picture, moment.thoughts, chosen, words)
+    return beside(moment.picture, moment.thoughts, moment.chosen, words)

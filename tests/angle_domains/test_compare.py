@@ -88,6 +88,23 @@ def test_the_page_needs_nothing_else_and_runs_no_foreign_markup(tracked: tuple[P
     assert "gamma" not in settings
 
 
+def test_intervals_stand_over_an_axis_with_their_numbers_beside_them(tracked: tuple[Path, dict[str, str]]) -> None:
+    page = page_of(list(compare(["first", "seeds"], root=tracked[0])))
+    chart = page[page.index("<h2>test/sharpe</h2>") : page.index("<h2>Metrics</h2>")]
+    chart = chart[: chart.index("</svg>")]
+    assert "Sharpe ratio of the test part, annualised." in chart
+    assert re.findall(r'text-anchor="middle">([^<]*)<', chart) == ["−10", "−5", "0", "5", "10"]
+    assert re.findall(r'text-anchor="end">([^<]*)<', chart) == ["0.5 [−0.5, 1.5]", "0.5 [−5.853, 6.853]"]
+    (dot,) = set(re.findall(r'cx="([\d.]+)"', chart))
+    ticks = re.findall(r'<text x="([\d.]+)" y="87" text-anchor="middle">', chart)
+    zero, five = float(ticks[2]), float(ticks[3])
+    assert float(dot) == pytest.approx(zero + (five - zero) / 10, abs=0.1)
+    low, high = re.findall(r'<line x1="([\d.]+)" x2="([\d.]+)" y1="50"', chart)[0]
+    assert [float(low), float(high)] == pytest.approx(
+        [zero + (five - zero) * bound / 5 for bound in (-5.853, 6.853)], abs=0.2
+    )
+
+
 def test_the_last_runs_leave_children_to_their_parent(tracked: tuple[Path, dict[str, str]]) -> None:
     runs, ids = tracked
     link = list(compare(last=2, root=runs))[-1]

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from typing import Any
 
 from angle_domains.compare_curves import curves
@@ -33,3 +34,46 @@ def test_a_single_point_is_no_curve() -> None:
     single = row("one", validation__score=((100, 1.0),))
     assert chart(single, row("none")) == ""
     assert chart(single, row("two", validation__score=((100, 1.0), (200, 3.0)))).count("<circle") == 1  # beside one
+
+
+def points(text: str) -> list[tuple[float, float]]:
+    found = re.findall(r'polyline points="([^"]*)"', text)[0].split()
+    return [(float(x), float(y)) for x, y in (point.split(",") for point in found)]
+
+
+def banded(low: float, high: float) -> Row:
+    bounds = {f"validation__score_{end}": ((3000, v), (6144, v)) for end, v in (("low", low), ("high", high))}
+    return row("wide", validation__score=((3000, 0.0), (6144, 300.0)), **bounds)
+
+
+def test_a_band_far_wider_than_the_lines_is_cut_and_does_not_flatten_them() -> None:
+    narrow, wide = (chart(banded(low, high)) for low, high in ((-150.0, 450.0), (-9000.0, 9000.0)))
+    assert points(narrow) == points(wide)
+    assert points(wide)[0][1] - points(wide)[1][1] >= 280 / 3
+    polygon = wide[wide.index("<polygon") :]
+    assert wide.index('<svg x="70" y="10" width="800" height="280"') < wide.index("<polygon") < wide.index("<polyline")
+    assert min(float(part.split(",")[1]) for part in re.findall(r"[\d.-]+,[\d.-]+", polygon)) < 0.0  # cut, not bent
+
+
+def test_the_axis_ends_with_the_longest_curve_and_is_named() -> None:
+    text = chart(banded(-150.0, 450.0))
+    assert points(text)[-1][0] == 870.0
+    assert ">4,000<" in text
+    assert ">8,000<" not in text
+    assert ">environment steps<" in text
+    assert ">−200<" in text
+
+
+def test_the_legend_tells_how_many_seeds_a_run_stands_for() -> None:
+    line = ((100, 1.0), (200, 3.0))
+    text = chart(row("one", validation__score=line), replace(row("many", validation__score=line), seeds=3))
+    assert re.findall(r"</i>([^<]*)<", text) == ["one", "many (3 seeds)"]
+    assert "Bands" not in text  # none is drawn
+
+
+def test_a_single_point_has_its_interval() -> None:
+    bounds = {"validation__score_low": ((200, 1.0),), "validation__score_high": ((200, 3.0),)}
+    text = chart(
+        row("two", validation__score=((100, 1.0), (200, 3.0))), row("o", validation__score=((200, 2.0),), **bounds)
+    )
+    assert len(re.findall(r'<line x1="870.0" y1="[\d.]+" x2="870.0"', text)) == 1

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from angle_domains.errors import TrainingError
-from angle_domains.optim import RMSpropTF, descend, set_learning_rate
+from angle_domains.optim import RMSpropTF, descend, gradients, set_learning_rate
 
 
 def test_two_steps_of_rmsprop_by_hand() -> None:
@@ -17,6 +17,17 @@ def test_two_steps_of_rmsprop_by_hand() -> None:
         average = [0.9 * s + 0.1 * g * g for s, g in zip(average, gradient, strict=True)]
         expected = [w - 0.1 * g / math.sqrt(s + 0.01) for w, g, s in zip(expected, gradient, average, strict=True)]
     torch.testing.assert_close(weight.data, torch.tensor(expected))
+
+
+def test_gradients_are_told_by_part() -> None:
+    network = torch.nn.ModuleDict({"torso": torch.nn.Linear(2, 1), "value": torch.nn.Linear(1, 1)})
+    network.register_parameter("spread", torch.nn.Parameter(torch.ones(1)))
+    torso = network["torso"]
+    torso.weight.grad, torso.bias.grad = torch.tensor([[1.0, 2.0]]), torch.tensor([3.0])
+    assert gradients(network).keys() == {"gradient/torso"}
+    network.spread.grad = torch.tensor([4.0])
+    told = {name: numbers.tolist() for name, numbers in gradients(network, "g").items()}
+    assert told == {"g/torso": [1.0, 2.0, 3.0], "g/spread": [4.0]}
 
 
 def test_rmsprop_equals_that_of_stable_baselines3() -> None:

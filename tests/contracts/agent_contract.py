@@ -16,7 +16,7 @@ from gymnasium.vector import SyncVectorEnv
 from angle_domains import checkpoint
 from angle_domains.loops import LoopState, begin
 from angle_domains.replay import ReplayBuffer
-from angle_domains.types import Agent, Percept, Report
+from angle_domains.types import Agent, Percept, Portrayed, Report
 from feeds.base import FeedSpec
 from tests.contracts import worlds
 from tests.contracts.trees import assert_same
@@ -78,6 +78,28 @@ class AgentContract:
         first, second = (agent.act(percept, None, explore=False).action for _ in range(2))
         assert torch.equal(first, second)
         assert_same(before, agent.state_dict())
+
+    def test_a_portrait_shows_the_gradients_and_changes_nothing(self) -> None:
+        envs = worlds.vector(worlds.Match, 4)
+        fresh = self.build(worlds.spec_of(envs), 4)
+        assert isinstance(fresh, Portrayed)
+        assert fresh.portrait() == {}
+        agent, _ = self.run(envs, 400)
+        assert isinstance(agent, Portrayed)
+        before, chance = copy.deepcopy(agent.state_dict()), torch.get_rng_state()
+        seen, again = agent.portrait(), agent.portrait()
+        assert_same(seen, again)
+        assert_same(before, agent.state_dict())
+        assert torch.equal(chance, torch.get_rng_state())
+        parts = [numbers for name, numbers in seen.items() if name.startswith("gradient/")]
+        assert len(parts) > 1
+        assert sum(float(part.square().sum()) for part in parts) > 0.0
+        assert not any(numbers.requires_grad for numbers in seen.values())
+        self.check_portrayed_values(agent, {name: n for name, n in seen.items() if name.startswith("value/")})
+
+    def check_portrayed_values(self, agent: Any, values: dict[str, torch.Tensor]) -> None:
+        """Of an agent without action values there are none."""
+        assert values == {}
 
     def test_two_agents_of_one_seed_are_equal_to_the_bit(self) -> None:
         states = [self.run(worlds.vector(worlds.Match, 4), 400)[0].state_dict() for _ in range(2)]

@@ -12,6 +12,7 @@ from feeds.base import FeedSpec
 from tests.contracts import boxes, worlds
 from tests.contracts.agent_contract import see
 from tests.contracts.off_policy_contract import OffPolicyContract
+from tests.contracts.trees import assert_same
 
 
 class ContinuousContract(OffPolicyContract):
@@ -34,6 +35,12 @@ class ContinuousContract(OffPolicyContract):
 
     def test_forbidden_actions_are_never_chosen(self) -> None:
         pytest.skip("an action in a box is never forbidden")
+
+    def check_portrayed_values(self, agent: Any, values: dict[str, torch.Tensor]) -> None:
+        with torch.no_grad():
+            first, second = agent.q.online(agent.learned.obs, agent.learned.action)
+        assert not torch.equal(first, second)
+        assert_same(values, {"value/q1": first, "value/q2": second})
 
     def test_a_box_without_bounds_is_a_mistake_of_the_user(self) -> None:
         space = spaces.Box(-np.inf, np.inf, (2,), np.float32)

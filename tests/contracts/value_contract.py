@@ -41,6 +41,12 @@ class ValueContract(OffPolicyContract):
         with pytest.raises(ConfigError, match="Discrete"):
             self.build(worlds.spec_of(envs), 1)
 
+    def check_portrayed_values(self, agent: Any, values: dict[str, torch.Tensor]) -> None:
+        assert values["value/q"].shape == (agent.replay.batch, 2)
+        with torch.no_grad():
+            q = agent.core.expectation(agent.core.online(agent.core.learned))
+        torch.testing.assert_close(values, {"value/q": q})
+
     def test_images_reach_the_network_as_bytes(self) -> None:
         chance = torch.Generator().manual_seed(5)
         space = spaces.Box(0, 255, (2, 10, 10), np.uint8)

@@ -70,6 +70,12 @@ class TestDiscreteSAC(OffPolicyContract):
     settings: ClassVar[dict[str, Any]] = SETTINGS
     action_spaces = ((spaces.Discrete(3, start=-1), False),)
 
+    def check_portrayed_values(self, agent: Any, values: dict[str, torch.Tensor]) -> None:
+        with torch.no_grad():
+            first, second = agent.q.Q_function(agent.learned.obs, agent.learned.action)
+        assert first.shape == (agent.replay.batch,)
+        assert_same(values, {"value/q1": first, "value/q2": second})
+
     def value(self, agent: Any, obs: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
             return agent.q.Q_function(obs).mean(0).max(-1).values

@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
 from angle_domains.tracking import MlflowTracker, RunInfo, Store, resolve_store
 from angle_domains.tracking.store import connect
 
@@ -35,6 +37,13 @@ def history(tracker_or_store: MlflowTracker | Store, key: str, run_id: str | Non
         tracker_or_store, run_id = tracker_or_store.store, tracker_or_store.run_id
     points = connect(tracker_or_store).get_metric_history(run_id, key)
     return sorted((point.step, point.value) for point in points)
+
+
+def read_events(folder: Path) -> EventAccumulator:
+    """All that the event files of a run hold."""
+    events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"histograms": 0, "images": 0})
+    events.Reload()
+    return events
 
 
 def get_run(tracker: MlflowTracker) -> Any:

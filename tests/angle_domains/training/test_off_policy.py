@@ -13,6 +13,7 @@ from angle_domains.config import AgentConfig, load_config
 from angle_domains.errors import ConfigError
 from angle_domains.runs import RunFolder
 from angle_domains.training import train
+from tests.angle_domains.tracking.worlds import read_events
 from tests.angle_domains.training.conftest import SMALL
 from tests.angle_domains.training.worlds import Lines
 
@@ -124,3 +125,15 @@ def test_a_film_that_fails_ends_no_run(tmp_path: Path, monkeypatch: pytest.Monke
     [result] = train(load_config(env="CartPole-v1", agent="dqn", overrides=shape), console=console, root=tmp_path)
     assert result.status == "FINISHED"
     assert "no film: RuntimeError: no GL context" in console.told
+
+
+def test_event_files_show_action_values_gradients_and_the_end_of_the_film(tmp_path: Path) -> None:
+    shape = (*LEARNING, *GAME, "training.films=1", "tracking.tensorboard=true")
+    train(load_config(env="CartPole-v1", agent="dqn", overrides=shape), console=Lines(), root=tmp_path)
+    events = read_events(tmp_path / "one")
+    tags = events.Tags()
+    assert tags["histograms"] == ["value/q", "gradient/torso", "gradient/advantage"]
+    assert [event.step for event in events.Histograms("value/q")] == [768, 1_200]
+    assert [event.histogram_value.num for event in events.Histograms("value/q")] == [16, 16]  # 8 rows of 2 actions
+    [image] = events.Images("film/ending")
+    assert (image.step, image.width, image.height) == (768, 8 * 240 + 7 * 2, 160)

@@ -61,6 +61,7 @@ def test_stopping_and_going_on_is_the_same_as_not_stopping(configure: Any, tmp_p
     assert remembered(whole) == remembered(second)
     assert remembered(whole) == remembered(resumed(config, folder))  # the last checkpoint knows the last evaluation
     assert logged(whole.tracker) == logged(first.tracker) | logged(second.tracker)
+    assert spreads(whole.tracker) == spreads(first.tracker) | spreads(second.tracker)
 
 
 def remembered(one: AgentTrainer) -> dict[str, Any]:
@@ -78,6 +79,13 @@ def logged(tracker: Any) -> dict[tuple[str, int], float]:
     """Every point, but for speeds."""
     points = {(key, step): value for key, series in tracker.history.items() for step, value in series}
     return {place: value for place, value in points.items() if not place[0].startswith("time/")}
+
+
+def spreads(tracker: Any) -> dict[tuple[str, int], bytes]:
+    """The numbers of every histogram, at the evaluations alone."""
+    points = {(key, step): n for key, series in tracker.histograms.items() for step, n in series}
+    assert all(step % 512 == 0 and key.startswith("gradient/") for key, step in points)
+    return {place: numbers.numpy().tobytes() for place, numbers in points.items()}
 
 
 class StopsAfter(StopSignal):

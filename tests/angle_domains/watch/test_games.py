@@ -1,21 +1,28 @@
 """Pictures of a ladder, filmed; its height falls with every step."""
 
+from collections import deque
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from PIL import Image
 
 from angle_domains.errors import ConfigError
 from angle_domains.evaluation.episodes import Chance
+from angle_domains.loops import begin
 from angle_domains.showing import Showing
+from angle_domains.tables import agent_spec, resolve
 from angle_domains.types import Decision, Percept
-from angle_domains.watch import film
+from angle_domains.watch import film, games
 from angle_domains.watch.games import moments, play
-from angle_domains.watch.panel import beside
+from angle_domains.watch.panel import Thoughts, beside
 from angle_domains.watch.window import check_display
+from feeds.base import FeedSpec
 from tests.games import LadderFeed
 
 
@@ -105,12 +112,61 @@ def test_small_pictures_are_enlarged_by_a_whole_number() -> None:
     np.testing.assert_array_equal(large[::80, ::80], picture)
 
 
+def test_a_strip_shows_pictures_side_by_side() -> None:
+    shades = (10, 60, 110)
+    seen = film.strip([np.full((40, 30, 3), shade, np.uint8) for shade in shades])
+    assert seen.shape == (160, 3 * 120 + 2 * 2, 3)
+    for place, shade in enumerate(shades):
+        assert (seen[:, 122 * place : 122 * place + 120] == shade).all()
+
+
+def test_the_ending_holds_the_last_pictures_without_the_panel(tmp_path: Path) -> None:
+    ending: deque[np.ndarray] = deque(maxlen=2)
+    list(play(LadderFeed(), chance(), Showing(seed=1, video=tmp_path / "a.gif", values=True, ending=ending)))
+    assert [picture.shape for picture in ending] == [(40, 30, 3)] * 2
+    assert [int((picture[:, 0, 0] > 0).sum()) for picture in ending] == [4, 0]  # one rung is left, then none
+
+
+BAR, CHOSEN, TRACK = (78, 126, 186), (240, 170, 60), (34, 44, 57)
+
+
+def bars(thoughts: Thoughts, chosen: int | None = None) -> list[tuple[tuple[int, ...], list[int]]]:
+    """Of each bar that the panel shows: its colour, and the columns from the first to the last."""
+    panel = beside(np.zeros((320, 320, 3), np.uint8), thoughts, chosen, ("a",))[:, 320:]
+    found = []
+    for row in panel:
+        for colour in (BAR, CHOSEN):
+            columns = np.flatnonzero((row == colour).all(-1)).tolist()
+            entry = (colour, columns[:1] + columns[-1:])
+            if columns and (not found or found[-1] != entry):
+                found.append(entry)
+    return found
+
+
 def test_the_panel_lights_the_chosen_action() -> None:
-    picture = np.zeros((320, 320, 3), np.uint8)
-    one, two = (beside(picture, np.array([1.0, 2.0, -np.inf]), chosen, ("a",)) for chosen in (0, 1))
-    assert one.shape == (320, 520, 3)
-    assert not np.array_equal(one, two)
+    picture = np.full((320, 320, 3), 9, np.uint8)
+    values = Thoughts.of_values(np.array([1.0, 2.0, -np.inf]))
+    one = beside(picture, values, 1, ("a",))
+    assert one.shape == (320, 540, 3)
     np.testing.assert_array_equal(one[:, :320], picture)
+    assert bars(values, 1) == [(BAR, [36, 37]), (CHOSEN, [36, 150])]  # from the lowest to the highest; none forbidden
+    assert bars(values, 0)[0][0] == CHOSEN
+
+
+def test_probabilities_are_drawn_as_shares_of_the_whole() -> None:
+    assert bars(Thoughts.of_probabilities(np.array([0.25, 0.75, -np.inf])), 1) == [(BAR, [36, 64]), (CHOSEN, [36, 121])]
+
+
+def test_an_action_in_a_box_is_drawn_from_zero_towards_the_edges() -> None:
+    space = spaces.Box(np.array([-2.0, 0.0, -np.inf], np.float32), np.array([2.0, 4.0, np.inf], np.float32))
+    drawn = bars(Thoughts.of_action(np.array([-1.0, 4.0, 1.5], np.float32), space))
+    assert [columns for _, columns in drawn] == [[64, 93], [36, 150], [93, 150]]
+
+
+def test_equal_values_and_long_titles_do_no_harm() -> None:
+    same = Thoughts.of_values(np.full(40, 3.0))
+    seen = beside(np.zeros((320, 320, 3), np.uint8), same, 0, ("w" * 90,))
+    assert (seen[:30, -4:] == (18, 24, 32)).all()  # the words end before the edge
 
 
 def test_no_display_is_told_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,4 +186,48 @@ def test_action_values_reach_the_picture() -> None:
     camera = LadderFeed().camera(split="validation", seed=2)
     agent = Thinks(LadderFeed.spec.action_space, 0)
     first = next(moments(agent, camera.envs, Showing(), camera))
-    np.testing.assert_array_equal(first.thoughts, [0.5, 2.0])
+    assert first.thoughts is not None
+    assert (first.thoughts.what, first.chosen) == ("value", 1)
+    np.testing.assert_array_equal(first.thoughts.numbers, [0.5, 2.0])
+
+
+SMALL = {"network": {"hidden": (8,)}}
+MADE = {"streams": 1, "seed": 3, "device": "cpu"}
+
+
+@pytest.mark.parametrize("name", ["ppo", "a2c", "sac"])
+def test_agents_that_draw_their_actions_show_probabilities(name: str) -> None:
+    spec, settings = agent_spec(name), {**SMALL, "start_random": 0} if name == "sac" else SMALL
+    agent = resolve(spec.build)(resolve(spec.config)(**settings), LadderFeed.spec, **MADE)
+    assert "log_probs" not in agent.act(begin(LadderFeed().envs(1, split="train"), 0).percept, explore=True).extras
+    seen = list(moments(agent, LadderFeed().envs(1, split="validation"), Showing()))
+    for moment in seen:
+        assert moment.thoughts is not None
+        assert moment.thoughts.what == "probability"
+        assert moment.thoughts.numbers.sum() == pytest.approx(1.0)
+        assert moment.thoughts.numbers.argmax() == moment.chosen == moment.action
+
+
+@pytest.mark.parametrize("name", ["ppo", "td3", "sac"])
+def test_agents_that_act_in_a_box_show_what_they_do(name: str) -> None:
+    envs = SyncVectorEnv([lambda: gym.make("Pendulum-v1")], autoreset_mode=AutoresetMode.NEXT_STEP)
+    spec = agent_spec(name)
+    world = FeedSpec("pendulum", envs.single_observation_space, envs.single_action_space)
+    agent = resolve(spec.build)(resolve(spec.config)(**SMALL), world, **MADE)
+    first = next(moments(agent, envs, Showing(epsilon=1.0)))
+    assert first.thoughts is not None
+    assert (first.thoughts.what, first.chosen) == ("action", None)
+    assert (first.thoughts.low.tolist(), first.thoughts.high.tolist()) == ([-2.0], [2.0])
+    wanted = agent.act(begin(envs, 0).percept, explore=False).action[0]
+    assert first.thoughts.numbers == pytest.approx(wanted.numpy())  # not what chance put in its place
+    assert first.action != pytest.approx(wanted.numpy())
+
+
+def test_forbidden_actions_have_no_bar() -> None:
+    percept = begin(LadderFeed().envs(1, split="train"), 0).percept._replace(mask=torch.tensor([[False, True]]))
+    spec = agent_spec("ppo")
+    agent = resolve(spec.build)(resolve(spec.config)(**SMALL), LadderFeed.spec, **MADE)
+    for extras in (agent.act(percept, explore=False).extras, {"q": torch.tensor([[5.0, 1.0]])}):
+        thoughts = games._thoughts(Decision(torch.ones(1), None, extras), LadderFeed.spec.action_space, percept.mask)
+        assert thoughts is not None
+        assert thoughts.numbers.tolist() == pytest.approx([-np.inf, 1.0])
