@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from angle_domains.evaluation.episodes import Chance, disturbed
-from angle_domains.loops import LoopState, advance, begin
+from angle_domains.loops import LoopState, advance, begin, spread
 from angle_domains.showing import Showing
 from angle_domains.types import Agent, Decision
 from angle_domains.watch.film import Film, Picture
@@ -89,6 +89,8 @@ def moments(agent: Agent, envs: Any, showing: Showing, camera: Any = None) -> It
             picture=None if camera is None else camera.frame(),
         )
         episode += ended
+        if ended and not over[0]:  # cut: the environments would go on with it
+            state, step = begin(envs, spread(showing.seed) ^ episode), 0
 
 
 def _thoughts(decision: Decision) -> np.ndarray | None:
