@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+EPISODE_LIMIT = 108_000  # steps of a game: half an hour of Atari without frames skipped (Machado et al. 2018)
+
 
 @dataclass(frozen=True)
 class Showing:
@@ -14,5 +16,5 @@ class Showing:
     epsilon: float = 0.0  # how often an action is drawn at random
     video: Path | None = None  # where the film goes; its ending names the format
     human: bool = False  # in a window
-    longest: int = 108_000  # steps of an episode that are shown
+    longest: int = EPISODE_LIMIT  # steps of an episode that are shown
     values: bool = False  # what the agent thinks of each action stands beside the picture
