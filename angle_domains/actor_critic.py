@@ -17,7 +17,7 @@ from feeds.base import FeedSpec
 
 
 @runtime_checkable
-class Settings(Protocol):
+class ActorCriticSettings(Protocol):
     """The hyperparameters that all actor-critics have."""
 
     @property
@@ -113,7 +113,7 @@ class ActorCritic:
     In a row it stores `raw` and `log_prob`; where reading is dear the `value`, and with a memory what that was before.
     """
 
-    def __init__(self, settings: Settings, spec: FeedSpec, *, streams: int, seed: int, device: str) -> None:
+    def __init__(self, settings: ActorCriticSettings, spec: FeedSpec, *, streams: int, seed: int, device: str) -> None:
         self.settings, self.device = settings, torch.device(device)
         self.model = PolicyModel(
             spec,
@@ -231,7 +231,7 @@ class ActorCritic:
         self.generator.set_state(state["generator"].cpu())
 
 
-def _moments(settings: Settings, spec: FeedSpec, device: str) -> RunningMoments | None:
+def _moments(settings: ActorCriticSettings, spec: FeedSpec, device: str) -> RunningMoments | None:
     """Moments of every entry, or those of assets pooled where the network is not to tell assets apart."""
     if not settings.normalise_observation:
         return None

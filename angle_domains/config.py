@@ -26,6 +26,7 @@ from angle_domains.config_env import match_env
 from angle_domains.config_errors import unknown_key, validated
 from angle_domains.config_text import KeyPath, Layers, Source
 from angle_domains.errors import ConfigError, nearest
+from angle_domains.showing import EPISODE_LIMIT
 from angle_domains.tables import AGENTS, FEEDS, agent_spec, feed_entry, names, resolve
 from feeds.settings import Settings
 
@@ -52,6 +53,7 @@ class TrainingConfig(Settings):
     loss_limit: PositiveFloat = 1e6  # a loss beyond it (or not a number) stops the run
     validation_episodes: PositiveInt = 10  # whole games at each look; a part of a market is one episode
     test_episodes: PositiveInt = 30  # whole games of the final verdict
+    episode_limit: PositiveInt = EPISODE_LIMIT  # steps after which a game that is judged is cut, should it have no end
     evaluation_epsilon: float = Field(default=0.0, ge=0, le=1)  # random actions in games that are judged
     films: NonNegativeInt = 5  # of the best policy at most, spread over the run, where there are pictures
 

@@ -11,11 +11,12 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import create_empty_array
 from torch import Tensor
 
-from angle_domains.errors import ConfigError
+from angle_domains.errors import ConfigError, FeedError
 from angle_domains.replay import ReplayBuffer, ReplayConfig
 from angle_domains.types import Agent, Percept, Report
 
@@ -97,7 +98,7 @@ def begin(envs: VectorEnv[Any, Any, Any], seed: int) -> LoopState:
     no = torch.zeros(streams, dtype=torch.bool, device=seen.device)
     zero = torch.zeros(streams, device=seen.device)
     return LoopState(
-        percept=Percept(seen, blank, zero, zero + 1.0, ~no, no, _mask(info, seen)),
+        percept=Percept(seen, blank, zero, zero + 1.0, ~no, no, _mask(info, no, envs.single_action_space)),
         returns=torch.zeros(streams, dtype=torch.float64),
         lengths=torch.zeros(streams, dtype=torch.int64),
     )
@@ -124,7 +125,7 @@ def advance(
     """
     before = state.percept
     obs, reward, terminated, truncated, info = envs.step(_for_environment(action, before.obs))
-    state.percept = _perceive(before, action, (obs, reward, terminated, truncated, info))
+    state.percept = _perceive(envs, before, action, (obs, reward, terminated, truncated, info))
     state.memory = memory
     state.step += envs.num_envs
     resetting = before.last.cpu()
@@ -233,30 +234,48 @@ def _for_environment(action: Tensor, obs: Tensor) -> Any:
     return action.cpu().numpy() if obs.device.type == "cpu" else action.to(obs.device)
 
 
-def _perceive(before: Percept, action: Tensor, outcome: tuple[Any, Any, Any, Any, dict[str, Any]]) -> Percept:
+def _perceive(
+    envs: VectorEnv[Any, Any, Any], before: Percept, action: Tensor, outcome: tuple[Any, Any, Any, Any, dict[str, Any]]
+) -> Percept:
     obs, reward, terminated, truncated, info = outcome
     seen, ended = torch.as_tensor(obs), torch.as_tensor(terminated)
+    last = ended | torch.as_tensor(truncated)
+    mask = _mask(info, last, envs.single_action_space)
+    if before.mask is None and mask is not None:
+        raise FeedError(
+            "the environment names an action_mask after a step, but named none when it was first reset: "
+            "let the info of reset hold one, too"
+        )
     return Percept(
         obs=seen,
         action=action.to(seen.device),
         reward=torch.as_tensor(reward, dtype=torch.float32),
         discount=1.0 - ended.to(torch.float32),
         first=before.last,
-        last=ended | torch.as_tensor(truncated),
-        mask=_mask(info, seen, before.mask),
+        last=last,
+        mask=torch.ones_like(before.mask) if mask is None and before.mask is not None else mask,
     )
 
 
-def _mask(info: dict[str, Any], obs: Tensor, before: Tensor | None = None) -> Tensor | None:
-    """The allowed actions, where the environment names them as `action_mask`; a stream that names none allows all.
+def _mask(info: dict[str, Any], last: Tensor, space: spaces.Space[Any]) -> Tensor | None:
+    """The allowed actions, where the environment names them as `action_mask`; None where no stream does.
 
-    None where it never named any: where there was one `before`, it names them in some ticks, and this allows all.
+    A stream that names none allows all, and so does a `last` row: the action chosen there is ignored, and many
+    environments end on a mask of zeros. FeedError where another row allows nothing.
     """
     if "action_mask" not in info:
-        return None if before is None else torch.ones_like(before)
-    mask = torch.as_tensor(np.stack(list(info["action_mask"]))).to(obs.device, torch.bool)
-    named = torch.as_tensor(info.get("_action_mask", np.ones(len(mask), dtype=bool))).to(obs.device)
-    return mask | ~named.reshape(-1, *[1] * (mask.ndim - 1))
+        return None
+    mask = torch.as_tensor(np.stack(list(info["action_mask"]))).to(last.device, torch.bool)
+    named = torch.as_tensor(info.get("_action_mask", np.ones(len(mask), dtype=bool))).to(last.device)
+    mask = mask | (~named | last).reshape(-1, *[1] * (mask.ndim - 1))
+    parts = space.nvec.ravel().tolist() if isinstance(space, spaces.MultiDiscrete) else [mask[0].numel()]
+    free = torch.stack([part.any(-1) for part in mask.flatten(1).split(parts, -1)], -1).all(-1)
+    if not free.all():
+        raise FeedError(
+            f"stream {int((~free).nonzero()[0])} of the environment has an action_mask that allows no action, "
+            "although its episode goes on: at least one must be allowed"
+        )
+    return mask
 
 
 def _episode_metrics(returns: list[float], lengths: list[int]) -> dict[str, float]:

@@ -60,9 +60,7 @@ class RunFolder:
         self.write_config(config)
 
     def write_config(self, config: dict[str, Any]) -> None:
-        draft = self.config.with_suffix(".tmp")
-        draft.write_text(config_text.dump(config))
-        os.replace(draft, self.config)
+        _replace(self.config, config_text.dump(config))
 
     def read_config(self) -> dict[str, Any]:
         if not self.config.is_file():
@@ -81,9 +79,7 @@ class RunFolder:
             raise CheckpointError(f"{path} is damaged: {error}; it can be removed, with what it knows") from error
         if facts:
             known |= facts
-            draft = path.with_suffix(".tmp")
-            draft.write_text(json.dumps(known, indent=1))
-            os.replace(draft, path)
+            _replace(path, json.dumps(known, indent=1))
         return known
 
     def save(
@@ -256,6 +252,24 @@ def find_checkpoint(text: str, root: Path) -> Path:
 def _point(link: Path, folder: Path) -> None:
     """Lets a symbolic link point to a folder, in one atomic step."""
     draft = link.with_name(f".{link.name}-{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    draft.symlink_to(os.path.relpath(folder, link.parent))
-    os.replace(draft, link)
+    with _drafted(draft, link):
+        draft.unlink(missing_ok=True)
+        draft.symlink_to(os.path.relpath(folder, link.parent))
+
+
+def _replace(path: Path, text: str) -> None:
+    """Writes a file in one atomic step."""
+    draft = path.with_suffix(".tmp")
+    with _drafted(draft, path):
+        draft.write_text(text)
+
+
+@contextmanager
+def _drafted(draft: Path, path: Path) -> Iterator[None]:
+    """Puts the draft that is made within in its place; CheckpointError where the disk refuses, and no draft is left."""
+    try:
+        yield
+        os.replace(draft, path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise CheckpointError(f"{path} could not be written: {error}") from error

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+EPISODE_LIMIT = 108_000  # steps of a game: half an hour of Atari without frames skipped (Machado et al. 2018)
+
 
 @dataclass(frozen=True)
 class Showing:
@@ -17,6 +19,6 @@ class Showing:
     epsilon: float = 0.0  # how often an action is drawn at random
     video: Path | None = None  # where the film goes; its ending names the format
     human: bool = False  # in a window
-    longest: int = 108_000  # steps of an episode that are shown
+    longest: int = EPISODE_LIMIT  # steps of an episode that are shown
     values: bool = False  # what the agent thinks of each action stands beside the picture
     ending: deque[np.ndarray] | None = None  # takes up the pictures, so that its length of them is left at the end

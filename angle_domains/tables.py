@@ -24,7 +24,7 @@ class FeedEntry:
     summary: str
     config: str  # pydantic model of its settings
     build: str  # config -> DataFeed
-    judge: str  # (feed, agent, *, split, ...) -> Verdict
+    judge: str  # (feed, agent, terms) -> Verdict
     play: str  # (feed, agent, showing) -> lines about what is shown
     report: str  # (verdict, run, path) -> path of the page
     vector: str = "envs.vector:FeedVectorEnv"  # (feed, streams, *, split, device) -> vector environment

@@ -1,4 +1,4 @@
-"""Windows as transitions of one or several steps, for agents whose critics judge single actions."""
+"""Windows as transitions of one or several steps, for agents that learn what single actions are worth."""
 
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ class Transitions(NamedTuple):
 
     obs: Tensor  # [B, *obs]
     mask: Bool[Tensor, "b n"] | None  # what was allowed there
-    action: Tensor  # [B, *act] of the environment
+    action: Tensor  # [B, *act] as the environment names it, or counted from 0
     reward: Float[Tensor, " b"]  # discounted sum
     discount: Float[Tensor, " b"]  # of the value of `next_obs`; 0 where the task ended
     next_obs: Tensor  # [B, *obs]
@@ -25,26 +25,33 @@ class Transitions(NamedTuple):
 
 
 class Sight:
-    """Observations `[B, *obs]` as networks read them: images as they are, all else flat and float."""
+    """Observations `[B, *obs]` as networks read them: images as they are, all else flat and float.
 
-    def __init__(self, network: NetworkConfig, device: str) -> None:
+    What is not an image may have a `scale`: the middle of every entry and half its width, which becomes 1.
+    """
+
+    def __init__(self, network: NetworkConfig, device: str, scale: Float[Tensor, "2 d"] | None = None) -> None:
         self.device, self.images = torch.device(device), network.images
+        self.scale = None if scale is None else scale.to(self.device)
 
     def __call__(self, obs: Tensor) -> Tensor:
         obs = obs.to(self.device)
-        return obs if self.images else obs.flatten(1).to(torch.float32)
+        if self.images:
+            return obs
+        flat = obs.flatten(1).to(torch.float32)
+        return flat if self.scale is None else (flat - self.scale[0]) / self.scale[1]
 
 
 @torch.no_grad()
-def read(window: Window, gamma: float, see: Sight) -> Transitions:
-    """The transitions of a window, its length the most steps that one spans."""
+def read(window: Window, gamma: float, see: Sight, *, first: int = 0) -> Transitions:
+    """The transitions of a window, its length the most steps that one spans; actions are counted from `first`."""
     found = n_step(window.reward, gamma * window.discount, window.real)
     each = torch.arange(len(found.steps), device=found.steps.device)
     mask = window.percept.mask
     return Transitions(
         obs=see(window.obs[0]),
         mask=None if mask is None else mask[0].to(see.device),
-        action=window.action[0].to(see.device),
+        action=window.action[0].to(see.device) - first,
         reward=found.reward.to(see.device),
         discount=found.discount.to(see.device),
         next_obs=see(window.obs[found.steps, each]),

@@ -1,4 +1,4 @@
-"""What agents that act by action values share: exploring, target copies, and windows as n-step transitions."""
+"""What agents that act by action values share: exploring, target copies, and the counts that schedules follow."""
 
 import copy
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -9,13 +9,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 
 from angle_domains.errors import ConfigError, other_network
-from angle_domains.losses.returns import n_step
 from angle_domains.losses.value import greedy
 from angle_domains.networks import NetworkConfig
 from angle_domains.networks.q import Expectation, QHead, QNetwork
 from angle_domains.optim import gradients
 from angle_domains.replay import ReplayConfig
 from angle_domains.schedule import linear
+from angle_domains.transitions import Sight, Transitions, read
 from angle_domains.types import Decision, Percept, Window
 from feeds.base import FeedSpec
 
@@ -24,7 +24,7 @@ _UNBOUNDED = 1e6  # some environments write "no bound" as the greatest number th
 
 
 @runtime_checkable
-class Settings(Protocol):
+class ValueSettings(Protocol):
     """The hyperparameters that all agents with action values have."""
 
     @property
@@ -58,24 +58,12 @@ class Exploration(NamedTuple):
     zeta: float | None = None
 
 
-class Transitions(NamedTuple):
-    """What the first action of each window led to within its episode, up to n actions later."""
-
-    obs: Tensor  # [B, *obs]
-    action: Int[Tensor, " b"]  # counted from 0
-    reward: Float[Tensor, " b"]  # discounted sum
-    discount: Float[Tensor, " b"]  # of the value of `next_obs`; 0 where the task ended
-    next_obs: Tensor  # [B, *obs]
-    next_mask: Bool[Tensor, "b n"] | None
-    weight: Float[Tensor, " b"]
-
-
 class ValueBased:
     """An online and a target QNetwork, their generator, and the counts that schedules are read from."""
 
     def __init__(
         self,
-        settings: Settings,
+        settings: ValueSettings,
         spec: FeedSpec,
         head: QHead,
         *,
@@ -90,8 +78,9 @@ class ValueBased:
         settings.network.check_no_memory()
         self.settings, self.exploration, self.expectation = settings, exploration, expectation
         self.actions, self.first = int(space.n), int(space.start)
-        self.device, self.images = torch.device(device), settings.network.images
-        self.scale = _scale(spec, self.device) if settings.scale_observation and not self.images else None
+        self.device = torch.device(device)
+        scaled = settings.scale_observation and not settings.network.images
+        self.see = Sight(settings.network, device, _scale(spec) if scaled else None)
         made = Generator().manual_seed(seed)
         self.online = QNetwork(spec, settings.network, head, self.actions, made).to(self.device)
         self.target = copy.deepcopy(self.online).requires_grad_(False)
@@ -131,29 +120,9 @@ class ValueBased:
                 action, memory = self._stray(action, random, memory, percept, mask)
         return Decision(self.first + action, memory, {} if explore else {"q": q})  # to be shown, not stored
 
-    def see(self, obs: Tensor) -> Tensor:
-        """Observations `[B, *obs]` as the networks read them: images as they are, all else flat and float."""
-        obs = obs.to(self.device)
-        if self.images:
-            return obs
-        flat = obs.flatten(1).to(torch.float32)
-        return flat if self.scale is None else (flat - self.scale[0]) / self.scale[1]
-
-    @torch.no_grad()
     def transitions(self, window: Window) -> Transitions:
-        """The n-step transitions of a window. No side effect."""
-        found = n_step(window.reward, self.settings.gamma * window.discount, window.real)
-        each = torch.arange(len(found.steps), device=found.steps.device)
-        mask = window.percept.mask
-        return Transitions(
-            obs=self.see(window.obs[0]),
-            action=window.action[0].to(self.device) - self.first,
-            reward=found.reward.to(self.device),
-            discount=found.discount.to(self.device),
-            next_obs=self.see(window.obs[found.steps, each]),
-            next_mask=None if mask is None else mask[found.steps, each].to(self.device),
-            weight=window.weight.to(self.device),
-        )
+        """The n-step transitions of a window, actions counted from 0. No side effect."""
+        return read(window, self.settings.gamma, self.see, first=self.first)
 
     def count_update(self, batch: Transitions) -> None:
         """After each update: copies the online network to the target where that is due."""
@@ -220,7 +189,7 @@ def _lasting(zeta: float | None, device: torch.device) -> Float[Tensor, " n"] | 
     return (weight.cumsum(0) / weight.sum()).to(device, torch.float32)
 
 
-def _scale(spec: FeedSpec, device: torch.device) -> Float[Tensor, "2 d"]:
+def _scale(spec: FeedSpec) -> Float[Tensor, "2 d"]:
     """The middle of every entry's range and half its width; 0 and 1 where it has none."""
     space = spec.observation_space
     if not isinstance(space, spaces.Box):
@@ -228,4 +197,4 @@ def _scale(spec: FeedSpec, device: torch.device) -> Float[Tensor, "2 d"]:
     low, high = (torch.as_tensor(bound, dtype=torch.float64).flatten() for bound in (space.low, space.high))
     bounded = (high - low < _UNBOUNDED) & (high > low)
     middle, reach = torch.where(bounded, (low + high) / 2, 0.0), torch.where(bounded, (high - low) / 2, 1.0)
-    return torch.stack([middle, reach]).to(device, torch.float32)
+    return torch.stack([middle, reach]).to(torch.float32)

@@ -42,8 +42,8 @@ class Ladder(gym.Env[np.ndarray, int]):
 class SeededEnvs(SyncVectorEnv):
     """Games whose state cannot be saved, with the seeds of one part."""
 
-    def __init__(self, streams: int, offset: int) -> None:
-        super().__init__([Ladder] * streams, autoreset_mode=AutoresetMode.NEXT_STEP)
+    def __init__(self, streams: int, offset: int, game: type[Ladder] = Ladder) -> None:
+        super().__init__([game] * streams, autoreset_mode=AutoresetMode.NEXT_STEP)
         self.offset = offset
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:

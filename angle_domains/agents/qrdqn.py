@@ -23,8 +23,9 @@ from angle_domains.networks import NetworkConfig
 from angle_domains.networks.q import QHead
 from angle_domains.optim import descend
 from angle_domains.replay import ReplayConfig, beside
+from angle_domains.transitions import Transitions
 from angle_domains.types import Decision, LearnResult, Percept, Window
-from angle_domains.value_based import Exploration, Transitions, ValueBased
+from angle_domains.value_based import Exploration, ValueBased
 from feeds.base import FeedSpec
 
 _REPLAY = ReplayConfig(warm_up=50_000)

@@ -67,6 +67,7 @@ def play(
         epsilon=policy.config.training.evaluation_epsilon,
         video=video,
         human=human,
+        longest=policy.config.training.episode_limit,
         values=values,
     )
     for line in resolve(feed_entry(policy.config.feed_name).play)(feed, policy.agent, showing):

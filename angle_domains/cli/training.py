@@ -10,7 +10,7 @@ from angle_domains.cli import options
 from angle_domains.errors import ConfigError
 
 if TYPE_CHECKING:
-    from angle_domains.config import AgentConfig, Wish
+    from angle_domains.config import AgentConfig, Resolved, Wish
 
 
 def train(
@@ -52,7 +52,10 @@ def train(
 
 
 def _train(wish: "Wish", seeds: list[int] | None, resume: str | None) -> int:
-    config = _configuration(wish, resume)
+    resolved = _configuration(wish, resume)
+    config = resolved.config
+    if resume is None and config.env is None and resolved.source(("feed", "env")) == "default":
+        _tell_env(config)
     from angle_domains.console import Progress
     from angle_domains.training import train
 
@@ -63,7 +66,13 @@ def _train(wish: "Wish", seeds: list[int] | None, resume: str | None) -> int:
         raise
 
 
-def _configuration(wish: "Wish", resume: str | None) -> "AgentConfig":
+def _tell_env(config: "AgentConfig") -> None:
+    """Which environment is meant where nobody named one; a market has none to name."""
+    if env := getattr(config.feed, "env", None):
+        typer.echo(f"environment: {env}, as the feed '{config.feed_name}' has it; --env NAME chooses another")
+
+
+def _configuration(wish: "Wish", resume: str | None) -> "Resolved":
     """What is wanted, checked before anything heavy loads; a run that goes on brings its own file."""
     from angle_domains.config import resolve_config
 
@@ -73,7 +82,7 @@ def _configuration(wish: "Wish", resume: str | None) -> "AgentConfig":
         if wish.file is not None:
             raise ConfigError("--resume and --config cannot stand together: a run goes on with its own configuration")
         wish = replace(wish, file=find_config(resume, options.ROOT))
-    return resolve_config(wish).config
+    return resolve_config(wish)
 
 
 def tell(results: Iterable[Any]) -> int:

@@ -1,7 +1,12 @@
 """Judging policies: what they earned, how sure that is, and what doing nothing clever would have earned."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from angle_domains.showing import EPISODE_LIMIT
+
+if TYPE_CHECKING:
+    from angle_domains.evaluation.skill import Trials
 
 
 @dataclass(frozen=True)
@@ -16,12 +21,17 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Draw:
-    """Which episodes are judged where they are drawn: of games. A part of a market is one episode, nothing is drawn."""
+class Terms:
+    """What every judge is asked: `judge(feed, agent, terms)`. It heeds those that its kind of world knows."""
 
-    episodes: int | None = None  # whole ones, for each seed; None: what the judge holds enough
-    seeds: tuple[int, ...] = ()  # empty: the seed of the run
-    epsilon: float = 0.0  # how often an action is drawn at random
+    split: str
+    full: bool = True  # False: the agent alone, quickly, for choosing checkpoints
+    seed: int = 0  # of the run: of resampling, and of episodes where `seeds` names no others
+    trials: "Trials | int | None" = None  # runs that were tried, this one included: a Sharpe ratio is deflated by them
+    episodes: int | None = None  # of games: whole ones for each seed; None: what the judge holds enough
+    seeds: tuple[int, ...] = ()  # of games: those of the episodes; each is a stratum of the intervals
+    epsilon: float = 0.0  # of games: how often an action is drawn at random
+    episode_limit: int = EPISODE_LIMIT  # of games: steps after which an episode that does not end is cut
 
 
-__all__ = ["Draw", "Verdict"]
+__all__ = ["Terms", "Verdict"]

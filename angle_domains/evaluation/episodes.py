@@ -10,7 +10,8 @@ from gymnasium.vector import VectorEnv
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from angle_domains.loops import advance, begin
+from angle_domains.loops import advance, begin, spread
+from angle_domains.showing import EPISODE_LIMIT
 from angle_domains.types import Agent, Decision, Percept
 
 STREAMS = 16  # episodes played side by side
@@ -22,6 +23,7 @@ class Episodes:
 
     returns: Float[np.ndarray, " e"]
     lengths: Int[np.ndarray, " e"]  # actions
+    cut: int = 0  # that had no end within the limit: their returns are of what was played
 
 
 class Chance:
@@ -58,26 +60,40 @@ class Chance:
 
 
 def play_episodes(
-    agent: Agent | Chance, envs: VectorEnv[Any, Any, Any], *, episodes: int, seed: int, epsilon: float = 0.0
+    agent: Agent | Chance,
+    envs: VectorEnv[Any, Any, Any],
+    *,
+    episodes: int,
+    seed: int,
+    epsilon: float = 0.0,
+    limit: int = EPISODE_LIMIT,
 ) -> Episodes:
     """`episodes` whole episodes; each stream's share is fixed beforehand, so that short ones do not push long ones out.
 
     The agent does not explore; with probability `epsilon` an action is drawn at random in its place, as protocols of
-    games with a deterministic start ask.
+    games with a deterministic start ask. An episode is cut after `limit` actions; as no stream can be reset alone, what
+    its stream still owes is played once the others are done, in streams that begin anew.
     """
     quota = np.full(envs.num_envs, episodes // envs.num_envs)
     quota[: episodes % envs.num_envs] += 1
     chance = Chance(envs.single_action_space, seed)
-    state = begin(envs, seed)
-    found: list[tuple[float, int]] = []
+    found: list[tuple[float, int, bool]] = []
     while (quota > 0).any():
-        decision = agent.act(state.percept, state.memory, explore=False)
-        action = disturbed(decision.action.detach(), chance, state.percept.mask, epsilon)
-        ended, returns, lengths = advance(envs, state, action, decision.memory)
-        for stream in np.flatnonzero(ended.numpy() & (quota > 0)):
-            found.append((float(returns[stream]), int(lengths[stream])))
-            quota[stream] -= 1
-    return Episodes(np.array([r for r, _ in found]), np.array([n for _, n in found]))
+        state = begin(envs, seed)
+        stuck = np.zeros(envs.num_envs, bool)
+        while ((quota > 0) & ~stuck).any():
+            decision = agent.act(state.percept, state.memory, explore=False)
+            action = disturbed(decision.action.detach(), chance, state.percept.mask, epsilon)
+            over, returns, lengths = advance(envs, state, action, decision.memory)
+            ended = over.numpy()
+            endless = ~ended & (lengths.numpy() >= limit)
+            for stream in np.flatnonzero((ended | endless) & ~stuck & (quota > 0)):
+                found.append((float(returns[stream]), int(lengths[stream]), bool(endless[stream])))
+                quota[stream] -= 1
+            stuck |= endless
+        seed = spread(seed)  # what is left begins elsewhere
+    gained, taken, cut = zip(*found, strict=True)
+    return Episodes(np.array(gained), np.array(taken), sum(cut))
 
 
 def disturbed(action: Tensor, chance: Chance, mask: Tensor | None, epsilon: float) -> Tensor:

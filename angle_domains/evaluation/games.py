@@ -1,13 +1,13 @@
 """The judge of agents that play games: whole episodes, beside chance and, where known, people."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from angle_domains.evaluation import Draw, Verdict, scores
+from angle_domains.evaluation import Terms, Verdict, scores
 from angle_domains.evaluation.bootstrap import LEVEL, Interval
 from angle_domains.evaluation.episodes import STREAMS, Chance, Episodes, play_episodes
 from angle_domains.evaluation.words import bounds, count
@@ -27,6 +27,7 @@ class GameScores:
     seeds: tuple[int, ...]
     returns: tuple[Float[np.ndarray, " e"], ...]
     lengths: tuple[Int[np.ndarray, " e"], ...]
+    cut: int  # episodes that did not end by themselves
     chance: Float[np.ndarray, " c"]  # returns of uniformly random actions
     intervals: dict[str, Interval]  # mean, median, iqm
     over_chance: Interval  # mean less that of chance
@@ -46,59 +47,59 @@ class GameScores:
         return (self.intervals["mean"].estimate - low) / (high - low)
 
 
-def judge(
-    feed: Any,
-    agent: Agent,
-    *,
-    split: str,
-    seed: int = 0,
-    full: bool = True,
-    trials: Any = None,
-    draw: Draw | None = None,
-) -> Verdict:
+def judge(feed: Any, agent: Agent, terms: Terms) -> Verdict:
     """How well the agent plays whole episodes; the score, by which checkpoints are chosen, is the mean return.
 
-    `draw` says how many and under which seeds, `seed` alone by default; the feed gives every part of it seeds of its
-    own, so the episodes a checkpoint was chosen by are not those it is reported on. With `full` chance plays as many,
-    and every measure gets its interval. `trials` say nothing here: nobody picks the best of several runs by luck of
-    a draw that later ones repeat.
+    The feed gives every part seeds of its own, so the episodes a checkpoint was chosen by are not those it is reported
+    on. In a full verdict chance plays as many, and every measure gets its interval. `trials` say nothing here: nobody
+    picks the best of several runs by luck of a draw that later ones repeat.
     """
-    draw = draw or Draw()
-    wanted, epsilon = draw.episodes or (FULL_EPISODES if full else QUICK_EPISODES), draw.epsilon
-    if not full:
-        played = _play(feed, agent, split, wanted, seed, epsilon)
-        return _quick(split, played)
-    strata = draw.seeds or (seed,)
-    parts = [_play(feed, agent, split, wanted, one, epsilon) for one in strata]
-    chance = _play(feed, Chance(feed.spec.action_space, seed), split, min(wanted, FULL_EPISODES), seed, 0.0)
+    if not terms.full:
+        return _quick(terms.split, _play(feed, agent, terms, terms.episodes or QUICK_EPISODES, terms.seed))
+    wanted, strata = terms.episodes or FULL_EPISODES, terms.seeds or (terms.seed,)
+    parts = [_play(feed, agent, terms, wanted, seed) for seed in strata]
+    luck = Chance(feed.spec.action_space, terms.seed)
+    chance = _play(feed, luck, replace(terms, epsilon=0.0), min(wanted, FULL_EPISODES), terms.seed)
     returns = tuple(part.returns for part in parts)
     known = feed.describe()
     found = GameScores(
         name=known["name"],
-        split=split,
+        split=terms.split,
         seeds=strata,
         returns=returns,
         lengths=tuple(part.lengths for part in parts),
+        cut=sum(part.cut for part in parts),
         chance=chance.returns,
-        intervals=scores.intervals(returns, seed=seed),
-        over_chance=scores.difference(returns, (chance.returns,), seed=seed),
+        intervals=scores.intervals(returns, seed=terms.seed),
+        over_chance=scores.difference(returns, (chance.returns,), seed=terms.seed),
         reference=known["profile"].get("reference", {}),
-        protocol=known["profile"].get("protocol", {}) | {"epsilon": epsilon, "episodes": sum(map(len, returns))},
+        protocol=known["profile"].get("protocol", {}) | {"epsilon": terms.epsilon, "episodes": sum(map(len, returns))},
     )
-    return Verdict(split, found.intervals["mean"].estimate, _metrics(found), tuple(_table(found)), found)
+    return Verdict(terms.split, found.intervals["mean"].estimate, _metrics(found), tuple(_table(found)), found)
 
 
-def _play(feed: Any, agent: Agent | Chance, split: str, episodes: int, seed: int, epsilon: float) -> Episodes:
-    envs = feed.envs(min(episodes, STREAMS), split=split)
+def _play(feed: Any, agent: Agent | Chance, terms: Terms, episodes: int, seed: int) -> Episodes:
+    envs = feed.envs(min(episodes, STREAMS), split=terms.split)
     try:
-        return play_episodes(agent, envs, episodes=episodes, seed=seed, epsilon=epsilon)
+        return play_episodes(
+            agent, envs, episodes=episodes, seed=seed, epsilon=terms.epsilon, limit=terms.episode_limit
+        )
     finally:
         envs.close()
 
 
 def _quick(split: str, played: Episodes) -> Verdict:
     metrics = {"return": float(played.returns.mean()), "length": float(played.lengths.mean())}
-    return Verdict(split, metrics["return"], metrics, (f"{split}: return {metrics['return']:.4g}",))
+    cut = f"; {told_cut(played.cut, played.lengths)}" if played.cut else ""
+    return Verdict(split, metrics["return"], metrics, (f"{split}: return {metrics['return']:.4g}{cut}",))
+
+
+def told_cut(cut: int, lengths: Int[np.ndarray, " e"]) -> str:
+    """That episodes were cut short, and where."""
+    return (
+        f"{cut:,} of {count(len(lengths), 'episode')} had no end within {lengths.max():,} steps and were cut there: "
+        "what came after is in no return"
+    )
 
 
 def _metrics(found: GameScores) -> dict[str, float]:
@@ -120,9 +121,9 @@ def _metrics(found: GameScores) -> dict[str, float]:
 
 
 def standing(found: GameScores) -> str:
-    """ "better" or "worse" than chance where the whole interval is, else "alike"; a few episodes show nothing."""
+    """ "better" or "worse" than chance where the whole interval is, else "alike"; without one nothing is shown."""
     over = found.over_chance
-    if over.includes_zero or found.episodes < _FEWEST:
+    if over.low == over.high or over.includes_zero or found.episodes < _FEWEST:
         return "alike"
     return "better" if over.low > 0.0 else "worse"
 
@@ -132,6 +133,9 @@ def sentence(found: GameScores) -> str:
     over, interval = found.over_chance, f"the {LEVEL:.0%} interval of the difference"
     if found.episodes < _FEWEST:
         return f"Too few episodes to tell: {found.episodes}, at least {_FEWEST} are needed."
+    if over.low == over.high:
+        of = "all episodes returned the same, and so did all of random play"
+        return f"No interval can be had: {of}; the difference is {over.estimate:.4g} an episode."
     if standing(found) == "alike":
         return f"No skill shown: {interval} to random play, {bounds(over, '.3g')}, includes zero."
     word = "more" if over.low > 0 else "less"
@@ -139,6 +143,11 @@ def sentence(found: GameScores) -> str:
     human = found.human_normalised
     people = "" if human is None else f" Human-normalised score: {human:.0%}."
     return f"{told}, {interval} is {bounds(over, '.3g')}.{people}"
+
+
+def within(interval: Interval) -> str:
+    """ "[low, high]"; of scores that are all alike there is none, for their resamples are, too."""
+    return "no interval" if interval.low == interval.high else bounds(interval, ".4g")
 
 
 def _table(found: GameScores) -> Iterator[str]:
@@ -150,8 +159,8 @@ def _table(found: GameScores) -> Iterator[str]:
     mean, median, iqm = (found.intervals[name] for name in ("mean", "median", "iqm"))
     length = np.concatenate(found.lengths).mean()
     yield (
-        f"{'agent':<8}  {mean.estimate:>9.4g}  {bounds(mean, '.4g'):>18}  {median.estimate:>9.4g}  "
-        f"{iqm.estimate:>9.4g}  {bounds(iqm, '.4g'):>18}  {length:>8,.0f}"
+        f"{'agent':<8}  {mean.estimate:>9.4g}  {within(mean):>18}  {median.estimate:>9.4g}  "
+        f"{iqm.estimate:>9.4g}  {within(iqm):>18}  {length:>8,.0f}"
     )
     luck = found.chance
     yield (
@@ -160,4 +169,6 @@ def _table(found: GameScores) -> Iterator[str]:
     )
     if found.protocol:
         yield "protocol: " + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in found.protocol.items())
+    if found.cut:
+        yield f"{told_cut(found.cut, np.concatenate(found.lengths))}."
     yield sentence(found)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from angle_domains.errors import ConfigError
-from angle_domains.evaluation import Draw, Verdict
+from angle_domains.evaluation import Terms, Verdict
 from angle_domains.evaluation.baselines import baseline_paths, cash
 from angle_domains.evaluation.comparison import Comparison, compare, describe
 from angle_domains.evaluation.rollout import AgentDriver, PortfolioPath, TargetDriver, episode, rollout
@@ -20,33 +20,23 @@ _QUICK = ("growth", "sharpe", "max_drawdown", "turnover", "projected")
 _FULL = ("sharpe", "cagr", "volatility", "max_drawdown", "turnover", "cost_drag", "dsr")
 
 
-def judge(
-    feed: Any,
-    agent: Agent,
-    *,
-    split: str,
-    seed: int = 0,
-    full: bool = True,
-    trials: Trials | int | None = None,
-    draw: Draw | None = None,
-) -> Verdict:
+def judge(feed: Any, agent: Agent, terms: Terms) -> Verdict:
     """What the policy earns over the whole part, net of all costs.
 
     The score is the annual logarithmic growth of wealth: it is what the rewards sum to, counts costs and leverage,
-    and exists where a Sharpe ratio does not (a policy in cash, a policy in ruin). Without `full` the agent alone is
-    rolled out, for choosing checkpoints. `trials` counts the runs that were tried, this one included: a full verdict
-    on the test part without it is a ConfigError, and a quick one leaves the Sharpe ratio out. `seed` is that of the
-    bootstrap: a rollout draws nothing, and `draw` changes nothing here.
+    and exists where a Sharpe ratio does not (a policy in cash, a policy in ruin). A quick verdict rolls out the agent
+    alone. A full one on the test part without `trials` is a ConfigError, and a quick one leaves the Sharpe ratio out.
+    Only the bootstrap draws: a part of a market is one episode.
     """
-    trials = Trials.of(trials)
-    if full and split == "test" and trials is None:
+    trials, split = Trials.of(terms.trials), terms.split
+    if terms.full and split == "test" and trials is None:
         raise ConfigError(
             "a Sharpe ratio of the test part says nothing without the number of trials it is the best of: "
-            "give judge(..., trials=), which counts this run as one"
+            "give Terms(..., trials=), which counts this run as one"
         )
     feed = feed.to("cpu")
     path = rollout(feed, AgentDriver(feed, agent), split=split, name=AGENT)
-    return _full(feed, path, split, seed, trials) if full else _quick(feed, path, split, trials)
+    return _full(feed, path, split, terms.seed, trials) if terms.full else _quick(feed, path, split, trials)
 
 
 def _quick(feed: Any, path: PortfolioPath, split: str, trials: Trials | None) -> Verdict:

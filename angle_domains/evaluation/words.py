@@ -21,6 +21,8 @@ def sentence(comparison: Comparison) -> str:
     over = comparison.difference("sharpe")
     stands = standing(over)
     interval = f"the {LEVEL:.0%} interval of the difference"
+    if not np.isfinite(over.low):
+        return f"No skill shown: no interval can be had of the difference to {BENCHMARK} in the Sharpe ratio."
     if stands == "alike" and max(abs(over.low), abs(over.high)) < _NEGLIGIBLE:
         return f"No skill shown: the Sharpe ratio differs from that of {BENCHMARK} by less than {_NEGLIGIBLE}."
     if stands == "alike":
@@ -63,7 +65,9 @@ def _row(comparison: Comparison, name: str, width: int) -> str:
 
 
 def bounds(interval: Interval, form: str = "z.2f") -> str:
-    """ "[low, high]"."""
+    """ "[low, high]", or that there is none: of a measure that does not exist."""
+    if not np.isfinite(interval.low):
+        return "no interval"
     return f"[{interval.low:{form}}, {interval.high:{form}}]"
 
 

@@ -77,12 +77,15 @@ def _ticks_of_a_segment(replay: ReplayBuffer) -> int:
 
 def _write(folder: Path, replay: ReplayBuffer, start: int, stop: int) -> Segment:
     draft = folder / f".writing-{os.getpid()}"
-    save_file({name: column.cpu() for name, column in replay.read_rows(start, stop).items()}, draft)
-    with draft.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        os.fsync(file.fileno())
-    path = folder / f"rows-{start:012d}-{stop:012d}-{digest[:12]}.safetensors"
-    os.replace(draft, path)
+    try:
+        save_file({name: column.cpu() for name, column in replay.read_rows(start, stop).items()}, draft)
+        with draft.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            os.fsync(file.fileno())
+        path = folder / f"rows-{start:012d}-{stop:012d}-{digest[:12]}.safetensors"
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)  # a full disk has no room for half a file
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -10,9 +10,9 @@ import numpy as np
 from angle_domains.errors import ConfigError
 from angle_domains.evaluation import Verdict
 from angle_domains.evaluation.bootstrap import LEVEL, Interval
-from angle_domains.evaluation.games import GameScores, sentence, standing
+from angle_domains.evaluation.games import GameScores, sentence, standing, told_cut, within
 from angle_domains.evaluation.scores import RESAMPLES, interquartile_mean
-from angle_domains.evaluation.words import bounds, count
+from angle_domains.evaluation.words import count
 from angle_domains.report import RunSummary
 from angle_domains.report.charts import Frame, Line, bars, lines
 from angle_domains.report.page import (
@@ -36,7 +36,7 @@ def write_report(verdict: Verdict, run: RunSummary, path: Path) -> Path:
     """Writes the page of a full verdict; ConfigError where the verdict is quick."""
     found: GameScores | None = verdict.detail
     if found is None:
-        raise ConfigError("a report needs a full verdict: judge(..., full=True)")
+        raise ConfigError("a report needs a full verdict: Terms(..., full=True)")
     sections = [
         headline(found, run),
         key_numbers(found, run),
@@ -51,11 +51,12 @@ def write_report(verdict: Verdict, run: RunSummary, path: Path) -> Path:
 
 def headline(found: GameScores, run: RunSummary) -> str:
     """Name and protocol in a line, and the verdict in words."""
+    cut = paragraph(f"{told_cut(found.cut, np.concatenate(found.lengths))}.") if found.cut else ""
     return (
         f"<header><h1>{escape(run.name)}</h1>"
         f'<p class="kicker">{escape(run.agent)} on {escape(found.name)} · {escape(found.split)} part, '
         f"{count(found.episodes, 'whole episode')} under seeds that training never saw</p>"
-        f'<div class="verdict {standing(found)}" id="verdict"><p>{typeset(sentence(found))}</p></div>'
+        f'<div class="verdict {standing(found)}" id="verdict"><p>{typeset(sentence(found))}</p>{cut}</div>'
         "</header>"
     )
 
@@ -63,9 +64,9 @@ def headline(found: GameScores, run: RunSummary) -> str:
 def key_numbers(found: GameScores, run: RunSummary) -> str:
     own, length = found.intervals, np.concatenate(found.lengths)
     entries = [
-        ("Mean return", f"{own['mean'].estimate:.4g}", bounds(own["mean"], ".4g")),
-        ("Interquartile mean", f"{own['iqm'].estimate:.4g}", bounds(own["iqm"], ".4g")),
-        ("Median", f"{own['median'].estimate:.4g}", bounds(own["median"], ".4g")),
+        ("Mean return", f"{own['mean'].estimate:.4g}", within(own["mean"])),
+        ("Interquartile mean", f"{own['iqm'].estimate:.4g}", within(own["iqm"])),
+        ("Median", f"{own['median'].estimate:.4g}", within(own["median"])),
         ("Random play", f"{found.chance.mean():.4g}", count(len(found.chance), "episode")),
         ("Trained", f"{run.steps:,}", f"steps, {run.steps_per_second:,.0f} a second"),
         ("Length", f"{length.mean():,.0f}", f"{length.min():,} to {length.max():,} steps"),
@@ -98,7 +99,7 @@ def measures(found: GameScores, agent: str) -> str:
 
 
 def _beside(interval: Interval) -> str:
-    return f"{interval.estimate:.4g} {bounds(interval, '.4g')}"
+    return f"{interval.estimate:.4g} {within(interval)}"
 
 
 def _point(value: float) -> Interval:

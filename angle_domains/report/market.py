@@ -22,10 +22,10 @@ def write_report(verdict: Verdict, run: RunSummary, path: Path) -> Path:
     """Writes the page of a full verdict; ConfigError where the verdict is quick or the trials were not counted."""
     comparison: Comparison | None = verdict.detail
     if comparison is None:
-        raise ConfigError("a report needs a full verdict: judge(..., full=True)")
+        raise ConfigError("a report needs a full verdict: Terms(..., full=True)")
     if comparison.trials is None:
         raise ConfigError(
-            "a report shows no Sharpe ratio without the number of trials it is the best of: give judge(..., trials=)"
+            "a report shows no Sharpe ratio without the number of trials it is the best of: give Terms(..., trials=)"
         )
     labels = (run.agent, *comparison.names[1:])
     sections = [

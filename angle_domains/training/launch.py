@@ -7,7 +7,7 @@ from typing import Any
 from angle_domains import runs
 from angle_domains.config import AgentConfig
 from angle_domains.errors import ConfigError
-from angle_domains.evaluation import Draw
+from angle_domains.evaluation import Terms
 from angle_domains.runs import RunFolder
 from angle_domains.tables import make_feed
 from angle_domains.tracking import reopen_tracker
@@ -15,7 +15,7 @@ from angle_domains.training.group import SeedGroup, train_group
 from angle_domains.training.session import RunResult, Session
 from angle_domains.training.signals import StopSignal
 from angle_domains.training.trainer import Console
-from angle_domains.training.verdicts import Judged, draw_of, judge_run, openings, test_metrics
+from angle_domains.training.verdicts import Judged, judge_run, openings, terms_of, test_metrics
 
 
 def train(
@@ -62,20 +62,20 @@ def evaluate(
         raise ConfigError(f"--split {split}: the feed '{config.feed_name}' has {', '.join(feed.spec.splits)}")
     with folder.lock():
         links = folder.note().get("links", {})
-        draw = draw_of(config, episodes or config.training.test_episodes, tuple(seeds))
+        terms = terms_of(config, split, episodes=episodes, seeds=tuple(seeds))
         if split == "test":
-            judged = _open_again(folder, config, feed, links, draw)
+            judged = _open_again(folder, config, feed, links, terms)
         else:
-            judged = judge_run(folder, config, feed, split=split, links=links, draw=draw)
+            judged = judge_run(folder, config, feed, terms, links=links)
     return [RunResult(folder.name, "FINISHED", 0, judged.lines, judged.verdict.metrics, judged.report)]
 
 
-def _open_again(folder: RunFolder, config: AgentConfig, feed: Any, links: dict[str, str], draw: Draw) -> Judged:
+def _open_again(folder: RunFolder, config: AgentConfig, feed: Any, links: dict[str, str], terms: Terms) -> Judged:
     """Judges the test part of a run that has ended; its trackers are told of the opening, whatever came of it."""
     tracker = reopen_tracker(config.tracking, folder.path)  # first: a run that another process holds opens nothing
     before, judged = openings(folder), None
     try:
-        judged = judge_run(folder, config, feed, split="test", links=links, draw=draw)
+        judged = judge_run(folder, config, feed, terms, links=links)
         return judged
     finally:
         if openings(folder) > before:

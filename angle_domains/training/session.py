@@ -15,7 +15,7 @@ from angle_domains.tables import make_feed
 from angle_domains.tracking import DatasetInfo, RunInfo, Status, open_tracker
 from angle_domains.training.signals import StopSignal
 from angle_domains.training.trainer import AgentTrainer, Console
-from angle_domains.training.verdicts import judge_run, same_data, test_metrics
+from angle_domains.training.verdicts import judge_run, same_data, terms_of, test_metrics
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,10 @@ class Session:
                 raise
             finally:
                 self.console.close()
-                self.folder.note(run_id=tracker.run_id, status=status)
-                tracker.finish(status)
+                try:
+                    self.folder.note(run_id=tracker.run_id, status=status)
+                finally:
+                    tracker.finish(status)
         return result
 
     def _info(self, feed: Any) -> RunInfo:
@@ -111,7 +113,7 @@ class Session:
         self.console.close()
         tracker = trainer.tracker
         links = self.folder.note(links=tracker.links())["links"]
-        judged = judge_run(self.folder, self.config, trainer.feed, split="test", links=links)
+        judged = judge_run(self.folder, self.config, trainer.feed, terms_of(self.config, "test"), links=links)
         tracker.log(test_metrics(judged, self.folder), trainer.step)
         for path in (self.folder.config, judged.report):
             tracker.artifact(path)

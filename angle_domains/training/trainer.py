@@ -21,7 +21,7 @@ from angle_domains.tracking import NullTracker, Tracker
 from angle_domains.training.compiling import compile_losses
 from angle_domains.training.films import film_is_due, film_path, make_film
 from angle_domains.training.signals import StopSignal
-from angle_domains.training.verdicts import draw_of
+from angle_domains.training.verdicts import terms_of
 from angle_domains.types import Agent, Portrayed, Report
 from angle_domains.watch.film import strip
 
@@ -61,7 +61,7 @@ class AgentTrainer:
         self.tracker: Tracker = NullTracker()
         self.device = resolve_device(config.device)
         entry = feed_entry(config.feed_name)
-        self.judge, self.draw = resolve(entry.judge), draw_of(config, config.training.validation_episodes)
+        self.judge, self.terms = resolve(entry.judge), terms_of(config, "validation", full=False)
         self.feed = make_feed(config.feed_name, config.feed) if feed is None else feed
         streams = config.training.streams
         check_actions(config.agent_name, self.feed.spec)
@@ -163,9 +163,7 @@ class AgentTrainer:
 
     def _evaluate(self, step: int) -> None:
         self._lap()
-        verdict: Verdict = self.judge(
-            self.feed, self.agent, split="validation", seed=self.config.seed, full=False, draw=self.draw
-        )
+        verdict: Verdict = self.judge(self.feed, self.agent, self.terms)
         if not math.isfinite(verdict.score):
             raise TrainingError(f"the score on validation became {verdict.score} at step {step:,}")
         progress = self.progress

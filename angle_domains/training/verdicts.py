@@ -1,13 +1,13 @@
 """Judging a run's best checkpoint on a part of the data, recording that the part was opened, writing the page."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from angle_domains.config import AgentConfig
 from angle_domains.errors import CheckpointError
-from angle_domains.evaluation import Draw, Verdict
+from angle_domains.evaluation import Terms, Verdict
 from angle_domains.evaluation.skill import Trials
 from angle_domains.policy import load_policy
 from angle_domains.report import RunSummary
@@ -27,22 +27,26 @@ class Judged:
         return (*self.verdict.lines, f"report: {self.report}")
 
 
-def draw_of(config: AgentConfig, episodes: int, seeds: tuple[int, ...] = ()) -> Draw:
-    """The episodes that are judged, of feeds whose episodes are drawn."""
-    return Draw(episodes, seeds, config.training.evaluation_epsilon)
+def terms_of(
+    config: AgentConfig, split: str, *, full: bool = True, episodes: int | None = None, seeds: tuple[int, ...] = ()
+) -> Terms:
+    """How a run is judged on a part; of feeds whose episodes are drawn as many as its settings say, unless given."""
+    training = config.training
+    usual = training.test_episodes if full else training.validation_episodes
+    return Terms(
+        split,
+        full=full,
+        seed=config.seed,
+        episodes=episodes or usual,
+        seeds=seeds,
+        epsilon=training.evaluation_epsilon,
+        episode_limit=training.episode_limit,
+    )
 
 
-def judge_run(
-    folder: RunFolder,
-    config: AgentConfig,
-    feed: Any,
-    *,
-    split: str,
-    links: dict[str, str],
-    draw: Draw | None = None,
-) -> Judged:
+def judge_run(folder: RunFolder, config: AgentConfig, feed: Any, terms: Terms, *, links: dict[str, str]) -> Judged:
     """The full verdict on the run's best checkpoint, with its page; opening the test part is noted in `run.json`."""
-    entry = feed_entry(config.feed_name)
+    entry, split = feed_entry(config.feed_name), terms.split
     policy = load_policy(folder.path)
     same_data(policy.meta, feed, folder)
     if config.tracking.uri != OFF:
@@ -53,10 +57,7 @@ def judge_run(
         experiment = config.tracking.experiment or config.feed_name
         facts |= folder.note(experiment=experiment, test_opened=opened)  # before anything of it is seen
     judge, write = resolve(entry.judge), resolve(entry.report)
-    draw = draw or draw_of(config, config.training.test_episodes)
-    verdict = judge(
-        feed, policy.agent, split=split, seed=config.seed, full=True, trials=count_trials(config, folder), draw=draw
-    )
+    verdict = judge(feed, policy.agent, replace(terms, trials=count_trials(config, folder)))
     if split == "test" and "sharpe" in verdict.metrics:
         folder.note(test_sharpe=verdict.metrics["sharpe"])
     page = folder.report if split == "test" else folder.path / f"report-{split}.html"

@@ -11,7 +11,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 from angle_domains.evaluation.episodes import Chance, disturbed
-from angle_domains.loops import LoopState, advance, begin
+from angle_domains.loops import LoopState, advance, begin, spread
 from angle_domains.showing import Showing
 from angle_domains.types import Agent, Decision
 from angle_domains.watch.film import Film, Picture
@@ -95,6 +95,8 @@ def moments(agent: Agent, envs: Any, showing: Showing, camera: Any = None) -> It
             picture=None if camera is None else camera.frame(),
         )
         episode += ended
+        if ended and not over[0]:  # cut: the environments would go on with it
+            state, step = begin(envs, spread(showing.seed) ^ episode), 0
 
 
 def _thoughts(decision: Decision, space: spaces.Space[Any], mask: Tensor | None) -> Thoughts | None:

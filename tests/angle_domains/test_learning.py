@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from angle_domains.config import load_config
+from angle_domains.evaluation import Terms
 from angle_domains.evaluation.market import judge
 from angle_domains.evaluation.rollout import AgentDriver, rollout
 from angle_domains.policy import load_policy
@@ -79,7 +80,7 @@ def test_on_mean_reverting_prices_other_seeds_earn_as_much(tmp_path: Path, seed:
 @pytest.mark.timeout(900)
 def test_on_martingale_prices_ppo_shows_no_skill(tmp_path: Path) -> None:
     feed, agent = trained("synthetic-brownian", 300_000, 0, tmp_path)
-    verdict = judge(feed, agent, split="test", trials=1)
+    verdict = judge(feed, agent, Terms("test", trials=1))
     assert verdict.metrics["sharpe_low"] < 0.0 < verdict.metrics["sharpe_high"]
     assert verdict.metrics["excess_sharpe_low"] < 0.0 < verdict.metrics["excess_sharpe_high"]
     assert "No skill shown" in verdict.lines[-1]

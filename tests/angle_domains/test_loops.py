@@ -11,7 +11,7 @@ import torch
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from angle_domains.errors import ConfigError
+from angle_domains.errors import ConfigError, FeedError
 from angle_domains.loops import LoopState, begin, interact, on_policy, spread
 from angle_domains.replay import ReplayBuffer
 from angle_domains.types import Decision, LearnResult, Percept, Window
@@ -183,6 +183,57 @@ def test_masks_of_the_environment_reach_the_percept() -> None:
     assert mask is not None
     assert mask.dtype == torch.bool
     assert mask.sum(-1).tolist() == [2, 2, 2]
+
+
+class Naming(Script):
+    """A script of three actions whose masks are told: one for each observation of an episode, None for none named."""
+
+    def __init__(self, *masks: list[int] | None, space: spaces.Space[Any] = Script.action_space) -> None:
+        super().__init__(3, terminates=True)
+        self.masks, self.action_space = masks, space
+
+    def reset(self, **given: Any) -> tuple[np.ndarray, dict]:
+        return super().reset(**given)[0], self._name()
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict]:
+        return *super().step(action)[:4], self._name()
+
+    def _name(self) -> dict[str, Any]:
+        mask = self.masks[self.tick]
+        return {} if mask is None else {"action_mask": np.array(mask, np.int8)}
+
+
+def masks_seen(*streams: Naming, ticks: int = 5) -> list[Any]:
+    envs = SyncVectorEnv([lambda stream=stream: stream for stream in streams], autoreset_mode=AutoresetMode.NEXT_STEP)
+    agent, state = Recorder(8), begin(envs, 0)
+    running = interact(agent, envs, ReplayBuffer.for_agent(agent, len(streams), 0), state)
+    found = []
+    for _ in range(ticks):
+        found.append(None if state.percept.mask is None else state.percept.mask.int().tolist())
+        next(running)
+    return found
+
+
+def test_a_mask_of_zeros_where_an_episode_ended_allows_all() -> None:
+    found = masks_seen(Naming([1, 0], [0, 1], [1, 0], [0, 0], space=spaces.Discrete(2)))
+    assert found == [[[1, 0]], [[0, 1]], [[1, 0]], [[1, 1]], [[1, 0]]]
+
+
+def test_a_mask_that_allows_nothing_is_a_mistake_of_the_environment() -> None:
+    two, parts = spaces.Discrete(2), spaces.MultiDiscrete([2, 1])
+    fine = Naming([1, 0], [1, 0], [1, 0], [0, 0], space=two)
+    with pytest.raises(FeedError, match="stream 1 .* allows no action"):
+        masks_seen(fine, Naming([1, 0], [0, 1], [0, 0], [0, 0], space=two))
+    with pytest.raises(FeedError, match="stream 0 .* allows no action"):
+        masks_seen(Naming([0, 0], space=two))
+    with pytest.raises(FeedError, match="allows no action"):  # of the second part
+        masks_seen(Naming([1, 1, 0], space=parts))
+    assert masks_seen(Naming([0, 1, 1], [1, 0, 1], space=parts), ticks=1) == [[[0, 1, 1]]]
+
+
+def test_a_mask_that_reset_did_not_name_is_a_mistake_of_the_environment() -> None:
+    with pytest.raises(FeedError, match="info of reset"):
+        masks_seen(Naming(None, [1, 1], [1, 1], [1, 1], space=spaces.Discrete(2)))
 
 
 def test_runs_of_neighbouring_seeds_share_no_stream() -> None:

@@ -32,9 +32,21 @@ def test_rows_that_go_on_are_cut_and_end_by_hand() -> None:
     assert found.obs.dtype == torch.float32
 
 
+def test_actions_are_counted_from_the_first_there_is() -> None:
+    assert read(window(), 0.5, Sight(FLAT, "cpu"), first=-1).action.tolist() == [1, 2, 1]
+
+
 def test_images_are_seen_as_they_are_and_all_else_flat() -> None:
     frames = NetworkConfig(kind="minatar")
     for kind in (torch.uint8, torch.float32):
         image = torch.zeros(2, 4, 8, 8, dtype=kind)
         assert Sight(frames, "cpu")(image) is image
     assert Sight(FLAT, "cpu")(torch.zeros(2, 3, 4)).shape == (2, 12)
+
+
+def test_a_scale_is_for_what_is_no_image() -> None:
+    scale = torch.tensor([[1.0, 0.0], [2.0, 1.0]])
+    seen = Sight(FLAT, "cpu", scale)(torch.tensor([[3.0, 5.0]], dtype=torch.float64))
+    torch.testing.assert_close(seen, torch.tensor([[1.0, 5.0]]))
+    image = torch.zeros(2, 4, 8, 8, dtype=torch.uint8)
+    assert Sight(NetworkConfig(kind="minatar"), "cpu", scale)(image) is image

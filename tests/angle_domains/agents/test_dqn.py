@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from angle_domains.agents import dqn
-from angle_domains.value_based import Transitions
+from angle_domains.transitions import Transitions
 from tests.contracts import worlds
 from tests.contracts.trees import assert_same
 from tests.contracts.value_contract import ValueContract, answer
@@ -37,6 +37,7 @@ class TestDQN(ValueContract):
         answer(agent.core.target, [[4.0], [-8.0]])  # holds action 0 the better
         batch = Transitions(
             obs=torch.zeros(2, 1),
+            mask=None,
             action=torch.tensor([1, 1]),
             reward=torch.ones(2),
             discount=torch.tensor([0.0, 0.5]),  # the task ended; only the record did

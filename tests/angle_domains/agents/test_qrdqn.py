@@ -3,7 +3,7 @@ from typing import Any, ClassVar
 import torch
 
 from angle_domains.agents import qrdqn
-from angle_domains.value_based import Transitions
+from angle_domains.transitions import Transitions
 from tests.contracts.value_contract import ValueContract, answer
 
 
@@ -25,6 +25,7 @@ class TestQRDQN(ValueContract):
         answer(agent.core.target, [[4.0, 6.0], [9.0, -9.0]])  # means 5 and 0: action 0 is bootstrapped from
         batch = Transitions(
             obs=torch.zeros(2, 1),
+            mask=None,
             action=torch.tensor([1, 1]),
             reward=torch.tensor([1.0, 1.0]),
             discount=torch.tensor([0.0, 0.5]),  # the task ended; only the record did

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from angle_domains.agents import rainbow
 from angle_domains.agents.rainbow import Noises
-from angle_domains.value_based import Transitions
+from angle_domains.transitions import Transitions
 from tests.contracts import worlds
 from tests.contracts.value_contract import ValueContract, answer
 
@@ -16,6 +16,7 @@ def transitions(discount: list[float], **changes: Any) -> Transitions:
     streams = len(discount)
     batch = Transitions(
         obs=torch.zeros(streams, 1),
+        mask=None,
         action=torch.ones(streams, dtype=torch.int64),
         reward=torch.ones(streams),
         discount=torch.tensor(discount),

@@ -7,11 +7,11 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from angle_domains.evaluation import Draw
+from angle_domains.evaluation import Terms
 from angle_domains.evaluation.episodes import Chance, disturbed, play_episodes
-from angle_domains.evaluation.games import judge
+from angle_domains.evaluation.games import judge, standing
 from angle_domains.types import Decision, Percept
-from tests.games import LadderFeed
+from tests.games import SEEDS, Ladder, LadderFeed, SeededEnvs
 
 
 class Always:
@@ -40,6 +40,44 @@ def test_short_episodes_do_not_push_long_ones_out() -> None:
     assert abs(mean - 5.0) < 4 * 2.6 / np.sqrt(640)
 
 
+class Tower(Ladder):
+    """A ladder without end where the drawn number is more than 5; what it says is left stays as it is."""
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict]:
+        if self.height <= 5:
+            return super().step(action)
+        return self._see(), float(action), False, False, {}
+
+
+class TowerFeed(LadderFeed):
+    def envs(self, streams: int, *, split: str) -> SeededEnvs:
+        return SeededEnvs(streams, SEEDS[split], Tower)
+
+
+def test_episodes_without_an_end_are_cut_and_counted() -> None:
+    played = play_episodes(Always(1), TowerFeed().envs(4, split="test"), episodes=40, seed=0, limit=20)
+    assert len(played.returns) == 40
+    assert played.cut == (played.returns == 20).sum() == (played.lengths == 20).sum()
+    assert set(played.returns) == {1, 2, 3, 4, 5, 20}
+    assert 10 < played.cut < 25  # of 40 four in nine: none of them is dropped, and none drawn in another's place
+
+
+def test_an_episode_that_ends_at_the_limit_is_whole() -> None:
+    tall = play_episodes(Always(1), LadderFeed().envs(4, split="test"), episodes=40, seed=0, limit=9)
+    assert (tall.cut, tall.lengths.max()) == (0, 9)
+
+
+def test_a_verdict_says_how_many_episodes_were_cut() -> None:
+    full = judge(TowerFeed(), Always(1), Terms("test", episodes=30, episode_limit=20))
+    told = [line for line in full.lines if "no end within 20 steps" in line]
+    assert told == [f"{full.detail.cut} of 30 episodes had no end within 20 steps and were cut there: "
+                    "what came after is in no return."]  # fmt: skip
+    quick = judge(TowerFeed(), Always(1), Terms("validation", full=False, episodes=10, episode_limit=20))
+    assert "of 10 episodes had no end" in quick.lines[0]
+    whole = judge(LadderFeed(), Always(1), Terms("test", episodes=30))
+    assert not any("no end" in line for line in whole.lines)
+
+
 def test_parts_have_seeds_of_their_own_and_a_seed_repeats_itself() -> None:
     def returns(split: str, seed: int) -> list[float]:
         return play_episodes(Always(1), LadderFeed().envs(8, split=split), episodes=8, seed=seed).returns.tolist()
@@ -66,7 +104,7 @@ def test_random_choices_of_several_parts_heed_the_mask_of_each() -> None:
 
 
 def test_a_full_verdict_stands_beside_chance_and_people() -> None:
-    verdict = judge(LadderFeed(), Always(1), split="test", draw=Draw(episodes=12, seeds=(5, 6)))
+    verdict = judge(LadderFeed(), Always(1), Terms("test", episodes=12, seeds=(5, 6)))
     found = verdict.detail
     assert found.episodes == 24
     assert [len(r) for r in found.returns] == [12, 12]
@@ -79,16 +117,34 @@ def test_a_full_verdict_stands_beside_chance_and_people() -> None:
 
 
 def test_chance_shows_no_skill() -> None:
-    verdict = judge(LadderFeed(), Chance(LadderFeed.spec.action_space, 9), split="test", draw=Draw(episodes=30))
+    verdict = judge(LadderFeed(), Chance(LadderFeed.spec.action_space, 9), Terms("test", episodes=30))
     assert verdict.lines[-1].startswith("No skill shown")
 
 
 def test_a_quick_verdict_is_of_the_agent_alone() -> None:
-    verdict = judge(LadderFeed(), Always(0), split="validation", full=False, draw=Draw(episodes=3))
+    verdict = judge(LadderFeed(), Always(0), Terms("validation", full=False, episodes=3))
     assert (verdict.score, verdict.detail) == (0.0, None)
     assert verdict.metrics.keys() == {"return", "length"}
 
 
 def test_a_few_episodes_show_nothing() -> None:
-    verdict = judge(LadderFeed(), Always(1), split="test", draw=Draw(episodes=4))
+    verdict = judge(LadderFeed(), Always(1), Terms("test", episodes=4))
     assert verdict.lines[-1] == "Too few episodes to tell: 4, at least 5 are needed."
+
+
+def test_episodes_that_are_all_alike_have_no_interval() -> None:
+    never = judge(LadderFeed(), Always(0), Terms("test", episodes=30))
+    assert "no interval" in never.lines[2]
+    assert never.lines[-1].startswith("Worse than random play")  # whose episodes differ
+
+    class Still(Ladder):
+        def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict]:
+            return self._see(), 1.0, True, False, {}
+
+    class StillFeed(LadderFeed):
+        def envs(self, streams: int, *, split: str) -> SeededEnvs:
+            return SeededEnvs(streams, SEEDS[split], Still)
+
+    alike = judge(StillFeed(), Always(0), Terms("test", episodes=30))
+    assert alike.lines[-1].startswith("No interval can be had: all episodes returned the same")
+    assert standing(alike.detail) == "alike"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from angle_domains.errors import ConfigError
-from angle_domains.evaluation import Verdict
+from angle_domains.evaluation import Terms, Verdict
 from angle_domains.evaluation.bootstrap import Interval
 from angle_domains.evaluation.comparison import Comparison
 from angle_domains.evaluation.market import judge, largest, play
@@ -42,7 +42,7 @@ def feed() -> MarketFeed:
 
 @pytest.fixture(scope="module")
 def verdict(feed: MarketFeed) -> Verdict:
-    return judge(feed, wandering(3), split="test", trials=4)
+    return judge(feed, wandering(3), Terms("test", trials=4))
 
 
 def leader(assets: int = 3) -> MarketFeed:
@@ -74,16 +74,16 @@ def test_metrics_agree_with_what_they_are_made_of(verdict: Verdict) -> None:
 
 def test_no_sharpe_of_the_test_part_without_the_number_of_trials(feed: MarketFeed) -> None:
     with pytest.raises(ConfigError, match="number of trials"):
-        judge(feed, fixed(0.3, 0.3, 0.3), split="test")
-    quick = judge(feed, fixed(0.3, 0.3, 0.3), split="test", full=False)
+        judge(feed, fixed(0.3, 0.3, 0.3), Terms("test"))
+    quick = judge(feed, fixed(0.3, 0.3, 0.3), Terms("test", full=False))
     assert not any("sharpe" in name for name in quick.metrics)
     assert "sharpe" not in " ".join(quick.lines)
-    assert "sharpe" in judge(feed, fixed(0.3, 0.3, 0.3), split="test", full=False, trials=1).metrics
+    assert "sharpe" in judge(feed, fixed(0.3, 0.3, 0.3), Terms("test", full=False, trials=1)).metrics
 
 
 def test_a_quick_verdict_scores_like_a_full_one(feed: MarketFeed) -> None:
-    quick = judge(feed, wandering(3), split="validation", full=False)
-    full = judge(feed, wandering(3), split="validation", full=True)
+    quick = judge(feed, wandering(3), Terms("validation", full=False))
+    full = judge(feed, wandering(3), Terms("validation", full=True))
     assert quick.score == full.score
     assert quick.metrics["sharpe"] == full.metrics["sharpe"]
     assert set(quick.metrics) == {"growth", "sharpe", "max_drawdown", "turnover", "projected"}
@@ -95,21 +95,21 @@ def test_a_quick_verdict_scores_like_a_full_one(feed: MarketFeed) -> None:
 @pytest.mark.parametrize("rate", [0.0, 0.04])
 def test_the_risk_free_rate_is_what_cash_earns(rate: float) -> None:
     feed = make_feed(random_closes(300, 2), costs=Costs(cash_rate=rate))
-    path_sharpe = judge(feed, fixed(0.5, 0.5), split="validation").metrics["sharpe"]
-    assert judge(feed, fixed(0.5, 0.5), split="validation", full=False).metrics["sharpe"] == pytest.approx(path_sharpe)
-    returns = judge(feed, fixed(0.5, 0.5), split="validation").detail.agent.returns - rate / 252
+    path_sharpe = judge(feed, fixed(0.5, 0.5), Terms("validation")).metrics["sharpe"]
+    assert judge(feed, fixed(0.5, 0.5), Terms("validation", full=False)).metrics["sharpe"] == pytest.approx(path_sharpe)
+    returns = judge(feed, fixed(0.5, 0.5), Terms("validation")).detail.agent.returns - rate / 252
     assert path_sharpe == pytest.approx(returns.mean() / returns.std(ddof=1) * np.sqrt(252))
 
 
 def test_an_agent_in_cash_is_judged_too(feed: MarketFeed) -> None:
-    verdict = judge(feed, fixed(0.0, 0.0, 0.0), split="test", trials=2)
+    verdict = judge(feed, fixed(0.0, 0.0, 0.0), Terms("test", trials=2))
     assert verdict.score == verdict.metrics["sharpe"] == verdict.metrics["turnover"] == 0.0
     assert math.isnan(verdict.metrics["dsr"])
     assert verdict.lines[-1].startswith(("No skill shown", "Worse"))
 
 
 def test_equal_weight_itself_shows_no_skill(feed: MarketFeed) -> None:
-    verdict = judge(feed, fixed(1 / 3, 1 / 3, 1 / 3), split="test", trials=1)
+    verdict = judge(feed, fixed(1 / 3, 1 / 3, 1 / 3), Terms("test", trials=1))
     assert verdict.metrics["excess_sharpe"] == pytest.approx(0.0, abs=1e-4)
     assert verdict.lines[-1].startswith("No skill shown")
     assert "less than 0.01" in verdict.lines[-1]
@@ -117,8 +117,8 @@ def test_equal_weight_itself_shows_no_skill(feed: MarketFeed) -> None:
 
 def test_skill_is_said_and_so_is_its_lack() -> None:
     market = leader()
-    best = judge(market, fixed(1.0, 0.0, 0.0), split="test", trials=1)
-    worst = judge(market, fixed(0.0, 0.5, 0.5), split="test", trials=1)
+    best = judge(market, fixed(1.0, 0.0, 0.0), Terms("test", trials=1))
+    worst = judge(market, fixed(0.0, 0.5, 0.5), Terms("test", trials=1))
     assert best.lines[-1].startswith("Better than equal weight: the Sharpe ratio is higher by ")
     assert best.metrics["excess_sharpe_low"] > 0.0
     assert "It stands after 1 trial" in best.lines[-1]
@@ -129,7 +129,7 @@ def test_skill_is_said_and_so_is_its_lack() -> None:
 def test_many_trials_turn_skill_into_luck() -> None:
     market = leader()
     wide = tuple(np.linspace(-6.0, 6.0, 30))
-    verdict = judge(market, fixed(1.0, 0.0, 0.0), split="test", trials=Trials(1000, wide))
+    verdict = judge(market, fixed(1.0, 0.0, 0.0), Terms("test", trials=Trials(1000, wide)))
     assert "But the best of 1,000 trials may be this good by luck" in verdict.lines[-1]
     assert verdict.metrics["dsr"] < 0.95
 
@@ -162,7 +162,7 @@ def test_the_terminal_table_has_a_line_for_each_portfolio(verdict: Verdict) -> N
 
 
 def test_one_seed_gives_one_verdict(feed: MarketFeed) -> None:
-    first, again, other = (judge(feed, wandering(3), split="test", trials=4, seed=seed).metrics for seed in (0, 0, 1))
+    first, again, other = (judge(feed, wandering(3), Terms("test", trials=4, seed=seed)).metrics for seed in (0, 0, 1))
     assert first == again
     assert first["sharpe_low"] != other["sharpe_low"]
     assert first["sharpe"] == other["sharpe"]
@@ -170,7 +170,7 @@ def test_one_seed_gives_one_verdict(feed: MarketFeed) -> None:
 
 def test_the_detail_names_data_and_notes(feed: MarketFeed) -> None:
     noted = make_feed(replace(feed.bars, notes=("survivors only",), digest="abc"))
-    detail = judge(noted, fixed(0.3, 0.3, 0.3), split="test", trials=1).detail
+    detail = judge(noted, fixed(0.3, 0.3, 0.3), Terms("test", trials=1)).detail
     assert (detail.source, detail.digest, detail.notes) == ("made up", "abc", ("survivors only",))
 
 
@@ -210,12 +210,12 @@ def test_bounds_and_counts() -> None:
 @pytest.mark.parametrize("seed", [0, 1, 7])
 def test_on_the_train_part_too_all_paths_cover_the_same_dates(seed: int) -> None:
     feed = make_feed(random_closes(500, 3), costs=Costs(cash_rate=0.02))
-    paths = judge(feed, wandering(3), split="train", seed=seed).detail.paths
+    paths = judge(feed, wandering(3), Terms("train", seed=seed)).detail.paths
     assert len({path.timestamp.tobytes() for path in paths}) == 1
     assert paths[0].timestamp[-1] == feed.bars.timestamp[feed.parts["train"].stop - 1]
 
 
 def test_judging_leaves_the_agent_alone(feed: MarketFeed) -> None:
     agent: Rule = fixed(0.2, 0.2, 0.2)
-    judge(feed, agent, split="validation", full=False)
+    judge(feed, agent, Terms("validation", full=False))
     assert not any(agent.explored)  # and `learn` and `load_state_dict` raise

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from angle_domains import checkpoint
 from angle_domains.errors import CheckpointError
 from angle_domains.replay import Prioritised, ReplayBuffer, ReplayConfig, archive
 from angle_domains.runs import RunFolder
@@ -155,22 +157,50 @@ def test_a_harmed_segment_is_named_and_the_checkpoint_before_it_is_used(
     assert loaded(run, 100)[1] == []
 
 
-def test_a_full_disk_is_one_sentence_and_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def full(*_: Any, **__: Any) -> None:
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("call", range(7))
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        (archive, "save_file"),
+        (checkpoint, "save_file"),
+        (os, "fsync"),
+        (os, "replace"),
+        (Path, "mkdir"),
+        (Path, "write_text"),
+        (Path, "symlink_to"),
+    ],
+)
+def test_a_full_disk_is_one_sentence_and_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, call: int
+) -> None:
+    """The disk refuses one call of a save: whichever it is, the run can go on, and no draft is left."""
     run, replay = RunFolder(tmp_path / "run"), replay_of(100)
     insert(replay, 10)
     save(run, replay)
     insert(replay, 10)
+    calls, real = iter(range(call + 1)), getattr(module, name)
 
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
+    def counted(*given: Any, **named: Any) -> Any:
+        return (full if next(calls, None) == call else real)(*given, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr(archive, "save_file", full)
-        with pytest.raises(CheckpointError, match="replay could not be written to .*No space left"):
-            save(run, replay)
-    assert loaded(run, 100)[0].added == 10
-    save(run, replay)
-    assert loaded(run, 100)[0].added == 20
+        patch.setattr(module, name, counted)
+        told = ""
+        try:
+            save(run, replay, best=True)
+        except CheckpointError as error:
+            told = str(error)
+    refused = next(calls, None) is None
+    assert bool(re.search("could not be written.*No space left", told)) == refused, told
+    assert not [path for path in run.path.rglob(".*") if path.name.startswith(".")]
+    held, problems = loaded(run, 100)
+    assert (held.added in (10, 20), problems) == (True, [])
+    save(run, replay, best=True)
+    assert (loaded(run, 100)[0].added, run.best.resolve()) == (20, run.last.resolve())
 
 
 def test_rows_written_to_another_folder_are_written_again(tmp_path: Path) -> None:

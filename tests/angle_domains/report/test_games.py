@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from angle_domains.errors import ConfigError
-from angle_domains.evaluation import Draw
+from angle_domains.evaluation import Terms
 from angle_domains.evaluation.episodes import Chance
 from angle_domains.evaluation.games import judge
 from angle_domains.report import RunSummary
@@ -15,7 +15,7 @@ RUN = RunSummary(name="<climb>", feed="classic", agent="dqn", seeds=(0,), steps=
 
 def test_the_page_says_how_well_how_surely_and_by_which_protocol(tmp_path: Path) -> None:
     chance = Chance(LadderFeed.spec.action_space, 1)
-    verdict = judge(LadderFeed(), chance, split="test", draw=Draw(episodes=20, seeds=(0, 1)))
+    verdict = judge(LadderFeed(), chance, Terms("test", episodes=20, seeds=(0, 1)))
     page = write_report(verdict, RUN, tmp_path / "report.html").read_text()
     assert "&lt;climb&gt;" in page
     assert "<climb>" not in page
@@ -26,6 +26,6 @@ def test_the_page_says_how_well_how_surely_and_by_which_protocol(tmp_path: Path)
 
 
 def test_a_quick_verdict_has_no_page(tmp_path: Path) -> None:
-    verdict = judge(LadderFeed(), Chance(LadderFeed.spec.action_space, 1), split="test", full=False)
+    verdict = judge(LadderFeed(), Chance(LadderFeed.spec.action_space, 1), Terms("test", full=False))
     with pytest.raises(ConfigError, match="full verdict"):
         write_report(verdict, RUN, tmp_path / "report.html")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from angle_domains.errors import ConfigError
-from angle_domains.evaluation import Verdict
+from angle_domains.evaluation import Terms, Verdict
 from angle_domains.evaluation.market import judge
 from angle_domains.evaluation.skill import Trials
 from angle_domains.report import RunSummary
@@ -75,7 +75,7 @@ class Page(HTMLParser):
 
 
 def write(feed: MarketFeed, agent: Rule, folder: Path, run: RunSummary = RUN, split: str = "test") -> Path:
-    verdict = judge(feed, agent, split=split, trials=Trials(12))
+    verdict = judge(feed, agent, Terms(split, trials=Trials(12)))
     return write_report(verdict, run, folder / "deep" / "report.html")
 
 
@@ -87,7 +87,7 @@ def market() -> MarketFeed:
 
 @pytest.fixture(scope="module")
 def verdict(market: MarketFeed) -> Verdict:
-    return judge(market, wandering(12), split="test", trials=Trials(12))
+    return judge(market, wandering(12), Terms("test", trials=Trials(12)))
 
 
 @pytest.fixture(scope="module")
@@ -101,10 +101,10 @@ def page(path: Path) -> Page:
 
 
 def test_no_sharpe_without_the_number_of_trials(market: MarketFeed, tmp_path: Path) -> None:
-    uncounted = judge(market, fixed(*[0.05] * 12), split="validation")
+    uncounted = judge(market, fixed(*[0.05] * 12), Terms("validation"))
     with pytest.raises(ConfigError, match="number of trials"):
         write_report(uncounted, RUN, tmp_path / "report.html")
-    quick = judge(market, fixed(*[0.05] * 12), split="validation", full=False)
+    quick = judge(market, fixed(*[0.05] * 12), Terms("validation", full=False))
     with pytest.raises(ConfigError, match="full verdict"):
         write_report(quick, RUN, tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()

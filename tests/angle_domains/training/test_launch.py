@@ -16,6 +16,7 @@ from angle_domains import checkpoint
 from angle_domains.errors import CheckpointError, ConfigError
 from angle_domains.policy import load_policy
 from angle_domains.runs import RunFolder
+from angle_domains.tracking import MemoryTracker
 from angle_domains.training import evaluate, session, train
 from tests.angle_domains.training.worlds import Lines, start, the_run, wait_for, weights
 
@@ -38,6 +39,25 @@ def test_a_run_ends_with_its_report_and_the_test_part_opened_once(configure: Any
     assert len(run.note()["test_opened"]) == 2
     with pytest.raises(ConfigError, match="--split tset"):
         evaluate("one", split="tset", root=tmp_path)
+
+
+def test_a_disk_that_is_full_ends_the_run_with_its_trackers(
+    configure: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker, save = MemoryTracker(), RunFolder.save
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    def filling(self: RunFolder, *given: Any, **named: Any) -> Path:
+        monkeypatch.setattr(os, "replace", full)  # from here on, for run.json too
+        return save(self, *given, **named)
+
+    monkeypatch.setattr(session, "open_tracker", lambda *_: tracker)
+    monkeypatch.setattr(RunFolder, "save", filling)
+    with pytest.raises(CheckpointError, match="could not be written: .*No space left"):
+        train(configure("name=one"), console=Lines(), root=tmp_path)
+    assert tracker.status == "FAILED"
 
 
 def test_a_policy_acts_without_its_feed(configure: Any, tmp_path: Path) -> None:

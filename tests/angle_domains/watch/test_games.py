@@ -40,6 +40,15 @@ def test_moments_tell_steps_rewards_and_sums() -> None:
         assert own[-1].total == sum(moment.reward for moment in own)
 
 
+def test_episodes_that_are_cut_begin_anew() -> None:
+    camera = LadderFeed().camera(split="validation", seed=2)
+    agent = Chance(LadderFeed.spec.action_space, 3)
+    seen = list(moments(agent, camera.envs, Showing(episodes=3, seed=2, longest=1), camera))
+    played = [moment for moment in seen if moment.step > 0]
+    assert [(moment.episode, moment.step, moment.over) for moment in played] == [(k, 1, True) for k in range(3)]
+    assert [moment.total for moment in played] == [moment.reward for moment in played]
+
+
 @pytest.mark.parametrize("suffix", [".webp", ".gif"])
 def test_a_film_holds_a_picture_for_every_step(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / "films" / f"climb{suffix}"
