@@ -271,6 +271,6 @@ class ReplayBuffer:
         """Columns `[T+1, B, ...]` as a window."""
         if self._rows_on != self.device:
             columns = {name: column.to(self.device) for name, column in columns.items()}
-        percept = Percept(*map(columns.get, _PERCEPT))
+        percept = Percept._make([columns.get(name) for name in _PERCEPT])
         extras = {n.removeprefix("extras/"): columns[n] for n in self._extras}
         return Window(percept, columns["action"][:-1], extras, weight.to(self.device))
