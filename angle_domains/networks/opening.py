@@ -37,12 +37,18 @@ def _blocks(images: Shaped[Tensor, "n c h w"], kernel: int, stride: int) -> Shap
     n, channels, height, width = images.shape
     rows, columns = ((side - kernel) // stride * stride + kernel for side in (height, width))
     reached = images[:, :, :rows, :columns]
-    if images.dtype == torch.uint8 and stride == 4 and width % 4 == 0 and images.is_contiguous():
+    if stride == 4 and width % 4 == 0 and _lies_in_words(images):
         words = images.view(torch.int32)[:, :, :rows, : columns // 4]  # four bytes at once take a quarter of the time
         block = words.unflatten(2, (-1, 4)).permute(0, 2, 4, 1, 3).contiguous()
         return block.view(torch.uint8).view(n, rows // 4, columns // 4, -1).permute(0, 3, 1, 2)
     split = reached.reshape(n, channels, rows // stride, stride, columns // stride, stride)
     return split.permute(0, 2, 4, 1, 3, 5).reshape(n, rows // stride, columns // stride, -1).permute(0, 3, 1, 2)
+
+
+def _lies_in_words(images: Tensor) -> bool:
+    """True of bytes whose lines begin at every fourth one, whether images share frames in memory or not."""
+    *steps, inner = images.stride()
+    return images.dtype == torch.uint8 and inner == 1 and not any(n % 4 for n in (*steps, images.storage_offset()))
 
 
 def _fold(weight: Float[Tensor, "k c h w"], stride: int) -> Float[Tensor, "k d y x"]:

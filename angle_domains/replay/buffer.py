@@ -4,12 +4,13 @@ import tempfile
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from angle_domains.replay.frames import find_past, source_of_frames
+from angle_domains.replay.frames import find_past, source_of_frames, stacks_of, strip_of
 from angle_domains.replay.samplers import Sampler, Uniform
-from angle_domains.replay.storage import Storage, allocate, ring_slices
+from angle_domains.replay.storage import Ints, Storage, allocate, ring_slices
 from angle_domains.types import Decision, Percept, Window
 
 
@@ -24,6 +25,7 @@ class Brief(Protocol):
 
 
 _FIELDS = Percept._fields[:-1]  # the mask is there for some environments only
+_PERCEPT = [f"percept/{field}" for field in Percept._fields]
 _OBS, _LAST, _PAST = "percept/obs", "percept/last", "past"
 
 
@@ -63,6 +65,8 @@ class ReplayBuffer:
         self._columns: dict[str, Tensor] = {}  # each [rows, streams, ...]
         self._stack: Tensor | None = None  # the stacks of the newest tick, where there is a stack
         self._flat: dict[str, Tensor] = {}  # the same memory, [rows * streams, ...]; behind the frames a blank one
+        self._arrays: dict[str, np.ndarray[Any, Any]] = {}  # the same, where NumPy can read it
+        self._extras: list[str] = []
 
     @classmethod
     def for_agent(cls, agent: Brief, streams: int, seed: int, device: str = "cpu") -> "ReplayBuffer":
@@ -88,8 +92,8 @@ class ReplayBuffer:
         oldest, newest = self._oldest_whole(), self.added - length - 1
         if newest < oldest:
             raise ValueError(f"{self.size} ticks hold no window of {length} actions")
-        tick, stream, weight = self.sampler.draw(oldest, newest, self._columns[_LAST], batch, self.generator)
-        return self._window(self._gather(tick, stream, length), weight)
+        place, weight = self.sampler.draw(oldest, newest, self._columns[_LAST], batch, self.generator)
+        return self._window(self._gather(place, length), weight)
 
     def newest(self, length: int, percept: Percept | None = None) -> Window:
         """The newest `length` actions of every stream.
@@ -109,7 +113,7 @@ class ReplayBuffer:
         if slot + length < self.rows and not self.stack:
             columns = {name: column[slot : slot + length + 1] for name, column in self._columns.items()}
         else:
-            columns = self._gather(torch.full((self.streams,), start), torch.arange(self.streams), length)
+            columns = self._gather(self._places_of(start), length)
         return self._window(columns, torch.ones(self.streams))
 
     def reprioritise(self, priority: Tensor) -> None:
@@ -145,15 +149,14 @@ class ReplayBuffer:
         self.generator.set_state(state["generator"])
         self.sampler.load_state_dict(state["sampler"])
         self.added, self.size = state["added"], min(state["size"], self.rows)
-        self._columns, self._flat, self._stack = {}, {}, None
+        self._columns, self._flat, self._arrays, self._stack = {}, {}, {}, None
         self.stored = list(state.get("stored", []))
         tick = state["added"] - state["size"]
         for rows in state["rows"]:
             tick = self._put_rows(tick, rows)
         if self.stack and self.size:
-            newest = torch.full((1, self.streams), self.added - 1)
-            past = self._columns[_PAST][newest[:, 0] % self.rows]
-            self._keep_stack(self._stacks(newest, torch.arange(self.streams), past)[0])
+            place = self._places_of(self.added - 1)[None]
+            self._keep_stack(self._stacks(place, self._take(_PAST, place))[0])
         assert not state["size"] or tick == self.added, "the rows of a state are those that it counts"
 
     def read_rows(self, start: int, stop: int) -> dict[str, Tensor]:
@@ -210,6 +213,9 @@ class ReplayBuffer:
         folder = (self.folder or Path(tempfile.gettempdir())) if self.storage == "disk" else None
         column = allocate((rows, *shape), dtype, device=self._rows_on, folder=folder)
         self._columns[name], self._flat[name] = column[: self.rows], column.flatten(0, 1)
+        self._extras = [name for name in self._columns if name.startswith("extras/")]
+        if self._rows_on == "cpu" and dtype != torch.bfloat16:  # which NumPy lacks; else it takes half the time
+            self._arrays[name] = self._flat[name].numpy()
 
     def _write(self, row: dict[str, Tensor]) -> None:
         slot = self.added % self.rows
@@ -228,39 +234,43 @@ class ReplayBuffer:
         return stop
 
     def _blank_extras(self) -> None:
-        slot = self.added % self.rows
-        for name, column in self._columns.items():
-            if name.startswith("extras/"):
-                column[slot].zero_()
+        for name in self._extras:
+            self._columns[name][self.added % self.rows].zero_()
 
-    def _gather(self, start: Tensor, stream: Tensor, length: int) -> dict[str, Tensor]:
-        """Columns `[length + 1, B, ...]` of the windows that start at those ticks."""
-        tick = start + torch.arange(length + 1).unsqueeze(-1)
-        place = ((tick * self.streams + stream) % (self.rows * self.streams)).to(self._rows_on)
-        names = [name for name in self._flat if not (self.stack and name == _OBS)]
-        columns = {name: _take(self._flat[name], place) for name in names}
+    def _places_of(self, tick: int) -> Ints:
+        """Of the rows of all streams at a tick."""
+        return tick % self.rows * self.streams + np.arange(self.streams)
+
+    def _gather(self, start: Ints, length: int) -> dict[str, Tensor]:
+        """Columns `[length + 1, B, ...]` of the windows that start at those places."""
+        later = np.arange(0, (length + 1) * self.streams, self.streams)[:, None]
+        place = (start + later) % (self.rows * self.streams)
+        columns = {name: self._take(name, place) for name in self._flat if not (self.stack and name == _OBS)}
         if self.stack:
-            columns[_OBS] = self._stacks(tick, stream, columns[_PAST])
+            columns[_OBS] = self._stacks(place, columns[_PAST])
         return columns
 
-    def _stacks(self, tick: Tensor, stream: Tensor, past: Tensor) -> Tensor:
-        """The stacks `[T, B, stack, ...]` of rows `[T, B]`."""
-        source, blank = source_of_frames(tick.to(self._rows_on), past, self.stack)
-        place = source % self.rows * self.streams + stream.to(self._rows_on).unsqueeze(-1)
-        place.masked_fill_(blank, self.rows * self.streams)
-        return _take(self._flat[_OBS], place)
+    def _stacks(self, place: Ints, past: Tensor) -> Tensor:
+        """The stacks `[T, B, stack, ...]` of rows at places `[T, B]`; successive ones may share frames in memory."""
+        back, blank = source_of_frames(past.cpu().numpy(), self.stack)
+        source = (place[..., None] - back * self.streams) % (self.rows * self.streams)
+        source[blank] = self.rows * self.streams
+        strip = strip_of(source)
+        if strip is None:
+            return self._take(_OBS, source)
+        return stacks_of(self._take(_OBS, strip).to(self.device), self.stack)
+
+    def _take(self, name: str, place: Ints) -> Tensor:
+        """Rows of a column at places `[...]`."""
+        held = self._arrays.get(name)
+        if held is not None:
+            return torch.from_numpy(held.take(place, 0))
+        return self._flat[name][torch.from_numpy(place).to(self._rows_on)]
 
     def _window(self, columns: dict[str, Tensor], weight: Tensor) -> Window:
         """Columns `[T+1, B, ...]` as a window."""
         if self._rows_on != self.device:
             columns = {name: column.to(self.device) for name, column in columns.items()}
-        percept = Percept(**{n.removeprefix("percept/"): c for n, c in columns.items() if n.startswith("percept/")})
-        extras = {n.removeprefix("extras/"): c for n, c in columns.items() if n.startswith("extras/")}
-        return Window(percept=percept, action=columns["action"][:-1], extras=extras, weight=weight.to(self.device))
-
-
-def _take(flat: Tensor, place: Tensor) -> Tensor:
-    """Rows of `flat` at those places, `[*place, ...]`."""
-    if flat.device.type == "cpu" and flat.dtype != torch.bfloat16:  # which NumPy lacks; else it takes half the time
-        return torch.from_numpy(flat.numpy().take(place.numpy(), 0))
-    return flat.index_select(0, place.view(-1)).view(*place.shape, *flat.shape[1:])
+        percept = Percept._make([columns.get(name) for name in _PERCEPT])
+        extras = {n.removeprefix("extras/"): columns[n] for n in self._extras}
+        return Window(percept, columns["action"][:-1], extras, weight.to(self.device))

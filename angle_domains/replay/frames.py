@@ -6,12 +6,16 @@ not negative; below 0 it is -1 - that number, and the oldest frame there is stan
 comparing, not assumed, so that what is read is what was inserted, however an environment begins its episodes.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
 
 from feeds.errors import FeedError
+
+Array = np.ndarray[Any, Any]
 
 
 def find_past(
@@ -41,14 +45,27 @@ def find_past(
     return past
 
 
-def source_of_frames(
-    tick: Int[Tensor, "t b"], past: Int[Tensor, "t b"], k: int
-) -> tuple[Int[Tensor, "t b {k}"], Bool[Tensor, "t b {k}"]]:
-    """For each frame of the stacks at `tick`, oldest first: the tick it came at, and whether it is blank."""
-    back = torch.arange(k - 1, -1, -1, device=tick.device)
-    past = past.unsqueeze(-1).long()
-    real = torch.where(past < 0, -1 - past, past)
-    return tick.unsqueeze(-1) - torch.minimum(back, real), (back > real) & (past >= 0)
+def source_of_frames(past: Int[Array, "t b"], k: int) -> tuple[Int[Array, "t b {k}"], Bool[Array, "t b {k}"]]:
+    """For each frame of a row's stack, oldest first: how many ticks before the row it came, and whether it is blank."""
+    back = np.arange(k - 1, -1, -1)
+    past = past[..., None].astype(np.int64)
+    real = np.maximum(past, -1 - past)
+    return np.minimum(back, real), (back > real) & (past >= 0)
+
+
+def strip_of(place: Int[Array, "t b k"]) -> Int[Array, "b n"] | None:
+    """The frames `[B, T - 1 + k]` of stacks `[T, B, k]` each of which goes on from the one before; else None."""
+    if not np.array_equal(place[1:, :, :-1], place[:-1, :, 1:]):
+        return None
+    return np.concatenate((place[0], place[1:, :, -1].T), 1)
+
+
+def stacks_of(strip: Shaped[Tensor, "b n *frame"], k: int) -> Shaped[Tensor, "t b {k} *frame"]:
+    """Views into the strip."""
+    batch, frames = strip.shape[:2]
+    window, frame = strip.stride()[:2]
+    shape, stride = strip.shape[2:], strip.stride()[2:]
+    return strip.as_strided((frames + 1 - k, batch, k, *shape), (frame, window, frame, *stride))
 
 
 def _equal(one: Tensor, other: Tensor) -> bool:

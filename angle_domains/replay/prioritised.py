@@ -6,6 +6,7 @@ weights (N P(i))^-beta over the largest of the batch. In that quotient N cancels
 Differs from the paper: a priority of less than 1e-6 counts as that, instead of a constant added to all.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,8 @@ from torch import Generator, Tensor
 from angle_domains.errors import TrainingError
 from angle_domains.replay.config import ReplayConfig
 from angle_domains.replay.samplers import Draw
-from angle_domains.replay.storage import ring_slices
-from angle_domains.replay.sum_tree import Ints, SumTree
+from angle_domains.replay.storage import Ints, ring_slices
+from angle_domains.replay.sum_tree import SumTree
 
 _SMALLEST = 1e-6
 
@@ -51,30 +52,25 @@ class Prioritised:
     ) -> Draw:
         """One start from each of `batch` equal shares of the priorities."""
         self._catch_up(oldest, newest + 1, last)
-        if self._tree.empty:
-            raise ValueError(f"no action was taken in the {newest + 1 - oldest} ticks that windows could start at")
-        place = torch.rand(batch, generator=generator, dtype=torch.float64).numpy()
-        drawn = self._tree.find((np.arange(1, batch + 1) - place) / batch)
+        chance = torch.rand(batch, generator=generator, dtype=torch.float64).numpy()
+        drawn = self._tree.find((np.arange(1, batch + 1) - chance) / batch)
         mass = self._tree.leaves.take(drawn)
-        weight = (mass / mass.min()) ** -self.beta
-        slot = drawn // self.streams
-        tick = newest - (newest - slot) % self.rows
+        smallest = np.minimum.reduce(mass)
+        if smallest == 0.0:
+            raise ValueError(f"no action was taken in the {newest + 1 - oldest} ticks that windows could start at")
+        weight = (mass / smallest) ** -self.beta
         self._drawn = drawn
         self._draws += 1
-        return Draw(
-            torch.from_numpy(tick),
-            torch.from_numpy(drawn - slot * self.streams),
-            torch.from_numpy(weight.astype(np.float32)),
-        )
+        return Draw(drawn, torch.from_numpy(weight.astype(np.float32)))
 
     def reprioritise(self, priority: Float[Tensor, " b"]) -> None:
         """TrainingError where a priority is no finite number of 0 or more."""
         if self._drawn is None or len(self._drawn) != len(priority):
             raise ValueError(f"{len(priority)} priorities belong to no batch drawn before")
-        given = priority.detach().to("cpu", torch.float64).numpy()
+        given = priority.detach().cpu().numpy().astype(np.float64)
         mass = np.maximum(given, _SMALLEST) ** self.config.alpha
-        largest = float(mass.max())
-        if not (np.isfinite(largest) and given.min() >= 0):
+        largest = float(np.maximum.reduce(mass))
+        if not (math.isfinite(largest) and np.minimum.reduce(given) >= 0):
             raise TrainingError(f"priorities must be finite and not negative, the agent gave {given.tolist()}")
         self._tree.write(self._drawn, mass)
         self._largest = max(self._largest, largest)

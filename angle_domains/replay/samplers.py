@@ -3,13 +3,14 @@
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Generator, Tensor
+
+from angle_domains.replay.storage import Ints
 
 
 class Draw(NamedTuple):
-    tick: Int[Tensor, " b"]  # counted from the first row ever inserted
-    stream: Int[Tensor, " b"]
+    place: Ints  # [B] in the ring: slot * streams + stream
     weight: Float[Tensor, " b"]  # importance weights
 
 
@@ -45,16 +46,14 @@ class Uniform:
         self, oldest: int, newest: int, last: Bool[Tensor, "rows streams"], batch: int, generator: Generator
     ) -> Draw:
         streams = last.shape[1]
-        places = (newest + 1 - oldest) * streams
-        flat = last.reshape(-1)
-        drawn = torch.randint(places, (batch,), generator=generator) + oldest * streams
-        while (ended := _at(flat, drawn)).any():
+        flat, start, places = last.reshape(-1), oldest * streams, (newest + 1 - oldest) * streams
+        place = (torch.randint(places, (batch,), generator=generator) + start) % len(flat)
+        while (ended := flat.index_select(0, place.to(flat.device)).cpu()).any():
             if ended.all() and _nothing_in(last, oldest, newest):  # which reads all rows: seldom asked
                 raise ValueError(f"no action was taken in the {newest + 1 - oldest} ticks that windows could start at")
             again = torch.randint(places, (int(ended.sum()),), generator=generator)
-            drawn[ended] = again + oldest * streams
-        tick = drawn.div(streams, rounding_mode="floor") if streams > 1 else drawn
-        return Draw(tick, drawn - tick * streams, torch.ones(batch))
+            place[ended] = (again + start) % len(flat)
+        return Draw(place.numpy(), torch.ones(batch))
 
     def reprioritise(self, priority: Float[Tensor, " b"]) -> None:
         """Every row stays alike."""
@@ -65,10 +64,6 @@ class Uniform:
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
-
-
-def _at(flat: Tensor, drawn: Tensor) -> Tensor:
-    return flat.index_select(0, (drawn % len(flat)).to(flat.device)).cpu()
 
 
 def _nothing_in(last: Tensor, oldest: int, newest: int) -> bool:

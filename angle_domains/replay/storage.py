@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,6 +13,8 @@ from torch import Tensor
 from angle_domains.errors import ConfigError
 
 Storage = Literal["memory", "disk", "device"]
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def allocate(shape: tuple[int, ...], dtype: torch.dtype, *, device: str, folder: Path | None) -> Tensor:
@@ -20,9 +22,11 @@ def allocate(shape: tuple[int, ...], dtype: torch.dtype, *, device: str, folder:
 
     ConfigError where the disk has not enough space: it is taken at once, so that none is missing later.
     """
-    if folder is None:
+    if folder is None and torch.device(device).type != "cpu":
         return torch.zeros(shape, dtype=dtype, device=device)
     size = torch.empty(0, dtype=dtype).element_size() * int(np.prod(shape))
+    if folder is None:
+        return torch.from_numpy(np.zeros(size, np.uint8)).view(dtype).view(shape)  # NumPy asks for large pages
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:

@@ -4,15 +4,12 @@ A wide tree: nodes have 32 children, the root up to 1,024, so that a million lea
 a batch goes down or up a level in a few array operations.
 """
 
-from typing import Any
-
 import numpy as np
 import torch
 
-_CHILDREN, _OF_ROOT = 32, 1_024
+from angle_domains.replay.storage import Floats, Ints
 
-Floats = np.ndarray[Any, np.dtype[np.float64]]
-Ints = np.ndarray[Any, np.dtype[np.int64]]
+_CHILDREN, _OF_ROOT = 32, 1_024
 
 
 class SumTree:
@@ -26,15 +23,11 @@ class SumTree:
             self._levels.append(np.zeros((size, _CHILDREN)))
         self._root = np.zeros(size)
         self._flat = [*(level.reshape(-1) for level in self._levels), self._root]  # the same memory
+        self._over_root, self._below = _Sums(self._root), _Below(0)
 
     @property
     def total(self) -> float:
         return float(self._root.cumsum()[-1])
-
-    @property
-    def empty(self) -> bool:
-        """True where every leaf weighs nothing."""
-        return not self._root.any()
 
     @property
     def leaves(self) -> Floats:
@@ -58,22 +51,31 @@ class SumTree:
     def find(self, share: Floats) -> Ints:
         """For each `[B]` in (0, 1] the leaf at which the sum from the left reaches that share of the total.
 
-        Never one of weight 0; the total must not be 0.
+        Never one of weight 0, unless all are.
         """
-        each = np.arange(len(share))
-        left = np.zeros(len(self._root) + 1)  # of each child the sum of those before it
-        self._root.cumsum(out=left[1:])
-        sought = share * left[-1]
-        found = left[1:].searchsorted(sought)
-        sought -= left[found]
-        into = torch.zeros(len(share), _CHILDREN + 1, dtype=torch.float64)
-        sums = into[:, 1:]
-        lefts, upto = into.numpy(), sums.numpy()
+        if len(self._below.start) != len(share):
+            self._below = _Below(len(share))
+        below, astray = self._below, 0
+        sought = share * self._over_root.sum()
+        found = self._over_root.find(sought)
         for level in reversed(self._levels):
-            torch.cumsum(torch.from_numpy(level.take(found, 0)), 1, out=sums)  # a third of NumPy's time
+            level.take(found, 0, below.children, "clip")  # any other mode writes to a copy first
+            below.sums.sum()
+            sought += below.left
+            child = below.sums.find(sought) - below.start
+            astray |= int(np.bitwise_or.reduce(child))
+            found = found * _CHILDREN + child
+        return found if 0 <= astray < _CHILDREN else self._find_apart(share)
+
+    def _find_apart(self, share: Floats) -> Ints:
+        """Goes down from each node apart: where a sum is lost in rounding beside a much larger one before it."""
+        each, sought = np.arange(len(share)), share * self._over_root.sum()
+        found = self._over_root.find(sought)
+        for level in reversed(self._levels):
+            upto = level[found].cumsum(1)
             sought = np.minimum(sought, upto[:, -1])  # sums of one level round otherwise than the level above
             child = (upto >= sought[:, None]).argmax(1)
-            sought -= lefts[each, child]
+            sought -= np.where(child > 0, upto[each, child - 1], 0.0)
             found = found * _CHILDREN + child
         return found
 
@@ -85,3 +87,33 @@ class SumTree:
         for level, upper in zip(self._levels, self._flat[1:], strict=True):
             assert np.array_equal(np.add.reduce(level, 1), upper[: len(level)])
             assert not upper[len(level) :].any()
+
+
+class _Sums:
+    """From the left over weights that stay where they are; by torch, in half of NumPy's time."""
+
+    def __init__(self, weights: Floats) -> None:
+        self.left = np.zeros(weights.size + 1)  # of each weight the sum of those before it; at the end that of all
+        self._upto = self.left[1:]
+        self._tensors = torch.from_numpy(weights.reshape(-1)), torch.from_numpy(self._upto)
+
+    def sum(self) -> float:
+        weights, upto = self._tensors
+        torch.cumsum(weights, 0, out=upto)
+        return float(self.left[-1])
+
+    def find(self, sought: Floats) -> Ints:
+        """Where the sums reach what is `sought`, of which they take what lies before."""
+        found = self._upto.searchsorted(sought)
+        sought -= self.left.take(found)
+        return found
+
+
+class _Below:
+    """Room for the children of some nodes side by side, over which the sums run on: so one search finds all."""
+
+    def __init__(self, nodes: int) -> None:
+        self.children = np.zeros((nodes, _CHILDREN))
+        self.sums = _Sums(self.children)
+        self.start = np.arange(nodes) * _CHILDREN
+        self.left = self.sums.left[:-1:_CHILDREN]  # the same memory: of each node the sum of those before it

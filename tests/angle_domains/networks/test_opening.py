@@ -38,6 +38,13 @@ def test_equals_the_plain_convolution(
         torch.testing.assert_close(mine, plain)
 
 
+def test_stacks_may_share_frames() -> None:
+    stacks = torch.randint(0, 256, (3, 5, 84, 84), dtype=torch.uint8).unfold(1, 4, 1).permute(1, 0, 4, 2, 3)[1]
+    assert not stacks.is_contiguous()
+    opening = Opening(nn.Conv2d(4, 32, 8, stride=4), 1 / 255)
+    assert torch.equal(opening(stacks, torch.float32), opening(stacks.contiguous(), torch.float32))
+
+
 def test_images_are_left_as_they_were() -> None:
     images = torch.randint(0, 256, (2, 4, 84, 84), dtype=torch.uint8)
     before = images.clone()

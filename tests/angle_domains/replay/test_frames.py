@@ -120,6 +120,17 @@ def test_a_frame_is_kept_once() -> None:
     assert held / 1_000 < 7_100
 
 
+def test_stacks_of_a_window_share_the_frames_that_are_read() -> None:
+    replay, no = replay_of(20, 1, 3, length=3), torch.zeros(1, dtype=torch.bool)
+    for tick in range(15):
+        stack = (torch.arange(tick - 1, tick + 2) * (tick > 0)).clamp(min=0)[None]
+        stack[0, -1] = tick + 1
+        replay.insert(percept(stack, tick, no | (tick == 0), no), decision(1))
+    window = replay.get_batch(8, 3)
+    assert window.obs.untyped_storage().nbytes() == 8 * 6 * stack.element_size()  # 3 + 3 frames, not 4 * 3
+    assert torch.equal(window.obs[..., -1], window.percept.reward.long() + 1)
+
+
 def test_what_is_no_stack_of_frames_is_refused() -> None:
     replay = replay_of(20, 1, 3)
     no = torch.zeros(1, dtype=torch.bool)

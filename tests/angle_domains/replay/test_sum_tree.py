@@ -49,6 +49,12 @@ def test_leaves_are_found_by_the_sum_from_the_left() -> None:
     assert found.tolist() == [0, 0, 31, 31, 32, 32, 39, 39]
 
 
+def test_a_weight_that_rounding_loses_behind_a_larger_one_is_found() -> None:
+    tree = SumTree(100_000)
+    tree.write(np.array([5, 40_000]), np.array([1e-9, 1e9]))
+    assert tree.find(np.array([0.5, 1e-19])).tolist() == [40_000, 5]
+
+
 def test_a_wrong_sum_is_found() -> None:
     tree = SumTree(4_000)
     tree.write(np.array([3]), 1.0)
