@@ -112,11 +112,15 @@ def histogram(found: GameScores) -> str:
     low, high = float(returns.min()), float(returns.max())
     if high - low < 1e-9:
         return paragraph(f"Every episode returned {low:g}.")
-    number, edges = np.histogram(returns, bins=min(_BARS, max(5, len(returns) // 3)))
+    whole = high - low < _BARS and not (returns % 1).any()  # one bar for each return that there can be
+    number, edges = np.histogram(returns, np.arange(low - 0.5, high + 1) if whole else _bins(len(returns)))
+    low, high = float(edges[0]), float(edges[-1])
     scale = linear(edges, count=6)
-    ticks = tuple(((t - low) / (high - low), f"{t:,.4g}") for t in scale.ticks if low <= t <= high)
-    names = np.array([f"{a:.4g} to {b:.4g}" for a, b in pairwise(edges)])
-    axis = Axis((edges[:-1] - low) / (high - low), names, ticks)
+    shown = [t for t in scale.ticks if low <= t <= high and not (whole and t % 1)]
+    ticks = tuple(((t - low) / (high - low), f"{t:,.4g}") for t in shown)
+    names = np.array([f"{a + 0.5:.4g}" if whole else f"{a:.4g} to {b:.4g}" for a, b in pairwise(edges)])
+    starts = edges[:-1] + 0.1 * np.diff(edges)  # bars take four fifths of their place
+    axis = Axis((starts - low) / (high - low), names, ticks)
     frame = Frame(
         "Episodes by return",
         "episodes",
@@ -128,6 +132,10 @@ def histogram(found: GameScores) -> str:
         legend=False,
     )
     return bars(frame, number.astype(float), "s0")
+
+
+def _bins(episodes: int) -> int:
+    return min(_BARS, max(5, episodes // 3))
 
 
 def learning(run: RunSummary) -> str:

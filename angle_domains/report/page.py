@@ -79,12 +79,13 @@ def _own(column: int, own: int) -> str:
 
 
 def tiles(entries: Sequence[tuple[str, str, str]]) -> str:
-    """Large numbers: (name, value, what stands beneath)."""
+    """Large numbers: (name, value, what stands beneath), in full rows as far as they can be."""
+    rows = -(-len(entries) // 6)
     items = "".join(
         f"<li><span>{escape(name)}</span><b>{typeset(value)}</b><span>{typeset(below)}</span></li>"
         for name, value, below in entries
     )
-    return f'<ul class="tiles">{items}</ul>'
+    return f'<ul class="tiles" style="--columns: {-(-len(entries) // rows)}">{items}</ul>'
 
 
 def definitions(entries: Mapping[str, str]) -> str:

@@ -110,6 +110,7 @@ class Session:
 
     def _finished(self, trainer: AgentTrainer) -> RunResult:
         """Opens the test part with the best checkpoint, and hands report and policy to the tracker."""
+        self.console.line(f"{self.folder.name}: the best policy is judged on the test part")
         self.console.close()
         tracker = trainer.tracker
         links = self.folder.note(links=tracker.links())["links"]
@@ -125,7 +126,7 @@ class Session:
 
 
 _FIXED = ("seed", "name", "env", "feed.", "agent.", "training.streams", "tracking.experiment")
-_FREE = ("feed.path",)  # data may move; whether they are the same their digest tells
+_FREE = ("feed.path", "feed.threads")  # data may move; whether they are the same their digest tells
 
 
 def same_run(stored: dict[str, Any], config: AgentConfig, run: str) -> None:

@@ -14,6 +14,7 @@ from feeds.atari.scores import reference
 from feeds.base import FeedSpec
 from feeds.games import SPLITS, Camera, check_split, check_streams
 
+_IN_TRAINING = ("life_loss", "clip_rewards")
 _FRAME_RATE = 60  # of the console, pictures in a second
 
 
@@ -68,7 +69,7 @@ class AtariFeed:
                 "action": str(self.spec.action_space),
             },
             "profile": {
-                "protocol": {key: value for key, value in asdict(self.made).items() if key != "threads"},
+                "protocol": _protocol(self.made),
                 "reference": reference(self.made.rom),
             },
         }
@@ -77,6 +78,12 @@ class AtariFeed:
         if check_split(split) == "train":
             return self.made
         return replace(self.made, life_loss=False, clip_rewards=False)
+
+
+def _protocol(made: Preparation) -> dict[str, Any]:
+    """What scores depend on; what is done in training alone says so."""
+    plain = {key: value for key, value in asdict(made).items() if key != "threads"}
+    return {f"{key}_in_training" if key in _IN_TRAINING else key: value for key, value in plain.items()}
 
 
 def prepare(config: AtariConfig) -> Preparation:

@@ -1,13 +1,14 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from angle_domains.errors import ConfigError
 from angle_domains.evaluation import Terms
 from angle_domains.evaluation.episodes import Chance
-from angle_domains.evaluation.games import judge
+from angle_domains.evaluation.games import GameScores, judge
 from angle_domains.report import RunSummary
-from angle_domains.report.games import write_report
+from angle_domains.report.games import histogram, write_report
 from tests.games import LadderFeed
 
 RUN = RunSummary(name="<climb>", feed="classic", agent="dqn", seeds=(0,), steps=10, curve=((1, 0.5), (2, 2.0)))
@@ -29,3 +30,17 @@ def test_a_quick_verdict_has_no_page(tmp_path: Path) -> None:
     verdict = judge(LadderFeed(), Chance(LadderFeed.spec.action_space, 1), Terms("test", full=False))
     with pytest.raises(ConfigError, match="full verdict"):
         write_report(verdict, RUN, tmp_path / "report.html")
+
+
+def test_whole_returns_have_a_bar_each_and_others_share_bins() -> None:
+    def bars(*returns: float) -> str:
+        array = np.array(returns)
+        nothing = GameScores.__new__(GameScores)
+        object.__setattr__(nothing, "returns", (array,))
+        return histogram(nothing)
+
+    few = bars(20.0, 20.0, 23.0)
+    for value in ("20", "21", "22", "23"):
+        assert f">{value}<" in few
+    assert ">20.5<" not in few
+    assert " to " in bars(0.1, 0.2, 0.35, 7.0)
