@@ -83,12 +83,12 @@ def areas(frame: Frame, series: Sequence[Line]) -> str:
 
 
 def bars(frame: Frame, value: Float[np.ndarray, " t"], style: str) -> str:
-    """Upright bars, each from its position to the next."""
+    """Upright bars, each between its position and the next."""
     edges = np.append(frame.axis.position, 1.0)
-    zero = _down(frame.scale.at(0.0))
+    zero, edge = _down(frame.scale.at(0.0)), 0.1 * np.diff(edges)
     shapes = [
-        f'<path class="bar {style}" d="M{_n(left)} {zero}V{_down(top)}H{_n(left + 0.8 * (right - left))}V{zero}Z"/>'
-        for left, right, top in zip(edges[:-1], edges[1:], frame.scale.at(value), strict=True)
+        f'<path class="bar {style}" d="M{_n(left)} {zero}V{_down(top)}H{_n(right)}V{zero}Z"/>'
+        for left, right, top in zip(edges[:-1] + edge, edges[1:] - edge, frame.scale.at(value), strict=True)
         if np.isfinite(top)
     ]
     index = np.arange(len(value) + 1)

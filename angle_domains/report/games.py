@@ -119,8 +119,7 @@ def histogram(found: GameScores) -> str:
     shown = [t for t in scale.ticks if low <= t <= high and not (whole and t % 1)]
     ticks = tuple(((t - low) / (high - low), f"{t:,.4g}") for t in shown)
     names = np.array([f"{a + 0.5:.4g}" if whole else f"{a:.4g} to {b:.4g}" for a, b in pairwise(edges)])
-    starts = edges[:-1] + 0.1 * np.diff(edges)  # bars take four fifths of their place
-    axis = Axis((starts - low) / (high - low), names, ticks)
+    axis = Axis((edges[:-1] - low) / (high - low), names, ticks)
     frame = Frame(
         "Episodes by return",
         "episodes",
