@@ -2,8 +2,8 @@
 
 TD3 and SAC on Pendulum-v1, one update for each step; PPO on CartPole-v1 as rl-baselines3-zoo tuned it. All train by
 their own loops, so the rates hold acting, stepping and sampling too. Ours and stable-baselines3's run in one thread;
-PPO of stable-baselines3 runs once more with as many as torch takes by itself, which is what its users get. Rounds of
-the contestants alternate, and the median round counts: let the machine do nothing else. Prints one JSON line.
+PPO of stable-baselines3 runs once more with as many as torch takes by itself, which is what its users get, and ours
+once more with compiled losses. Rounds of the contestants alternate, and the median round counts: let the machine do nothing else. Prints one JSON line.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from angle_domains.agents import ppo, sac, td3
 from angle_domains.loops import begin, off_policy, on_policy
 from angle_domains.replay import ReplayBuffer, experience
+from angle_domains.training.compiling import compile_losses
 from feeds.classic.config import ClassicConfig
 from feeds.classic.feed import ClassicFeed
 
@@ -86,7 +87,7 @@ def their_critics(kind: Any, task: Task) -> Round:
     return theirs(model, task.steps)
 
 
-def our_ppo(task: Task) -> Round:
+def our_ppo(task: Task, *, compiled: bool = False) -> Round:
     feed = ClassicFeed(ClassicConfig(env=POLE))
     settings = ppo.PPOConfig(
         horizon=task.horizon,
@@ -99,6 +100,8 @@ def our_ppo(task: Task) -> Round:
         entropy_weight=0.0,
     )
     agent = ppo.build(settings, feed.spec, streams=task.streams, seed=0, device="cpu")
+    if compiled:
+        compile_losses(agent)
     replay = ReplayBuffer.for_agent(agent, task.streams, seed=0)
     envs = feed.envs(task.streams, split="train")
     return ours(on_policy, agent, envs, replay, task.windows * task.streams * task.horizon)
@@ -146,6 +149,7 @@ def races(task: Task, threads: int) -> dict[str, dict[str, Round]]:
         "sac": {"ours": our_critics(sac, sac.SACConfig, task), "sb3": their_critics(stable_baselines3.SAC, task)},
         "ppo": {
             "ours": our_ppo(task),
+            "ours_compiled": our_ppo(task, compiled=True),
             "sb3": their_ppo(task),
             f"sb3_{threads}_threads": with_threads(threads, their_ppo(task)),
         },
@@ -173,7 +177,7 @@ def main() -> None:
         "benchmark": "control",
         "task": asdict(task),
         "steps_per_second": {agent: {name: round(rate) for name, rate in of.items()} for agent, of in rates.items()},
-        "ratio_to": {
+        "ratio_of_ours_to": {
             agent: {name: round(of["ours"] / rate, 2) for name, rate in of.items() if name != "ours"}
             for agent, of in rates.items()
         },
