@@ -3,7 +3,8 @@
 TD3 and SAC on Pendulum-v1, one update for each step; PPO on CartPole-v1 as rl-baselines3-zoo tuned it. All train by
 their own loops, so the rates hold acting, stepping and sampling too. Ours and stable-baselines3's run in one thread;
 PPO of stable-baselines3 runs once more with as many as torch takes by itself, which is what its users get, and ours
-once more with compiled losses. Rounds of the contestants alternate, and the median round counts: let the machine do nothing else. Prints one JSON line.
+once more with compiled losses. Rounds of the contestants alternate, and the median round counts: let the machine do
+nothing else. Prints one JSON line.
 """
 
 import argparse
