@@ -93,7 +93,7 @@ class ValueBased:
 
     @property
     def epsilon(self) -> float:
-        """The share of random actions now."""
+        """The chance now that a random action begins."""
         start, end, steps, _ = self.exploration
         return linear(start, end, (self.acted - self.settings.replay.warm_up) / steps)
 
@@ -166,7 +166,9 @@ class ValueBased:
         chosen = self._random(len(best), mask)
         chance = torch.rand(len(best), generator=self.generator, device=self.device)
         ticks = torch.searchsorted(self.lasting, chance) + 1
-        held, left = (torch.zeros_like(ticks), torch.zeros_like(ticks)) if memory is None else memory.unbind(-1)
+        held, left = (
+            (torch.zeros_like(ticks), torch.zeros_like(ticks)) if memory is None else memory.to(self.device).unbind(-1)
+        )
         left = torch.where(percept.first.to(self.device), 0, left)
         if mask is not None:
             left = torch.where(mask.gather(-1, held.unsqueeze(-1)).squeeze(-1), left, 0)

@@ -134,7 +134,7 @@ def sentence(found: GameScores) -> str:
     if found.episodes < _FEWEST:
         return f"Too few episodes to tell: {found.episodes}, at least {_FEWEST} are needed."
     if over.low == over.high:
-        of = "all episodes returned the same, and so did all of random play"
+        of = "within each seed all episodes returned the same, or there is only one"
         return f"No interval can be had: {of}; the difference is {over.estimate:.4g} an episode."
     if standing(found) == "alike":
         return f"No skill shown: {interval} to random play, {bounds(over, '.3g')}, includes zero."
@@ -146,7 +146,7 @@ def sentence(found: GameScores) -> str:
 
 
 def within(interval: Interval) -> str:
-    """ "[low, high]"; of scores that are all alike there is none, for their resamples are, too."""
+    """ "[low, high]"; of scores that are alike within each seed there is none, for their resamples are, too."""
     return "no interval" if interval.low == interval.high else bounds(interval, ".4g")
 
 

@@ -70,7 +70,7 @@ class AgentTrainer:
         made = {"streams": streams, "seed": config.seed, "device": self.device}
         self.agent: Agent = resolve(spec.build)(over_run(config.agent, config.training.steps), self.feed.spec, **made)
         if config.training.compile:
-            compile_losses(self.agent)
+            compile_losses(self.agent, self.device)
         self.replay: ReplayBuffer = resolve(spec.replay)(
             self.agent, steps=config.training.steps, stack=self.feed.spec.stack, **made
         )

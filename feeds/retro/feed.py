@@ -103,6 +103,7 @@ class RetroFeed:
         """The rom by its digest; the profile is the protocol that scores are earned under."""
         space = self.spec.observation_space
         profile = asdict(self.made)
+        profile["clip_rewards_in_training"] = profile.pop("clip_rewards")
         if not isinstance(self.made.actions, str):
             profile["actions"] = [list(pressed) for pressed in self.made.actions]
         return {

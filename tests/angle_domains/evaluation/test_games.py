@@ -146,5 +146,5 @@ def test_episodes_that_are_all_alike_have_no_interval() -> None:
             return SeededEnvs(streams, SEEDS[split], Still)
 
     alike = judge(StillFeed(), Always(0), Terms("test", episodes=30))
-    assert alike.lines[-1].startswith("No interval can be had: all episodes returned the same")
+    assert alike.lines[-1].startswith("No interval can be had: within each seed all episodes returned the same")
     assert standing(alike.detail) == "alike"

@@ -3,13 +3,14 @@
 import os
 import subprocess
 import sys
+from typing import Any
 
 import gymnasium as gym
 import pytest
 import torch
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from angle_domains.agents import dqn, ppo
+from angle_domains.agents import dqn, ppo, sac, td3
 from angle_domains.errors import ConfigError
 from angle_domains.loops import begin, off_policy, on_policy
 from angle_domains.networks import NetworkConfig
@@ -51,6 +52,30 @@ def test_compiling_changes_nothing_but_the_last_digits() -> None:
     """In a process without the checks of shapes that tests have, which cannot be compiled."""
     environment = os.environ | {"PYTHONPATH": str(CHECKOUT), "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, __file__], env=environment, check=True, timeout=300)
+
+
+class Wrapped(torch.nn.Module):
+    """Stands for what `torch.compile` makes of a network: its weights have other names."""
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, *given: Any) -> Any:
+        return self.inner(*given)
+
+
+@pytest.mark.parametrize("module", [sac, td3])
+def test_a_compiled_agent_saves_what_a_plain_one_loads(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", Wrapped)
+    envs = SyncVectorEnv([lambda: gym.make("Pendulum-v1")], autoreset_mode=AutoresetMode.NEXT_STEP)
+    config = (sac.SACConfig if module is sac else td3.TD3Config)(network=NETWORK)
+    plain, compiled = (
+        module.build(config, worlds.spec_of(envs), streams=1, seed=seed, device="cpu") for seed in (0, 1)
+    )
+    compiling.compile_losses(compiled)
+    assert "target" in vars(compiled), "it was compiled"
+    plain.load_state_dict(compiled.state_dict())
 
 
 def test_where_nothing_compiles_the_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
