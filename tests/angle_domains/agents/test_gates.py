@@ -31,7 +31,6 @@ GATES = [  # file in configs/classic, environment, mean return that every seed m
     ("Acrobot-v1/qrdqn", "Acrobot-v1", -100.0),
     ("Pendulum-v1/td3", "Pendulum-v1", -200.0),
     ("Pendulum-v1/sac", "Pendulum-v1", -200.0),
-    ("CartPole-v1/sac", "CartPole-v1", 475.0),
 ]
 
 
