@@ -1,7 +1,7 @@
 """In which numbers the layers that read images compute; their weights and all losses stay float32.
 
-On a processor with instructions for bfloat16 a convolutional network trains about four times as many frames a second
-as in float32 with the channels outermost (`benchmarks/precision.py`).
+On a processor with instructions for bfloat16 the Nature network trained two and a half times as many frames a second
+as in float32 with the channels outermost (`benchmarks/precision.py`; how many depends on the processor).
 """
 
 from contextlib import AbstractContextManager
