@@ -65,3 +65,10 @@ def test_scores_are_measured_between_chance_and_a_person() -> None:
     assert human_normalised("breakout", 16.1) == pytest.approx(0.5)
     assert human_normalised("double_dunk", -20.8) == pytest.approx(-1.0)
     assert human_normalised("tetris", 10.0) is None
+
+
+def test_the_protocol_says_what_is_done_in_training_alone() -> None:
+    protocol = AtariFeed(AtariConfig(env="PongNoFrameskip-v4")).describe()["profile"]["protocol"]
+    assert protocol["life_loss_in_training"] is True
+    assert protocol["clip_rewards_in_training"] is True
+    assert not {"life_loss", "clip_rewards", "threads"} & set(protocol)
