@@ -4,8 +4,9 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Generator, Tensor
+from torch import Tensor
 
+from angle_domains.chance import seeded
 from angle_domains.distributions import Distribution, to_show
 from angle_domains.errors import CheckpointError, ConfigError, TrainingError, other_network
 from angle_domains.losses.returns import gae
@@ -120,10 +121,10 @@ class ActorCritic:
             settings.network,
             settings.head,
             log_std=settings.log_std,
-            generator=Generator().manual_seed(seed),
+            generator=seeded(seed, "network"),
         ).to(self.device)
         self.parameters = list(self.model.parameters())
-        self.generator = Generator(device=self.device).manual_seed(seed)
+        self.generator = seeded(seed, "decisions", self.device)
         self.moments = _moments(settings, spec, device)
         self.scaler = ReturnScaler(streams, gamma=settings.gamma, device=device) if settings.normalise_reward else None
 

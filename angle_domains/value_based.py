@@ -6,8 +6,9 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import torch
 from gymnasium import spaces
 from jaxtyping import Bool, Float, Int
-from torch import Generator, Tensor
+from torch import Tensor
 
+from angle_domains.chance import seeded
 from angle_domains.errors import ConfigError, other_network
 from angle_domains.losses.value import greedy
 from angle_domains.networks import NetworkConfig
@@ -81,11 +82,11 @@ class ValueBased:
         self.device = torch.device(device)
         scaled = settings.scale_observation and not settings.network.images
         self.see = Sight(settings.network, device, _scale(spec) if scaled else None)
-        made = Generator().manual_seed(seed)
+        made = seeded(seed, "network")
         self.online = QNetwork(spec, settings.network, head, self.actions, made).to(self.device)
         self.target = copy.deepcopy(self.online).requires_grad_(False)
         self.parameters = list(self.online.parameters())
-        self.generator = Generator(device=self.device).manual_seed(seed)
+        self.generator = seeded(seed, "decisions", self.device)
         self.lasting = _lasting(exploration.zeta, self.device)
         self.acted = 0  # rows decided while exploring
         self.updates = 0

@@ -21,6 +21,7 @@ from gymnasium import spaces
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Generator, Tensor
 
+from angle_domains.chance import seeded
 from angle_domains.distributions import Categorical, to_show
 from angle_domains.losses.soft import soft_expectation, soft_value, temperature_loss
 from angle_domains.losses.twin import td_target
@@ -140,7 +141,7 @@ class SAC:
         self.config, self.replay, self.length = config, config.replay, config.n_step
         self.see = Sight(config.network, device)
         continuous = isinstance(spec.action_space, spaces.Box)
-        made, rate = Generator().manual_seed(seed), config.learning_rate
+        made, rate = seeded(seed, "network"), config.learning_rate
         head: HeadKind = "squashed" if continuous else "auto"
         self.actor = PolicyModel(spec, config.network, head, log_std=0.0, generator=made, values=False).to(device)
         self.q = QLearning(spec, config.network, learning_rate=rate, tau=config.tau, generator=made, device=device)
@@ -150,7 +151,7 @@ class SAC:
         tuned = [self.log_temperature] if config.tune_temperature else []
         self.parameters = [*self.actor.parameters(), *tuned]  # Adam keeps them apart: one step serves both losses
         self.optimizer = torch.optim.Adam(self.parameters, lr=rate, fused=True)
-        self.generator = Generator(device=device).manual_seed(seed)
+        self.generator = seeded(seed, "decisions", device)
         self.acted = 0  # rows decided while exploring
         self.learned: Transitions | None = None  # the last batch
 

@@ -17,8 +17,9 @@ from typing import Annotated, Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
-from torch import Generator, Tensor
+from torch import Tensor
 
+from angle_domains.chance import seeded
 from angle_domains.losses.twin import smoothed, td_target
 from angle_domains.networks import NetworkConfig, PolicyModel
 from angle_domains.networks.boxes import BoxScale
@@ -57,7 +58,7 @@ class TD3:
     def __init__(self, config: TD3Config, spec: FeedSpec, *, seed: int, device: str) -> None:
         self.config, self.replay, self.length = config, config.replay, config.n_step
         self.see, self.scale = Sight(config.network, device), BoxScale(spec.action_space).to(device)
-        made, spread = Generator().manual_seed(seed), math.log(config.exploration)
+        made, spread = seeded(seed, "network"), math.log(config.exploration)
         self.actor = PolicyModel(
             spec, config.network, "deterministic", log_std=spread, generator=made, values=False
         ).to(device)
@@ -67,7 +68,7 @@ class TD3:
         )
         self.parameters = list(self.actor.parameters())
         self.optimizer = torch.optim.Adam(self.parameters, lr=config.learning_rate, fused=True)
-        self.generator = Generator(device=device).manual_seed(seed)
+        self.generator = seeded(seed, "decisions", device)
         self.acted = 0  # rows decided while exploring
         self.learned: Transitions | None = None  # the last batch
         self.updates = 0

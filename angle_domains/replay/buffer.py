@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from angle_domains.chance import seeded
 from angle_domains.replay.frames import find_past, source_of_frames, stacks_of, strip_of
 from angle_domains.replay.samplers import Sampler, Uniform
 from angle_domains.replay.storage import Ints, Storage, allocate, ring_slices
@@ -71,7 +72,7 @@ class ReplayBuffer:
     @classmethod
     def for_agent(cls, agent: Brief, streams: int, seed: int, device: str = "cpu") -> "ReplayBuffer":
         """A replay as large as the agent wants it."""
-        return cls(agent.rows * streams, streams, Generator().manual_seed(seed), device=device)
+        return cls(agent.rows * streams, streams, seeded(seed, "replay"), device=device)
 
     def insert(self, percept: Percept, decision: Decision) -> None:
         """Appends one tick of all streams; the oldest tick makes room where the ring is full."""

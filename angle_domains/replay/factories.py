@@ -2,8 +2,7 @@
 
 from typing import Protocol, runtime_checkable
 
-from torch import Generator
-
+from angle_domains.chance import seeded
 from angle_domains.errors import ConfigError
 from angle_domains.replay.buffer import Brief, ReplayBuffer
 from angle_domains.replay.config import ReplayConfig
@@ -57,7 +56,7 @@ def experience(agent: Experienced, *, streams: int, steps: int, stack: int, seed
     return ReplayBuffer(
         capacity,
         streams,
-        Generator().manual_seed(seed),
+        seeded(seed, "replay"),
         sampler=Prioritised(capacity // streams, streams, config) if config.prioritised else Uniform(),
         device=device,
         stack=stack,
