@@ -8,23 +8,20 @@ eight as ours does. Rounds of the contestants of one agent alternate and the med
 
 import argparse
 import json
-import os
-import platform
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import ale_py
 import gymnasium as gym
-import numpy as np
 import stable_baselines3
 import torch
+from racing import Round, ours, result, theirs
 from stable_baselines3.common.env_util import make_atari_env
 from stable_baselines3.common.vec_env import VecFrameStack
 
 from angle_domains.agents import a2c, dqn, ppo
-from angle_domains.loops import begin, off_policy, on_policy
+from angle_domains.loops import off_policy, on_policy
 from angle_domains.networks import NetworkConfig
 from angle_domains.replay import ReplayBuffer, experience
 from feeds.atari.config import AtariConfig
@@ -46,20 +43,11 @@ class Task:
     rounds: int = 4
 
 
-Round = Callable[[], float]  # trains one round; steps a second
-
-
 def ours_on_policy(module: Any, config: Any, streams: int, steps: int) -> Round:
     feed = AtariFeed(AtariConfig(env=GAME))
     envs = feed.envs(streams, split="train")
     agent = module.build(config, feed.spec, streams=streams, seed=0, device="cpu")
-    replay, state = ReplayBuffer.for_agent(agent, streams, seed=0), begin(envs, 0)
-
-    def train() -> None:
-        for _ in on_policy(agent, envs, replay, state, steps=state.step + steps):
-            pass
-
-    return lambda: steps / timed(train)
+    return ours(on_policy, agent, envs, ReplayBuffer.for_agent(agent, streams, seed=0), steps)
 
 
 def ours_dqn(task: Task) -> Round:
@@ -76,29 +64,14 @@ def ours_dqn(task: Task) -> Round:
     )
     agent = dqn.build(settings, feed.spec, streams=task.streams, seed=0, device="cpu")
     replay = experience(agent, streams=task.streams, steps=1_000_000, stack=feed.spec.stack, seed=0, device="cpu")
-    state = begin(envs, 0)
-
-    def train(steps: int) -> None:
-        for _ in off_policy(agent, envs, replay, state, steps=state.step + steps):
-            pass
-
-    train(task.warm_up)
-    return lambda: task.steps / timed(lambda: train(task.steps))
+    return ours(off_policy, agent, envs, replay, task.steps, first=task.warm_up)
 
 
 def peer(kind: Any, streams: int, steps: int, *, first: int = 0, **settings: Any) -> Round:
     """stable-baselines3's; `first` are steps before the first round."""
     envs = VecFrameStack(make_atari_env(GAME, n_envs=streams, seed=0), n_stack=4)
     model = kind("CnnPolicy", envs, seed=0, device="cpu", **settings)
-    if first:
-        model.learn(first)
-    return lambda: steps / timed(lambda: model.learn(steps, reset_num_timesteps=False))
-
-
-def timed(work: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+    return theirs(model, steps, first=first)
 
 
 def races(task: Task) -> Iterator[tuple[str, dict[str, Round]]]:
@@ -151,28 +124,7 @@ def main() -> None:
     torch.set_num_threads(arguments.pop("threads") or torch.get_num_threads())
     task = Task(**arguments)
     gym.register_envs(ale_py)
-    rates: dict[str, dict[str, int]] = {}
-    for agent, racing in races(task):
-        for train in racing.values():  # not timed: what is compiled and allocated at first
-            train()
-        found: dict[str, list[float]] = {name: [] for name in racing}
-        for _ in range(task.rounds):
-            for name, train in racing.items():
-                found[name].append(train())
-        rates[agent] = {name: round(float(np.median(of))) for name, of in found.items()}
-    ratios = {
-        agent: {name: round(of["ours"] / rate, 2) for name, rate in of.items() if name != "ours"}
-        for agent, of in rates.items()
-    }
-    line = {
-        "benchmark": "atari",
-        "task": asdict(task),
-        "steps_per_second": rates,
-        "ratio_to": ratios,
-        "versions": {"torch": torch.__version__, "stable_baselines3": stable_baselines3.__version__},
-        "threads": torch.get_num_threads(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-    }
+    line = {"benchmark": "atari", "task": asdict(task), **result(races(task), task.rounds)}
     print(json.dumps(line))
 
 

@@ -9,22 +9,18 @@ nothing else. Prints one JSON line.
 
 import argparse
 import json
-import os
-import platform
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 import stable_baselines3
 import torch
-from gymnasium.vector import VectorEnv
+from racing import Round, ours, result, theirs
 from stable_baselines3.common.env_util import make_vec_env
 
 from angle_domains.agents import ppo, sac, td3
-from angle_domains.loops import begin, off_policy, on_policy
+from angle_domains.loops import off_policy, on_policy
 from angle_domains.replay import ReplayBuffer, experience
 from angle_domains.training.compiling import compile_losses
 from feeds.classic.config import ClassicConfig
@@ -46,19 +42,6 @@ class Task:
     rounds: int = 5
 
 
-Round = Callable[[], float]  # trains one round; steps a second
-
-
-def ours(loop: Any, agent: Any, envs: VectorEnv[Any, Any, Any], replay: ReplayBuffer, steps: int) -> Round:
-    state = begin(envs, 0)
-
-    def train() -> None:
-        for _ in loop(agent, envs, replay, state, steps=state.step + steps):
-            pass
-
-    return lambda: steps / timed(train)
-
-
 def our_critics(module: Any, config: Any, task: Task) -> Round:
     feed = ClassicFeed(ClassicConfig(env=SWING))
     settings = config(
@@ -68,7 +51,7 @@ def our_critics(module: Any, config: Any, task: Task) -> Round:
     )
     agent = module.build(settings, feed.spec, streams=1, seed=0, device="cpu")
     replay = experience(agent, streams=1, steps=10_000_000, stack=0, seed=0, device="cpu")
-    return ours(off_policy, agent, feed.envs(1, split="train"), replay, task.steps)
+    return ours(off_policy, agent, feed.envs(1, split="train"), replay, task.steps, first=task.warm_up)
 
 
 def their_critics(kind: Any, task: Task) -> Round:
@@ -85,7 +68,7 @@ def their_critics(kind: Any, task: Task) -> Round:
         seed=0,
         device="cpu",
     )
-    return theirs(model, task.steps)
+    return theirs(model, task.steps, first=task.warm_up)
 
 
 def our_ppo(task: Task, *, compiled: bool = False) -> Round:
@@ -123,16 +106,6 @@ def their_ppo(task: Task) -> Round:
     return theirs(model, task.windows * rows)
 
 
-def theirs(model: Any, steps: int) -> Round:
-    return lambda: steps / timed(lambda: model.learn(steps, reset_num_timesteps=False))
-
-
-def timed(work: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
 def with_threads(threads: int, train: Round) -> Round:
     def trained() -> float:
         torch.set_num_threads(threads)
@@ -143,18 +116,19 @@ def with_threads(threads: int, train: Round) -> Round:
     return trained
 
 
-def races(task: Task, threads: int) -> dict[str, dict[str, Round]]:
+def races(task: Task, threads: int) -> Iterator[tuple[str, dict[str, Round]]]:
     """Contestants by agent."""
-    return {
-        "td3": {"ours": our_critics(td3, td3.TD3Config, task), "sb3": their_critics(stable_baselines3.TD3, task)},
-        "sac": {"ours": our_critics(sac, sac.SACConfig, task), "sb3": their_critics(stable_baselines3.SAC, task)},
-        "ppo": {
+    yield "td3", {"ours": our_critics(td3, td3.TD3Config, task), "sb3": their_critics(stable_baselines3.TD3, task)}
+    yield "sac", {"ours": our_critics(sac, sac.SACConfig, task), "sb3": their_critics(stable_baselines3.SAC, task)}
+    yield (
+        "ppo",
+        {
             "ours": our_ppo(task),
             "ours_compiled": our_ppo(task, compiled=True),
             "sb3": their_ppo(task),
             f"sb3_{threads}_threads": with_threads(threads, their_ppo(task)),
         },
-    }
+    )
 
 
 def main() -> None:
@@ -164,27 +138,7 @@ def main() -> None:
     task = Task(**vars(parser.parse_args()))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    rates: dict[str, dict[str, float]] = {}
-    for agent, racing in races(task, threads).items():
-        for train in racing.values():
-            for _ in range(-(-task.warm_up // task.steps) + 1):  # not timed: warming up, compiling, allocating
-                train()
-        found: dict[str, list[float]] = {name: [] for name in racing}
-        for _ in range(task.rounds):
-            for name, train in racing.items():
-                found[name].append(train())
-        rates[agent] = {name: float(np.median(of)) for name, of in found.items()}
-    line = {
-        "benchmark": "control",
-        "task": asdict(task),
-        "steps_per_second": {agent: {name: round(rate) for name, rate in of.items()} for agent, of in rates.items()},
-        "ratio_of_ours_to": {
-            agent: {name: round(of["ours"] / rate, 2) for name, rate in of.items() if name != "ours"}
-            for agent, of in rates.items()
-        },
-        "versions": {"torch": torch.__version__, "stable_baselines3": stable_baselines3.__version__},
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-    }
+    line = {"benchmark": "control", "task": asdict(task), **result(races(task, threads), task.rounds)}
     print(json.dumps(line))
 
 

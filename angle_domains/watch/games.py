@@ -95,7 +95,7 @@ def moments(agent: Agent, envs: Any, showing: Showing, camera: Any = None) -> It
             picture=None if camera is None else camera.frame(),
         )
         episode += ended
-        if ended and not over[0]:  # cut: the environments would go on with it
+        if ended and not over[0] and episode < showing.episodes:  # cut: the environments would go on with it
             state, step = begin(envs, spread(showing.seed) ^ episode), 0
 
 
