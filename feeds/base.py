@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
+import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import VectorEnv
+from jaxtyping import Bool, Float, Int
 
 Array = Any  # a NumPy array or a torch tensor: the code of a feed is written for both
 
@@ -83,6 +85,53 @@ class DataFeed(Protocol[State]):
 
     def describe(self) -> dict[str, Any]:
         """The data behind the feed, JSON-ready: name, digest, source, schema (column -> type), profile (counts)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Recorded episodes, one after another: an episode of L actions fills L+1 rows, the action of the last is ignored.
+
+    A row holds what its predecessor's action led to, as a `Percept` does, and the action that was taken in it.
+    """
+
+    observation: np.ndarray  # [N, *obs]
+    action: np.ndarray  # [N, *act]; zeros in last rows
+    reward: Float[np.ndarray, " n"]  # float64; 0 in first rows
+    terminated: Bool[np.ndarray, " n"]  # the task ended here; no row follows, and no value lies beyond
+    first: Bool[np.ndarray, " n"]
+    last: Bool[np.ndarray, " n"]
+    elapsed: Float[np.ndarray, " n"]  # since the row before, in units of the discount (hours); 0 in first rows
+    entity: Int[np.ndarray, " n"]  # number of the patient in this part: several episodes may be of one
+    mask: Bool[np.ndarray, "n a"] | None = None  # the discrete actions that are allowed; None where all are
+    propensity: Float[np.ndarray, " n"] | None = None  # with which the action was taken, 1 in last rows; None: unknown
+
+    def __len__(self) -> int:
+        return len(self.reward)
+
+    @property
+    def starts(self) -> Int[np.ndarray, " e"]:
+        """The first row of each episode."""
+        return np.flatnonzero(self.first)
+
+    @property
+    def stops(self) -> Int[np.ndarray, " e"]:
+        """The row behind the last of each episode."""
+        return np.flatnonzero(self.last) + 1
+
+
+@runtime_checkable
+class LoggedFeed(Protocol):
+    """A source of recorded episodes, which others' decisions have made: nothing can be tried out in it."""
+
+    spec: FeedSpec
+
+    def episodes(self, split: str) -> Rows:
+        """What was recorded of the entities of one part."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """The records behind the feed, JSON-ready, with the entries that a DataFeed gives; no entity is named."""
         ...
 
 
