@@ -14,7 +14,7 @@ from metalearn.patient_model import ModelState, PatientModel
 from tests.contracts.feed_contract import FeedContract
 from tests.metalearn.records import Recorded
 
-SMALL = PatientModelConfig(members=3, hidden=(32, 32), updates=1_000, batch=128)
+SMALL = PatientModelConfig(members=3, hidden=(32, 32), updates=1_200, batch=128, learning_rate=4e-3)
 FREE = SMALL.model_copy(update={"pessimism": 0.0})
 
 
