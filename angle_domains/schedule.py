@@ -14,7 +14,7 @@ def linear(start: float, end: float, progress: float) -> float:
     return start + (end - start) * min(max(progress, 0.0), 1.0)
 
 
-def progress(updates: int, rows_per_update: int, total_rows: Span) -> float:
+def progress(updates: int, rows_per_update: float, total_rows: Span) -> float:
     """The share of the planned environment steps that the updates so far have consumed; 0 where none is planned.
 
     A function of the count of updates alone, so that a resumed run reads the same number.

@@ -13,9 +13,9 @@ from angle_domains.errors import ConfigError, other_network
 from angle_domains.losses.value import greedy
 from angle_domains.networks import NetworkConfig
 from angle_domains.networks.q import Expectation, QHead, QNetwork
-from angle_domains.optim import gradients
+from angle_domains.optim import gradients, set_learning_rate
 from angle_domains.replay import ReplayConfig
-from angle_domains.schedule import linear
+from angle_domains.schedule import Span, linear, progress
 from angle_domains.transitions import Sight, Transitions, read
 from angle_domains.types import Decision, Percept, Window
 from feeds.base import FeedSpec
@@ -32,6 +32,13 @@ class ValueSettings(Protocol):
     def network(self) -> NetworkConfig: ...
     @property
     def gamma(self) -> float: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def anneal_steps(self) -> Span:
+        """Environment steps by which the learning rate falls to nothing."""
+        ...
+
     @property
     def target_every(self) -> int:
         """Environment steps between two copies to the target network."""
@@ -124,6 +131,12 @@ class ValueBased:
     def transitions(self, window: Window) -> Transitions:
         """The n-step transitions of a window, actions counted from 0. No side effect."""
         return read(window, self.settings.gamma, self.see, first=self.first)
+
+    def anneal(self, optimizer: torch.optim.Optimizer) -> None:
+        """Before each update: the learning rate that is due."""
+        if self.settings.anneal_steps is not None:
+            done = progress(self.updates, self.settings.replay.learn_every, self.settings.anneal_steps)
+            set_learning_rate(optimizer, linear(self.settings.learning_rate, 0.0, done))
 
     def count_update(self, batch: Transitions) -> None:
         """After each update: copies the online network to the target where that is due."""

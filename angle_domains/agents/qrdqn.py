@@ -23,6 +23,7 @@ from angle_domains.networks import NetworkConfig
 from angle_domains.networks.q import QHead
 from angle_domains.optim import descend
 from angle_domains.replay import ReplayConfig, beside
+from angle_domains.schedule import Span
 from angle_domains.transitions import Transitions
 from angle_domains.types import Decision, LearnResult, Percept, Window
 from angle_domains.value_based import Exploration, ValueBased
@@ -46,6 +47,7 @@ class QRDQNConfig(BaseModel):
     n_step: PositiveInt = 1
     gamma: float = Field(default=0.99, ge=0, le=1)
     learning_rate: PositiveFloat = 5e-5
+    anneal_steps: Span = None  # environment steps by which the learning rate falls to nothing; "run": training.steps
     adam_epsilon: PositiveFloat = 0.01 / 32
     max_grad_norm: PositiveFloat = 10.0
     target_every: PositiveInt = 10_000  # environment steps between copies to the target network
@@ -90,6 +92,7 @@ class QRDQN:
         """One step of the optimiser; TrainingError where loss or gradient are not finite."""
         batch = self.core.transitions(window)
         loss, logged, priority = self.loss(batch)
+        self.core.anneal(self.optimizer)
         norm = descend(loss, self.optimizer, self.core.parameters, self.config.max_grad_norm)
         self.core.count_update(batch)
         metrics: dict[str, float | Tensor] = {**logged, "optimiser/gradient_norm": norm}

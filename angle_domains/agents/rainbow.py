@@ -25,6 +25,7 @@ from angle_domains.networks import NetworkConfig
 from angle_domains.networks.q import Noise, QHead
 from angle_domains.optim import descend
 from angle_domains.replay import ReplayConfig, beside
+from angle_domains.schedule import Span
 from angle_domains.transitions import Transitions
 from angle_domains.types import Decision, LearnResult, Percept, Window
 from angle_domains.value_based import Exploration, ValueBased
@@ -52,6 +53,7 @@ class RainbowConfig(BaseModel):
     sigma: PositiveFloat = 0.5  # of the noise, where training starts
     gamma: float = Field(default=0.99, ge=0, le=1)
     learning_rate: PositiveFloat = 6.25e-5
+    anneal_steps: Span = None  # environment steps by which the learning rate falls to nothing; "run": training.steps
     adam_epsilon: PositiveFloat = 1.5e-4
     max_grad_norm: PositiveFloat = 10.0
     target_every: PositiveInt = 8_000  # environment steps between copies to the target network
@@ -131,6 +133,7 @@ class Rainbow:
         draw = [network.draw(self.core.generator) for network in (self.core.online, self.core.target, self.core.online)]
         batch = self.core.transitions(window)
         loss, logged, priority = self.loss(batch, Noises(*draw))
+        self.core.anneal(self.optimizer)
         norm = descend(loss, self.optimizer, self.core.parameters, self.config.max_grad_norm)
         self.core.count_update(batch)
         metrics: dict[str, float | Tensor] = {**logged, "optimiser/gradient_norm": norm}

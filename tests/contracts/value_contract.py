@@ -26,6 +26,20 @@ def answer(network: QNetwork, numbers: list[list[float]]) -> None:
             network.value.layers[-1].bias.copy_(torch.tensor(numbers).mean(0))
 
 
+IMAGES = FeedSpec("images", spaces.Box(0, 255, (2, 10, 10), np.uint8), spaces.Discrete(3), stack=2)
+
+
+def drawn(agent: Any) -> Window:
+    """A window of random images in which nothing is earned."""
+    shape = (agent.length + 1, STREAMS)
+    chance = torch.Generator().manual_seed(5)
+    size = (*shape, *(IMAGES.observation_space.shape or ()))
+    obs = torch.randint(256, size, generator=chance, dtype=torch.uint8)
+    no, zero = torch.zeros(shape, dtype=torch.bool), torch.zeros(shape)
+    percept = Percept(obs, zero.long(), zero, zero + 1.0, no, no)
+    return Window(percept, zero[1:].long(), {}, torch.ones(STREAMS))
+
+
 class ValueContract(OffPolicyContract):
     action_spaces = ((spaces.Discrete(3, start=-1), False),)
 
@@ -48,20 +62,26 @@ class ValueContract(OffPolicyContract):
         torch.testing.assert_close(values, {"value/q": q})
 
     def test_images_reach_the_network_as_bytes(self) -> None:
-        chance = torch.Generator().manual_seed(5)
-        space = spaces.Box(0, 255, (2, 10, 10), np.uint8)
-        spec = FeedSpec("images", space, spaces.Discrete(3), stack=2)
-        agent = self.build(spec, STREAMS, network={"kind": "minatar", "hidden": (8,)})
-        shape = (agent.length + 1, STREAMS)
-        obs = torch.randint(256, (*shape, *space.shape), generator=chance, dtype=torch.uint8)
-        no, zero = torch.zeros(shape, dtype=torch.bool), torch.zeros(shape)
-        percept = Percept(obs, zero.long(), zero, zero + 1.0, no, no)
-        agent.learn(Window(percept, zero[1:].long(), {}, torch.ones(STREAMS)))
-        batch = agent.core.transitions(Window(percept, zero[1:].long(), {}, torch.ones(STREAMS)))
-        assert (batch.obs.dtype, batch.obs.shape) == (torch.uint8, (STREAMS, *space.shape))
-        assert torch.equal(batch.next_obs, obs[-1])
-        blank = self.blank(STREAMS)._replace(obs=obs[0])
+        agent = self.build(IMAGES, STREAMS, network={"kind": "minatar", "hidden": (8,)})
+        window = drawn(agent)
+        agent.learn(window)
+        batch = agent.core.transitions(window)
+        assert (batch.obs.dtype, batch.obs.shape) == (torch.uint8, (STREAMS, *IMAGES.observation_space.shape))
+        assert torch.equal(batch.next_obs, window.obs[-1])
+        blank = self.blank(STREAMS)._replace(obs=window.obs[0])
         assert agent.act(blank, None, explore=False).action.shape == (STREAMS,)
+
+    def test_the_learning_rate_falls_to_nothing(self) -> None:
+        replay = {"learn_every": 2.0}
+        given = {"network": {"kind": "minatar", "hidden": (8,)}, "learning_rate": 0.1, "replay": replay}
+        agent, steady = (self.build(IMAGES, STREAMS, **given, **more) for more in ({"anneal_steps": 8}, {}))
+        rates = []
+        for _ in range(6):
+            agent.learn(drawn(agent))
+            steady.learn(drawn(steady))
+            rates.append(agent.optimizer.param_groups[0]["lr"])
+        assert rates == pytest.approx([0.1, 0.075, 0.05, 0.025, 0.0, 0.0])
+        assert steady.optimizer.param_groups[0]["lr"] == 0.1
 
     def test_bounded_entries_are_scaled_and_others_are_left_alone(self) -> None:
         low, high = np.array([-1.2, -np.inf, 0.0], np.float32), np.array([0.6, np.inf, 4.0], np.float32)

@@ -17,7 +17,7 @@ class Recorded:
     was raised. Records are cut after 12 decisions.
     """
 
-    def __init__(self, episodes: int = 300, *, start: float = 1.0, noise: float = 0.3, seed: int = 0) -> None:
+    def __init__(self, episodes: int = 300, *, start: float = 0.0, noise: float = 0.3, seed: int = 0) -> None:
         space = spaces.Box(-1e3, 1e3, (ENTRIES,), np.float32)
         self.spec = FeedSpec("recorded", space, spaces.Discrete(3), clock="one hour")
         self.parts = {
@@ -36,7 +36,7 @@ def episodes_of(count: int, start: float, noise: float, chance: np.random.Genera
     columns: dict[str, list[Any]] = {name: [] for name in ("observation", "action", "reward", "terminated", "last")}
     entity = []
     for patient in range(count):
-        level, raised, kind, ended = start * chance.uniform(0, 2), 0.0, float(patient % 2), False
+        level, raised, kind, ended = start + chance.uniform(0, 2), 0.0, float(patient % 2), False
         reward = 0.0
         for tick in range(13):
             last = ended or tick == 12
