@@ -89,6 +89,21 @@ def test_gymnasium_makes_our_environments_without_an_import_of_ours(installed: I
     assert shape == "True envs.feed_env"
 
 
+def test_the_data_that_come_along_are_read_from_the_wheel(installed: Installed, wheel: Path) -> None:
+    heights = installed.python(
+        "from feeds.clinical.process import clinician, exact_value\n"
+        "from feeds.data import icu_sepsis, mimic4demo_vaso, synth_vaso\n"
+        "print(icu_sepsis.load().height, mimic4demo_vaso.load().height, synth_vaso.load(3).height > 3)\n"
+        "print(round(exact_value(clinician()), 5))\n"
+    )
+    assert heights.split() == ["50795", "3761", "True", "0.78184"]
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for folder in ("icu_sepsis", "mimic4demo_vaso"):
+        assert {
+            f"feeds/data/{folder}/{name}" for name in ("LICENSE", "CITATION", "DATASHEET.md", "schema.yaml")
+        } <= names
+
+
 def test_gymnasium_loads_undisturbed_beside_a_foreign_folder(installed: Installed, tmp_path: Path) -> None:
     (tmp_path / "envs").mkdir()
     (tmp_path / "envs" / "__init__.py").touch()

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
+from feeds.clinical.process import TELLTALES, IcuSepsisFeed, ProcessConfig
 from feeds.market.config import MarketConfig
 from feeds.market.feed import MarketFeed
 from feeds.market.read import read_bars
@@ -77,3 +78,9 @@ class TestProbes(FeedContract):
     @pytest.fixture(params=PROBES)
     def feed(self, request: pytest.FixtureRequest) -> Any:
         return probe(request.param)
+
+
+class TestIcuSepsis(FeedContract):
+    @pytest.fixture(params=[{}, {"observation": "state"}, {"leave_out": TELLTALES, "mask": False}])
+    def feed(self, request: pytest.FixtureRequest) -> IcuSepsisFeed:
+        return IcuSepsisFeed(ProcessConfig(**request.param))

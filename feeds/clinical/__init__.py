@@ -1,0 +1,1 @@
+"""Tables of patient records as episodes of decisions."""
