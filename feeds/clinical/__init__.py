@@ -1,1 +1,1 @@
-"""Tables of patient records as episodes of decisions."""
+"""Patient tables as recorded episodes: checked at the border, no look-ahead, fitted on training patients alone."""

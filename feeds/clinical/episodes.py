@@ -1,0 +1,99 @@
+"""Records as rows that agents learn from: states, actions, rewards and ends, one episode a stay."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from feeds.base import Rows
+from feeds.clinical.codecs import Codec
+from feeds.clinical.config import ClinicalConfig, Ends
+from feeds.clinical.records import DEATH, REASONS, Records
+from feeds.clinical.rewards import Story, Term, pay
+from feeds.clinical.states import StateCoder
+
+
+@dataclass(frozen=True, repr=False)
+class Doses:
+    """What was decided in each row [N, K], and what was in force before."""
+
+    decided: np.ndarray
+    before: np.ndarray
+    held_on: int = 0  # decisions that were recorded as off after on, and count as on
+
+
+def terminated(records: Records, ends: Ends) -> np.ndarray:
+    """Whether the task ended with the stay [S], or only the record."""
+    settings = {"discharge": ends.discharge, "transfer": ends.transfer, "hour_cap": ends.hour_cap}
+    table = [name == "death" or settings[name] == "terminated" for name in REASONS]
+    return np.array(table)[records.reason]
+
+
+def with_end_rows(records: Records) -> Records:
+    """Every stay with one row more, in which nothing was measured: the last recorded action led to it.
+
+    It stands one typical step after the last row.
+    """
+    first = records.first
+    steps = np.diff(records.hours, prepend=0.0)[~first]
+    step = float(np.median(steps)) if len(steps) else 1.0
+    stops = records.stops
+    codes = {name: replace(c, codes=np.insert(c.codes, stops, -1)) for name, c in records.coded.items()}
+    return replace(
+        records,
+        row=np.insert(records.row, stops, records.row[stops - 1]),
+        stay=np.insert(records.stay, stops, records.stay[stops - 1]),
+        hours=np.insert(records.hours, stops, records.hours[stops - 1] + step),
+        values={name: np.insert(values, stops, np.nan) for name, values in records.values.items()},
+        coded=codes,
+    )
+
+
+def doses_of(records: Records, codec: Codec, config: ClinicalConfig) -> Doses:
+    """Doses by the setting `actions.timing`; a stay begins with nothing in force, or with its first dose."""
+    given = np.stack([np.nan_to_num(records.values[name]) for name in codec.columns], axis=1)
+    first, last = records.first[:, None], (np.diff(records.stay, append=-1) != 0)[:, None]
+    persist = np.array([name in config.actions.persist for name in codec.columns])
+    held = np.where(persist, _ever_on(given, records), given)
+    count = int((held != given).any(axis=1).sum())
+    if config.actions.timing == "same_row":
+        return Doses(np.where(last, 0.0, held), np.where(first, 0.0, np.roll(held, 1, axis=0)), count)
+    return Doses(np.where(last, 0.0, np.roll(held, -1, axis=0)), held, count)
+
+
+def _ever_on(doses: np.ndarray, records: Records) -> np.ndarray:
+    """1 from the first row of the stay in which the dose was on."""
+    rows = np.arange(len(doses))[:, None]
+    latest = np.maximum.accumulate(np.where(doses > 0, rows, -1), axis=0)
+    return 1.0 * (latest >= records.starts[records.stay][:, None])
+
+
+def make_rows(records: Records, coder: StateCoder, codec: Codec, term: Term, config: ClinicalConfig) -> Rows:
+    """All stays of the records; entities are the patients as they are numbered there."""
+    doses = doses_of(records, codec, config)
+    first, last = records.first, np.diff(records.stay, append=-1) != 0
+    observation = coder.encode(records)
+    if codec.context:
+        observation = np.concatenate([observation, codec.show(doses.before)], axis=1)
+    action = codec.encode(doses.decided, doses.before)
+    mask = codec.mask(doses.before)
+    ended = terminated(records, config.ends)
+    paid = pay(term, Story(records, config.reward, ended))
+    propensity = records.values[records.schema.propensity] if records.schema.propensity else None
+    return Rows(
+        observation=observation,
+        action=np.where(last.reshape(-1, *[1] * (action.ndim - 1)), np.zeros((), action.dtype), action),
+        reward=np.where(first, 0.0, np.roll(paid, 1)),
+        terminated=last & ended[records.stay],
+        first=first,
+        last=last,
+        elapsed=np.where(first, 0.0, np.diff(records.hours, prepend=0.0)),
+        entity=records.patient[records.stay],
+        mask=None if mask is None else mask | last[:, None],
+        propensity=None if propensity is None else np.where(last, 1.0, propensity),
+    )
+
+
+def deaths(rows: Rows, records: Records) -> tuple[int, int]:
+    """Stays that ended by death, and terminal rows of them among the rows that an agent is given."""
+    died = records.reason == DEATH
+    return int(died.sum()), int((rows.terminated & died[records.stay]).sum())
