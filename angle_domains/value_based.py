@@ -13,8 +13,8 @@ from angle_domains.errors import ConfigError, other_network
 from angle_domains.losses.value import greedy
 from angle_domains.networks import NetworkConfig
 from angle_domains.networks.q import Expectation, QHead, QNetwork
-from angle_domains.optim import gradients
-from angle_domains.replay import ReplayConfig
+from angle_domains.optim import follow, gradients
+from angle_domains.replay import RecordedConfig, ReplayConfig
 from angle_domains.schedule import linear
 from angle_domains.transitions import Sight, Transitions, read
 from angle_domains.types import Decision, Percept, Window
@@ -34,7 +34,7 @@ class ValueSettings(Protocol):
     def gamma(self) -> float: ...
     @property
     def target_every(self) -> int:
-        """Environment steps between two copies to the target network."""
+        """Steps between two copies to the target network."""
         ...
 
     @property
@@ -43,7 +43,7 @@ class ValueSettings(Protocol):
         ...
 
     @property
-    def replay(self) -> ReplayConfig: ...
+    def replay(self) -> ReplayConfig | RecordedConfig: ...
 
 
 class Exploration(NamedTuple):
@@ -125,10 +125,13 @@ class ValueBased:
         """The n-step transitions of a window, actions counted from 0. No side effect."""
         return read(window, self.settings.gamma, self.see, first=self.first)
 
-    def count_update(self, batch: Transitions) -> None:
-        """After each update: copies the online network to the target where that is due."""
+    def count_update(self, batch: Transitions, tau: float | None = None) -> None:
+        """After each update: copies the online network to the target where that is due; with a `tau` it follows."""
         self.updates += 1
         self.learned = batch.obs
+        if tau is not None:
+            follow(self.target, self.online, tau)
+            return
         steps, every = self.settings.replay.learn_every, self.settings.target_every
         if self.updates * steps // every > (self.updates - 1) * steps // every:
             torch._foreach_copy_(list(self.target.parameters()), [p.detach() for p in self.parameters])

@@ -6,6 +6,7 @@ from angle_domains.replay.factories import experience, rollout
 from angle_domains.replay.prioritised import Prioritised
 from angle_domains.replay.recorded import recorded
 from angle_domains.replay.samplers import Sampler, Uniform
+from angle_domains.replay.sequences import recorded_sequences
 
 __all__ = [
     "Prioritised",
@@ -17,5 +18,6 @@ __all__ = [
     "beside",
     "experience",
     "recorded",
+    "recorded_sequences",
     "rollout",
 ]
