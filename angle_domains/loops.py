@@ -2,7 +2,8 @@
 
 A loop keeps what it must remember in a LoopState, so that one continued from saved states of loop, environments,
 replay and agent goes on to the bit. Steps are counted in rows, ticks times streams: the row in which a stream resets
-counts too, so that the number of updates in a budget of steps is known beforehand.
+counts too, so that the number of updates in a budget of steps is known beforehand. Where there is no environment a
+step is an update.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,14 +12,14 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import create_empty_array
 from torch import Tensor
 
-from angle_domains.errors import ConfigError, FeedError
-from angle_domains.replay import ReplayBuffer, ReplayConfig
-from angle_domains.types import Agent, Percept, Report
+from angle_domains.errors import ConfigError
+from angle_domains.percepts import allowed, for_environment, perceive
+from angle_domains.replay import RecordedConfig, ReplayBuffer, ReplayConfig
+from angle_domains.types import Agent, Percept, Report, Window
 
 _REPORT_STEPS = 256  # between two reports of a loop that learns off policy
 
@@ -38,6 +39,26 @@ class OffPolicyAgent(Agent, Protocol):
     @property
     def length(self) -> int:
         """Actions of the windows it learns from."""
+        ...
+
+
+@runtime_checkable
+class OfflineAgent(Agent, Protocol):
+    @property
+    def replay(self) -> ReplayConfig | RecordedConfig: ...
+
+    @property
+    def length(self) -> int:
+        """Actions of the windows it learns from."""
+        ...
+
+
+@runtime_checkable
+class Studious(Protocol):
+    """An agent that asks what a log holds before it learns from it: which actions were ever taken where."""
+
+    def study(self, window: Window) -> None:
+        """All rows of the log as one window `[N, 1, ...]`, episode after episode."""
         ...
 
 
@@ -65,6 +86,20 @@ class LoopState:
     @classmethod
     def from_state_dict(cls, state: dict[str, Any]) -> "LoopState":
         return cls(**state | {"percept": Percept(**state["percept"])})
+
+
+@dataclass
+class OfflineState:
+    """Where learning from a log stands between two updates."""
+
+    step: int = 0  # updates so far
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"step": self.step}
+
+    @classmethod
+    def from_state_dict(cls, state: dict[str, Any]) -> "OfflineState":
+        return cls(**state)
 
 
 @dataclass(frozen=True)
@@ -98,7 +133,7 @@ def begin(envs: VectorEnv[Any, Any, Any], seed: int) -> LoopState:
     no = torch.zeros(streams, dtype=torch.bool, device=seen.device)
     zero = torch.zeros(streams, device=seen.device)
     return LoopState(
-        percept=Percept(seen, blank, zero, zero + 1.0, ~no, no, _mask(info, no, envs.single_action_space)),
+        percept=Percept(seen, blank, zero, zero + 1.0, ~no, no, allowed(info, no, envs.single_action_space)),
         returns=torch.zeros(streams, dtype=torch.float64),
         lengths=torch.zeros(streams, dtype=torch.int64),
     )
@@ -124,8 +159,8 @@ def advance(
     it is played, whatever is clipped or cut for training.
     """
     before = state.percept
-    obs, reward, terminated, truncated, info = envs.step(_for_environment(action, before.obs))
-    state.percept = _perceive(envs, before, action, (obs, reward, terminated, truncated, info))
+    obs, reward, terminated, truncated, info = envs.step(for_environment(action, before.obs))
+    state.percept = perceive(envs, before, action, (obs, reward, terminated, truncated, info))
     state.memory = memory
     state.step += envs.num_envs
     resetting = before.last.cpu()
@@ -186,15 +221,29 @@ def off_policy(
         returns += finished.returns
         lengths += finished.lengths
         while state.updates < _updates_due(state.step, config):
-            result = agent.learn(replay.get_batch(config.batch, agent.length))
-            if result.priority is not None:
-                replay.reprioritise(result.priority)
-            learned.append(result.metrics)
+            learned.append(_learn(agent, replay))
             state.updates += 1
         before = state.step - envs.num_envs
         if state.step // _REPORT_STEPS > before // _REPORT_STEPS or state.step >= steps:
             yield Report(state.step, _mean_metrics(learned) | _episode_metrics(returns, lengths), learned=True)
             returns, lengths, learned = [], [], []
+
+
+def offline(agent: OfflineAgent, replay: ReplayBuffer, state: OfflineState, *, steps: int) -> Iterator[Report]:
+    """Learns from windows drawn of a log, one batch a step, until `steps`; nothing is tried out.
+
+    An agent that wants to see the log as a whole sees it before the first step. One Report for every `_REPORT_STEPS`
+    steps, with means over the updates since the last one: each is a place where the run can be saved.
+    """
+    if state.step == 0 and isinstance(agent, Studious):
+        agent.study(replay.newest(replay.size - 1))
+    learned: list[Mapping[str, float | Tensor]] = []
+    while state.step < steps:
+        learned.append(_learn(agent, replay))
+        state.step += 1
+        if state.step % _REPORT_STEPS == 0 or state.step >= steps:
+            yield Report(state.step, _mean_metrics(learned), learned=True)
+            learned = []
 
 
 def rejoin(envs: VectorEnv[Any, Any, Any], seed: int, state: LoopState) -> LoopState:
@@ -204,6 +253,14 @@ def rejoin(envs: VectorEnv[Any, Any, Any], seed: int, state: LoopState) -> LoopS
     """
     fresh = begin(envs, spread(seed) ^ state.step)
     return replace(fresh, step=state.step, updates=state.updates)
+
+
+def _learn(agent: OfflineAgent, replay: ReplayBuffer) -> Mapping[str, float | Tensor]:
+    """One update from one batch; gives what is to be told of it."""
+    result = agent.learn(replay.get_batch(agent.replay.batch, agent.length))
+    if result.priority is not None:
+        replay.reprioritise(result.priority)
+    return result.metrics
 
 
 def _updates_due(step: int, config: ReplayConfig) -> int:
@@ -227,55 +284,6 @@ def _mean(values: list[float | Tensor]) -> float:
     if len(tensors) == len(values):
         return float(torch.stack(tensors).mean())
     return float(np.mean([float(value) for value in values]))
-
-
-def _for_environment(action: Tensor, obs: Tensor) -> Any:
-    """Actions where the environment computes: environments whose observations lie on the CPU take arrays."""
-    return action.cpu().numpy() if obs.device.type == "cpu" else action.to(obs.device)
-
-
-def _perceive(
-    envs: VectorEnv[Any, Any, Any], before: Percept, action: Tensor, outcome: tuple[Any, Any, Any, Any, dict[str, Any]]
-) -> Percept:
-    obs, reward, terminated, truncated, info = outcome
-    seen, ended = torch.as_tensor(obs), torch.as_tensor(terminated)
-    last = ended | torch.as_tensor(truncated)
-    mask = _mask(info, last, envs.single_action_space)
-    if before.mask is None and mask is not None:
-        raise FeedError(
-            "the environment names an action_mask after a step, but named none when it was first reset: "
-            "let the info of reset hold one, too"
-        )
-    return Percept(
-        obs=seen,
-        action=action.to(seen.device),
-        reward=torch.as_tensor(reward, dtype=torch.float32),
-        discount=1.0 - ended.to(torch.float32),
-        first=before.last,
-        last=last,
-        mask=torch.ones_like(before.mask) if mask is None and before.mask is not None else mask,
-    )
-
-
-def _mask(info: dict[str, Any], last: Tensor, space: spaces.Space[Any]) -> Tensor | None:
-    """The allowed actions, where the environment names them as `action_mask`; None where no stream does.
-
-    A stream that names none allows all, and so does a `last` row: the action chosen there is ignored, and many
-    environments end on a mask of zeros. FeedError where another row allows nothing.
-    """
-    if "action_mask" not in info:
-        return None
-    mask = torch.as_tensor(np.stack(list(info["action_mask"]))).to(last.device, torch.bool)
-    named = torch.as_tensor(info.get("_action_mask", np.ones(len(mask), dtype=bool))).to(last.device)
-    mask = mask | (~named | last).reshape(-1, *[1] * (mask.ndim - 1))
-    parts = space.nvec.ravel().tolist() if isinstance(space, spaces.MultiDiscrete) else [mask[0].numel()]
-    free = torch.stack([part.any(-1) for part in mask.flatten(1).split(parts, -1)], -1).all(-1)
-    if not free.all():
-        raise FeedError(
-            f"stream {int((~free).nonzero()[0])} of the environment has an action_mask that allows no action, "
-            "although its episode goes on: at least one must be allowed"
-        )
-    return mask
 
 
 def _episode_metrics(returns: list[float], lengths: list[int]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""One safe step down a loss, and the optimiser that PyTorch lacks."""
+"""One safe step down a loss, copies that follow, and the optimiser that PyTorch lacks."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -27,6 +27,12 @@ def descend(
         clip_grads_with_norm_(parameters, max_grad_norm, norm, foreach=True)
     optimizer.step()
     return norm
+
+
+@torch.no_grad()
+def follow(target: nn.Module, source: nn.Module, tau: float) -> None:
+    """Moves a copy's parameters the share `tau` of the way to those of its source."""
+    torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), tau)
 
 
 def gradients(network: nn.Module, name: str = "gradient") -> dict[str, Tensor]:

@@ -19,7 +19,7 @@ from angle_domains.errors import other_network
 from angle_domains.losses.twin import twin_error
 from angle_domains.networks import NetworkConfig
 from angle_domains.networks.critics import TwinCritics
-from angle_domains.optim import descend, gradients
+from angle_domains.optim import descend, follow, gradients
 from feeds.base import FeedSpec
 
 
@@ -115,12 +115,6 @@ class QLearning:
             return values
         chosen = (actions - self.first).expand(2, -1).unsqueeze(-1)
         return values.gather(-1, chosen).squeeze(-1)
-
-
-@torch.no_grad()
-def follow(target: nn.Module, source: nn.Module, tau: float) -> None:
-    """Moves a copy's parameters the share `tau` of the way to those of its source."""
-    torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), tau)
 
 
 def load_network(network: nn.Module, state: dict[str, Tensor]) -> None:

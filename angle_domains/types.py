@@ -22,6 +22,7 @@ class Percept(NamedTuple):
     first: Tensor  # [...] bool: an episode begins here
     last: Tensor  # [...] bool: an episode ends here, for any reason; the action chosen here is ignored
     mask: Tensor | None = None  # [..., *mask] bool: the discrete actions that are allowed; None where all are
+    elapsed: Tensor | None = None  # [...] float32 time since the row before, in units of gamma's exponent; None: 1
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,15 @@ class Window:
     def discount(self) -> Tensor:
         """`[T, B]`: 0 where the action ended the task."""
         return self.percept.discount[1:]
+
+    def discounted(self, gamma: float) -> Tensor:
+        """`[T, B]`: what the value beyond each action counts: gamma to the power of the time it took, 0 at an end.
+
+        A reward belongs to the action and is not discounted by that action's own time. So a coarser row of the same
+        episode holds the rewards of the rows it joins, each discounted from the action on.
+        """
+        elapsed = self.percept.elapsed
+        return (gamma if elapsed is None else gamma ** elapsed[1:]) * self.discount
 
     @property
     def real(self) -> Tensor:

@@ -13,8 +13,8 @@ from angle_domains.errors import ConfigError, other_network
 from angle_domains.losses.value import greedy
 from angle_domains.networks import NetworkConfig
 from angle_domains.networks.q import Expectation, QHead, QNetwork
-from angle_domains.optim import gradients, set_learning_rate
-from angle_domains.replay import ReplayConfig
+from angle_domains.optim import follow, gradients, set_learning_rate
+from angle_domains.replay import RecordedConfig, ReplayConfig
 from angle_domains.schedule import Span, linear, progress
 from angle_domains.transitions import Sight, Transitions, read
 from angle_domains.types import Decision, Percept, Window
@@ -33,15 +33,8 @@ class ValueSettings(Protocol):
     @property
     def gamma(self) -> float: ...
     @property
-    def learning_rate(self) -> float: ...
-    @property
-    def anneal_steps(self) -> Span:
-        """Environment steps by which the learning rate falls to nothing."""
-        ...
-
-    @property
     def target_every(self) -> int:
-        """Environment steps between two copies to the target network."""
+        """Steps between two copies to the target network."""
         ...
 
     @property
@@ -50,7 +43,7 @@ class ValueSettings(Protocol):
         ...
 
     @property
-    def replay(self) -> ReplayConfig: ...
+    def replay(self) -> ReplayConfig | RecordedConfig: ...
 
 
 class Exploration(NamedTuple):
@@ -132,16 +125,19 @@ class ValueBased:
         """The n-step transitions of a window, actions counted from 0. No side effect."""
         return read(window, self.settings.gamma, self.see, first=self.first)
 
-    def anneal(self, optimizer: torch.optim.Optimizer) -> None:
-        """Before each update: the learning rate that is due."""
-        if self.settings.anneal_steps is not None:
-            done = progress(self.updates, self.settings.replay.learn_every, self.settings.anneal_steps)
-            set_learning_rate(optimizer, linear(self.settings.learning_rate, 0.0, done))
+    def anneal(self, optimizer: torch.optim.Optimizer, learning_rate: float, steps: Span) -> None:
+        """Before each update: lets the learning rate fall to nothing over so many steps; with None it stays."""
+        if steps is not None:
+            done = progress(self.updates, self.settings.replay.learn_every, steps)
+            set_learning_rate(optimizer, linear(learning_rate, 0.0, done))
 
-    def count_update(self, batch: Transitions) -> None:
-        """After each update: copies the online network to the target where that is due."""
+    def count_update(self, batch: Transitions, tau: float | None = None) -> None:
+        """After each update: copies the online network to the target where that is due; with a `tau` it follows."""
         self.updates += 1
         self.learned = batch.obs
+        if tau is not None:
+            follow(self.target, self.online, tau)
+            return
         steps, every = self.settings.replay.learn_every, self.settings.target_every
         if self.updates * steps // every > (self.updates - 1) * steps // every:
             torch._foreach_copy_(list(self.target.parameters()), [p.detach() for p in self.parameters])

@@ -92,7 +92,7 @@ class QRDQN:
         """One step of the optimiser; TrainingError where loss or gradient are not finite."""
         batch = self.core.transitions(window)
         loss, logged, priority = self.loss(batch)
-        self.core.anneal(self.optimizer)
+        self.core.anneal(self.optimizer, self.config.learning_rate, self.config.anneal_steps)
         norm = descend(loss, self.optimizer, self.core.parameters, self.config.max_grad_norm)
         self.core.count_update(batch)
         metrics: dict[str, float | Tensor] = {**logged, "optimiser/gradient_norm": norm}

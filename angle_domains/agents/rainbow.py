@@ -133,7 +133,7 @@ class Rainbow:
         draw = [network.draw(self.core.generator) for network in (self.core.online, self.core.target, self.core.online)]
         batch = self.core.transitions(window)
         loss, logged, priority = self.loss(batch, Noises(*draw))
-        self.core.anneal(self.optimizer)
+        self.core.anneal(self.optimizer, self.config.learning_rate, self.config.anneal_steps)
         norm = descend(loss, self.optimizer, self.core.parameters, self.config.max_grad_norm)
         self.core.count_update(batch)
         metrics: dict[str, float | Tensor] = {**logged, "optimiser/gradient_norm": norm}

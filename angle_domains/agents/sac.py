@@ -21,8 +21,9 @@ from gymnasium import spaces
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Generator, Tensor
 
+from angle_domains.acting import decide
 from angle_domains.chance import seeded
-from angle_domains.distributions import Categorical, to_show
+from angle_domains.distributions import Categorical
 from angle_domains.losses.soft import soft_expectation, soft_value, temperature_loss
 from angle_domains.losses.twin import td_target
 from angle_domains.networks import HeadKind, NetworkConfig, PolicyModel
@@ -158,14 +159,12 @@ class SAC:
     @torch.no_grad()
     def act(self, percept: Percept, memory: Any = None, *, explore: bool) -> Decision:
         """A sampled action, at first a random one; without `explore` the policy's mode."""
-        mask = None if percept.mask is None else percept.mask.to(self.see.device)
         if explore:
             self.acted += len(percept.obs)
             if self.acted - len(percept.obs) < self.config.start_random:
+                mask = None if percept.mask is None else percept.mask.to(self.see.device)
                 return Decision(self.side.random(len(percept.obs), mask, self.generator))
-        distribution = self.actor(self.see(percept.obs), mask)
-        raw = distribution.sample(self.generator) if explore else distribution.mode()
-        return Decision(self.actor.head.action(raw), None, {} if explore else to_show(distribution))
+        return decide(self.actor, self.see, percept, self.generator if explore else None)
 
     @torch.no_grad()
     def target(self, batch: Transitions, generator: Generator) -> Tensor:

@@ -23,8 +23,8 @@ from angle_domains.chance import seeded
 from angle_domains.losses.twin import smoothed, td_target
 from angle_domains.networks import NetworkConfig, PolicyModel
 from angle_domains.networks.boxes import BoxScale
-from angle_domains.optim import descend, gradients
-from angle_domains.q_learning import QLearning, follow, load_network
+from angle_domains.optim import descend, follow, gradients
+from angle_domains.q_learning import QLearning, load_network
 from angle_domains.replay import ReplayConfig, beside
 from angle_domains.transitions import Sight, Transitions, read
 from angle_domains.types import Decision, LearnResult, Percept, Window

@@ -1,6 +1,6 @@
 """What an action was worth: sums of rewards along a window, cut where an episode stops.
 
-All take rows as `Window` gives them. `discount` holds gamma times the window's discount, so it is 0 where the task
+All take rows as `Window` gives them. `discount` is what `Window.discounted` makes of gamma, so it is 0 where the task
 ended; `real` is 0 at the rows where the environment was resetting, so a sum over row t+1 goes on only where the
 action of row t+1 was taken. At a truncation the discount stays, and the value of the final observation is the
 bootstrap; what comes back at rows that are not real means nothing and is to be left out. Returns are targets: no
@@ -18,7 +18,7 @@ class NStep(NamedTuple):
     """A return of several actions but for its bootstrap: `reward + discount · value of observation number steps`."""
 
     reward: Float[Tensor, " b"]
-    discount: Float[Tensor, " b"]  # gamma once for every action summed; 0 where the task ended
+    discount: Float[Tensor, " b"]  # gamma to the time that the actions summed took; 0 where the task ended
     steps: Int[Tensor, " b"]  # actions summed, so the place in the window of the observation to bootstrap from
 
 

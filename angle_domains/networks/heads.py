@@ -1,4 +1,7 @@
-"""From features to a distribution of raw actions, and from raw actions to those of the environment."""
+"""From features to a distribution of raw actions, and between raw actions and those of the environment.
+
+`raw` is the inverse of `action`; actions at the edge of an open set are moved a little inside.
+"""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -23,6 +26,8 @@ from angle_domains.networks.boxes import BoxScale
 from feeds.base import FeedSpec
 
 _LOG_STD = (-20.0, 2.0)  # bounds of a spread that depends on the observation
+_INSIDE = 1e-3  # of half a box: a density squashed into it has no value at the edges, where logged actions may lie
+_LEAST = 1e-6  # weight of an asset, likewise
 
 HeadKind = Literal["auto", "gaussian", "squashed", "deterministic", "dirichlet", "logistic_normal"]
 
@@ -40,6 +45,9 @@ class CategoricalHead(nn.Module):
 
     def action(self, raw: Tensor) -> Tensor:
         return raw + self.start
+
+    def raw(self, action: Tensor) -> Tensor:
+        return action - self.start
 
 
 class MultiCategoricalHead(nn.Module):
@@ -66,6 +74,9 @@ class MultiCategoricalHead(nn.Module):
 
     def action(self, raw: Tensor) -> Tensor:
         return raw + self.start
+
+    def raw(self, action: Tensor) -> Tensor:
+        return action - self.start
 
     def _parts(self, flat: Tensor) -> Tensor:
         """`[*b, p]` to `[*b, parts, most]`; places that do not exist hold some other entry."""
@@ -104,6 +115,9 @@ class GaussianHead(nn.Module):
     def action(self, raw: Float[Tensor, "*b a"]) -> Float[Tensor, "*b a"]:
         return (self.centre + self.reach * raw).clamp(self.low, self.high)
 
+    def raw(self, action: Float[Tensor, "*b a"]) -> Float[Tensor, "*b a"]:
+        return (action - self.centre) / self.reach
+
 
 class SquashedGaussianHead(nn.Module):
     """A point inside a bounded `Box`, by a normal squashed by tanh whose spread depends on the observation."""
@@ -119,6 +133,9 @@ class SquashedGaussianHead(nn.Module):
 
     def action(self, raw: Float[Tensor, "*b a"]) -> Float[Tensor, "*b a"]:
         return self.scale.action(raw.tanh())
+
+    def raw(self, action: Float[Tensor, "*b a"]) -> Float[Tensor, "*b a"]:
+        return self.scale.place(action).clamp(_INSIDE - 1.0, 1.0 - _INSIDE).atanh()
 
 
 class DeterministicHead(nn.Module):
@@ -141,6 +158,9 @@ class DeterministicHead(nn.Module):
     def action(self, raw: Float[Tensor, "*b a"]) -> Float[Tensor, "*b a"]:
         return self.scale.action(raw)
 
+    def raw(self, action: Float[Tensor, "*b a"]) -> Float[Tensor, "*b a"]:
+        return self.scale.place(action)
+
 
 class LogisticNormalHead(nn.Module):
     """Weights of a long-only portfolio, cash the rest."""
@@ -156,6 +176,9 @@ class LogisticNormalHead(nn.Module):
     def action(self, raw: Float[Tensor, "*b a"]) -> Float[Tensor, "*b a"]:
         return LogisticNormal.weights(raw)
 
+    def raw(self, action: Float[Tensor, "*b a"]) -> Float[Tensor, "*b a"]:
+        return (action.clamp(min=_LEAST) / (1.0 - action.sum(-1, keepdim=True)).clamp(min=_LEAST)).log()
+
 
 class DirichletHead(nn.Module):
     """Weights of a long-only portfolio, cash the rest; concentrations are 1 + softplus, so the density has one peak."""
@@ -169,6 +192,10 @@ class DirichletHead(nn.Module):
 
     def action(self, raw: Float[Tensor, "*b w"]) -> Float[Tensor, "*b a"]:
         return raw[..., :-1]
+
+    def raw(self, action: Float[Tensor, "*b a"]) -> Float[Tensor, "*b w"]:
+        whole = torch.cat([action, 1.0 - action.sum(-1, keepdim=True)], -1).clamp(min=_LEAST)
+        return whole / whole.sum(-1, keepdim=True)
 
 
 Head = (

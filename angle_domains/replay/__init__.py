@@ -1,9 +1,23 @@
 """Experience, one row per tick and stream, read back as windows."""
 
 from angle_domains.replay.buffer import ReplayBuffer
-from angle_domains.replay.config import ReplayConfig, beside
+from angle_domains.replay.config import RecordedConfig, ReplayConfig, beside
 from angle_domains.replay.factories import experience, rollout
 from angle_domains.replay.prioritised import Prioritised
+from angle_domains.replay.recorded import recorded
 from angle_domains.replay.samplers import Sampler, Uniform
+from angle_domains.replay.sequences import recorded_sequences
 
-__all__ = ["Prioritised", "ReplayBuffer", "ReplayConfig", "Sampler", "Uniform", "beside", "experience", "rollout"]
+__all__ = [
+    "Prioritised",
+    "RecordedConfig",
+    "ReplayBuffer",
+    "ReplayConfig",
+    "Sampler",
+    "Uniform",
+    "beside",
+    "experience",
+    "recorded",
+    "recorded_sequences",
+    "rollout",
+]

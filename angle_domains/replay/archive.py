@@ -26,8 +26,10 @@ _SMALL, _LARGE = 8 << 20, 64 << 20  # bytes: a smaller last segment is written a
 def store(folder: Path, replay: ReplayBuffer) -> list[Segment]:
     """Writes the rows that no segment holds, the newest left out; gives all segments that the replay needs.
 
-    CheckpointError where the disk refuses.
+    Rows that a feed gave are left there. CheckpointError where the disk refuses.
     """
+    if replay.given:
+        return []
     oldest, newest = replay.added - replay.size, replay.added - 1
     segments = [segment for segment in replay.stored if segment["stop"] > oldest]
     if not all((folder / segment["file"]).is_file() for segment in segments):
@@ -49,11 +51,15 @@ def store(folder: Path, replay: ReplayBuffer) -> list[Segment]:
 
 def newest_row(replay: ReplayBuffer) -> dict[str, Any]:
     """The state of a replay without the rows that `store` writes."""
+    if replay.given:
+        return replay.state_without_rows()
     return replay.state_without_rows() | {"rows": [replay.read_rows(replay.added - min(1, replay.size), replay.added)]}
 
 
 def load(folder: Path, segments: list[Segment], state: dict[str, Any]) -> dict[str, Any]:
     """The state with all rows, mapped from the files; CheckpointError where one is missing or damaged."""
+    if "rows" not in state:
+        return state
     oldest = state["added"] - state["size"]
     pieces = []
     for segment in segments:

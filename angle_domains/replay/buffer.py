@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from angle_domains.chance import seeded
+from angle_domains.errors import CheckpointError
 from angle_domains.replay.frames import find_past, source_of_frames, stacks_of, strip_of
 from angle_domains.replay.samplers import Sampler, Uniform
 from angle_domains.replay.storage import Ints, Storage, allocate, ring_slices
@@ -25,7 +26,8 @@ class Brief(Protocol):
         ...
 
 
-_FIELDS = Percept._fields[:-1]  # the mask is there for some environments only
+_FIELDS = [field for field in Percept._fields if field not in Percept._field_defaults]
+_OPTIONAL = list(Percept._field_defaults)  # there for some environments only
 _PERCEPT = [f"percept/{field}" for field in Percept._fields]
 _OBS, _LAST, _PAST = "percept/obs", "percept/last", "past"
 
@@ -60,6 +62,7 @@ class ReplayBuffer:
         self.generator, self.storage = generator, storage
         self.folder: Path | None = None  # of a file with the rows; None: the system's for temporary files
         self.sampler = sampler or Uniform()
+        self.given = False  # a log's rows, which lie in its feed: no state holds them
         self.added = 0  # ticks ever inserted
         self.size = 0  # ticks held now
         self.stored: list[dict[str, Any]] = []  # segments of an archive that hold these rows
@@ -76,8 +79,7 @@ class ReplayBuffer:
 
     def insert(self, percept: Percept, decision: Decision) -> None:
         """Appends one tick of all streams; the oldest tick makes room where the ring is full."""
-        row = self._percept_row(percept) | {"action": decision.action}
-        row |= {f"extras/{name}": value for name, value in decision.extras.items()}
+        row = self._row(percept, decision)
         if not self._columns:
             for name, value in row.items():
                 self._allocate(name, value.shape, value.dtype)
@@ -88,9 +90,20 @@ class ReplayBuffer:
         self.added += 1
         self.size = min(self.size + 1, self.rows)
 
+    def fill(self, percept: Percept, decision: Decision) -> None:
+        """Takes all ticks `[rows, streams, ...]` of a log at once, whose episodes are whole; there will be no others.
+
+        Every action may start a window: where a log ends first, the window goes on at its beginning, past a `last`.
+        """
+        if self.stack or len(percept.last) != self.rows or not bool(percept.last[-1].all()):
+            raise ValueError(f"{len(percept.last)} ticks do not fill {self.rows}, or the last episode goes on")
+        self.added = self.size = self.rows
+        self._put_rows(0, self._row(percept, decision))
+        self.given = True
+
     def get_batch(self, batch: int, length: int) -> Window:
         """`batch` windows of `length` actions, each starting at an action that was taken."""
-        oldest, newest = self._oldest_whole(), self.added - length - 1
+        oldest, newest = self._oldest_whole(), self.added - (1 if self.given else length) - 1
         if newest < oldest:
             raise ValueError(f"{self.size} ticks hold no window of {length} actions")
         place, weight = self.sampler.draw(oldest, newest, self._columns[_LAST], batch, self.generator)
@@ -106,7 +119,8 @@ class ReplayBuffer:
         if percept is not None:
             self.size = min(self.size, self.rows - 1)
             self._write(self._percept_row(percept))
-            self._blank_extras()
+            for name in self._extras:
+                self._columns[name][self.added % self.rows].zero_()
         start = self.added - length - (percept is None)
         if start < self._oldest_whole() or length + 1 > self.rows:
             raise ValueError(f"{self.size} ticks of {self.rows} hold no window of {length} actions")
@@ -134,7 +148,9 @@ class ReplayBuffer:
         self.sampler.clear()
 
     def state_dict(self) -> dict[str, Any]:
-        """The rows held, oldest first, the sampler and the generator."""
+        """The rows held, oldest first, the sampler and the generator; without rows that were given."""
+        if self.given:
+            return self.state_without_rows()
         return self.state_without_rows() | {"rows": [self.read_rows(self.added - self.size, self.added)]}
 
     def state_without_rows(self) -> dict[str, Any]:
@@ -146,9 +162,16 @@ class ReplayBuffer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Puts back what `state_dict` gave; of more rows than there is room for, the newest."""
+        """Puts back what `state_dict` gave; of more rows than there is room for, the newest.
+
+        Where rows were given they stay; CheckpointError where the state was made with others.
+        """
+        if self.given and state["added"] != self.added:
+            raise CheckpointError(f"the log has {self.added:,} rows, that of the checkpoint had {state['added']:,}")
         self.generator.set_state(state["generator"])
         self.sampler.load_state_dict(state["sampler"])
+        if self.given:
+            return
         self.added, self.size = state["added"], min(state["size"], self.rows)
         self._columns, self._flat, self._arrays, self._stack = {}, {}, {}, None
         self.stored = list(state.get("stored", []))
@@ -187,10 +210,14 @@ class ReplayBuffer:
         lost = self.stack - 1 if self.stack and self.added > self.size else 0
         return self.added - self.size + lost
 
+    def _row(self, percept: Percept, decision: Decision) -> dict[str, Tensor]:
+        row = self._percept_row(percept) | {"action": decision.action}
+        return row | {f"extras/{name}": value for name, value in decision.extras.items()}
+
     def _percept_row(self, percept: Percept) -> dict[str, Tensor]:
         row = {f"percept/{name}": getattr(percept, name) for name in _FIELDS}
-        if percept.mask is not None:
-            row["percept/mask"] = percept.mask
+        given = ((name, getattr(percept, name)) for name in _OPTIONAL)
+        row |= {f"percept/{name}": value for name, value in given if value is not None}
         if self.stack:
             stack, first = percept.obs.to(self._rows_on), percept.first.to(self._rows_on)
             past = self._columns[_PAST][(self.added - 1) % self.rows] if self.size else None
@@ -233,10 +260,6 @@ class ReplayBuffer:
             for ticks, slots in ring_slices(start, stop, self.rows):
                 self._columns[name][slots].copy_(column[start - tick :][ticks])
         return stop
-
-    def _blank_extras(self) -> None:
-        for name in self._extras:
-            self._columns[name][self.added % self.rows].zero_()
 
     def _places_of(self, tick: int) -> Ints:
         """Of the rows of all streams at a tick."""

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
 from angle_domains.errors import TrainingError
-from angle_domains.replay.config import ReplayConfig
+from angle_domains.replay.config import RecordedConfig, ReplayConfig
 from angle_domains.replay.samplers import Draw
 from angle_domains.replay.storage import Ints, ring_slices
 from angle_domains.replay.sum_tree import SumTree
@@ -30,7 +30,7 @@ class Prioritised:
     leave. All windows must have one length, or rows would leave and come back.
     """
 
-    def __init__(self, rows: int, streams: int, config: ReplayConfig) -> None:
+    def __init__(self, rows: int, streams: int, config: ReplayConfig | RecordedConfig) -> None:
         self.rows, self.streams, self.config = rows, streams, config
         self._draws = 0
         self._start = self._stop = 0  # ticks that are in the tree

@@ -1,10 +1,14 @@
+import pytest
 import torch
 
 from angle_domains.networks import NetworkConfig
+from angle_domains.replay import RecordedConfig, recorded
 from angle_domains.transitions import Sight, read
 from angle_domains.types import Percept, Window
+from tests.logs import rows_of
 
 FLAT = NetworkConfig()
+SIGHT = Sight(FLAT, "cpu")
 
 
 def window(mask: torch.Tensor | None = None) -> Window:
@@ -30,6 +34,50 @@ def test_rows_that_go_on_are_cut_and_end_by_hand() -> None:
     assert found.next_mask.flatten().tolist() == [True, False, True]
     assert found.weight.tolist() == [1.0, 0.5, 0.25]
     assert found.obs.dtype == torch.float32
+
+
+def test_the_time_that_actions_took_discounts_by_hand() -> None:
+    elapsed = torch.tensor([[7.0, 7.0, 7.0], [2.0, 1.0, 1.0], [3.0, 5.0, 5.0]])
+    given = window()
+    found = read(Window(given.percept._replace(elapsed=elapsed), given.action, {}, given.weight), 0.5, SIGHT)
+    torch.testing.assert_close(found.reward, torch.tensor([1.0 + 0.25 * 10.0, 2.0, 3.0]))
+    torch.testing.assert_close(found.discount, torch.tensor([0.5**5, 0.5, 0.0]))
+
+
+def test_steps_that_took_one_unit_each_are_those_without_a_time() -> None:
+    given = window()
+    timed = Window(given.percept._replace(elapsed=torch.ones(3, 3)), given.action, {}, given.weight)
+    for one, same in zip(read(given, 0.99, SIGHT), read(timed, 0.99, SIGHT), strict=True):
+        assert (one is None and same is None) or torch.equal(one, same)
+
+
+@pytest.mark.parametrize("coarse", [2, 4, 12])
+def test_values_are_the_same_whatever_the_length_of_rows(coarse: int) -> None:
+    """Rows of 1 h joined to rows of several, the rewards in each discounted from its action on: V is the same."""
+    gamma, hours = 0.95, 24
+    reward = torch.rand(hours, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    within = (gamma ** torch.arange(coarse)).to(torch.float64)
+    joined = (reward.unflatten(0, (-1, coarse)) * within).sum(-1)
+    found = [value_of(reward, 1.0, gamma), value_of(joined, float(coarse), gamma)]
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+    assert found[0] == pytest.approx(float((reward * gamma ** torch.arange(hours)).sum()), rel=1e-5)
+
+
+def value_of(reward: torch.Tensor, elapsed: float, gamma: float) -> float:
+    """Of the first row of one terminated episode, backed up from its end by single transitions."""
+    episode = {"obs": range(len(reward) + 1), "action": [0] * len(reward), "reward": reward, "ended": True}
+    rows = rows_of([episode | {"elapsed": [elapsed] * len(reward)}])
+    replay = recorded(rows, Taught(), seed=0, device="cpu")
+    value = torch.zeros(len(rows))
+    for _ in range(len(rows)):
+        batch = read(replay.get_batch(200, 1), gamma, SIGHT)
+        here, there = batch.obs.flatten().long(), batch.next_obs.flatten().long()
+        value[here] = batch.reward + batch.discount * value[there]
+    return float(value[0])
+
+
+class Taught:
+    replay = RecordedConfig()
 
 
 def test_actions_are_counted_from_the_first_there_is() -> None:

@@ -1,0 +1,33 @@
+"""Action values of sequences: a torso, a memory, and a number for each action."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Generator, Tensor, nn
+
+from angle_domains.networks.config import NetworkConfig
+from angle_domains.networks.layers import VALUE_GAIN, linear
+from angle_domains.networks.recurrence import Past, Recurrence
+from angle_domains.networks.torsos import TORSOS
+from feeds.base import FeedSpec
+
+
+class RecurrentQ(nn.Module):
+    """What it reads beside observations, `extra` numbers a row, goes to the memory past the torso."""
+
+    def __init__(self, spec: FeedSpec, config: NetworkConfig, actions: int, extra: int, generator: Generator) -> None:
+        super().__init__()
+        self.torso = TORSOS[config.kind](spec, config, generator)
+        self.recurrence = Recurrence(self.torso.whole_size + extra, config.recurrent, generator)
+        self.out = linear(config.recurrent, actions, generator, VALUE_GAIN)
+
+    def forward(
+        self,
+        obs: Float[Tensor, "t b d"],
+        extra: Float[Tensor, "t b e"],
+        first: Bool[Tensor, "t b"],
+        memory: Float[Tensor, "b 2 h"],
+    ) -> tuple[Float[Tensor, "t b n"], Float[Tensor, "b 2 h"]]:
+        """Values of all rows, and the memory after the last; it is blank where an episode begins."""
+        seen = torch.cat([self.torso(obs).whole, extra], -1)
+        read, memory = self.recurrence(seen, Past(first, memory))
+        return self.out(read), memory
