@@ -29,6 +29,7 @@ from angle_domains.errors import ConfigError, nearest
 from angle_domains.showing import EPISODE_LIMIT
 from angle_domains.tables import AGENTS, FEEDS, agent_spec, feed_entry, names, resolve
 from feeds.settings import Settings
+from metalearn.settings import PatientModelConfig
 
 SECTIONS = ("feed", "env", "agent", "training", "seed", "device", "tracking", "name")
 _MODEL_NAME = re.compile(r"[\w-][\w. -]{0,198}[\w-]|[\w-]")
@@ -55,6 +56,8 @@ class TrainingConfig(Settings):
     test_episodes: PositiveInt = 30  # whole games of the final verdict
     episode_limit: PositiveInt = EPISODE_LIMIT  # steps after which a game that is judged is cut, should it have no end
     evaluation_epsilon: float = Field(default=0.0, ge=0, le=1)  # random actions in games that are judged
+    source: Literal["records", "model"] | None = None  # of experience, where episodes were recorded; None: as the agent
+    model: PatientModelConfig = PatientModelConfig()  # of patients, in which agents practise that act
     films: NonNegativeInt = 5  # of the best policy at most, spread over the run, where there are pictures
 
 

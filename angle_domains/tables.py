@@ -29,6 +29,7 @@ class FeedEntry:
     report: str  # (verdict, run, path) -> path of the page
     vector: str = "envs.vector:FeedVectorEnv"  # (feed, streams, *, split, device) -> vector environment
     films: bool = False  # `play` can make films, so training makes some of the best policy
+    logged: bool = False  # it holds recorded episodes, and nothing to try out
     check: str | None = None  # (path, config) -> report, and whether the data are accepted; None: no data
     envs: tuple[str, ...] = ()  # names that --env may give for this feed; `*` matches anything
     knows: str | None = None  # name -> whether --env may give it, beyond the patterns of `envs`
@@ -44,6 +45,7 @@ class AgentSpec:
     build: str  # (config, spec, *, streams, seed, device) -> Agent
     loop: str  # generator of Report
     replay: str = "angle_domains.replay:rollout"  # (agent, *, streams, steps, stack, seed, device) -> ReplayBuffer
+    offline: bool = False  # it learns from records alone; `replay` is then (rows, agent, *, seed, device)
     actions: tuple[str, ...] = ("Box", "Discrete", "MultiDiscrete")  # the spaces it can act in
 
 

@@ -4,30 +4,15 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from jaxtyping import Bool, Float
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
 from feeds.base import Rows
-from feeds.settings import Settings
 from metalearn.ensemble import Decisions, Ensemble, Foresight, annealed, negative_log_likelihood, resamples
+from metalearn.settings import PatientModelConfig
 
 _FLAT = 1e-6  # a deviation below it is rounding
 _MAX_GRAD_NORM = 10.0  # of each member
-
-
-class PatientModelConfig(Settings):
-    """How the model is fitted and how wary it is."""
-
-    members: PositiveInt = 5
-    hidden: tuple[PositiveInt, ...] = (128, 128)
-    updates: PositiveInt = 3_000
-    batch: PositiveInt = 256
-    learning_rate: PositiveFloat = 1e-3
-    pessimism: NonNegativeFloat = 1.0  # rewards of one standard deviation lost for a disagreement as wide as a change
-    support: float = Field(default=0.02, ge=0, lt=1)  # discrete actions rarer than that in such states are forbidden
-    longest: PositiveInt | None = None  # decisions of an episode; None: those of the longest recorded one
-    seed: NonNegativeInt = 0
 
 
 class Dynamics(nn.Module):

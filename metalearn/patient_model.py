@@ -18,8 +18,9 @@ from torch import Tensor
 from feeds.base import LoggedFeed, Step
 from feeds.errors import FeedError
 from feeds.random import fold, integers, uniform
-from metalearn.dynamics import Dynamics, PatientModelConfig
+from metalearn.dynamics import Dynamics
 from metalearn.ensemble import Foresight
+from metalearn.settings import PatientModelConfig
 
 Array = Any
 

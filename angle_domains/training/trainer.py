@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -11,14 +10,13 @@ import torch
 from angle_domains.config import AgentConfig
 from angle_domains.errors import AngleError, ConfigError, TrainingError
 from angle_domains.evaluation import Verdict
-from angle_domains.loops import LoopState, begin, rejoin
-from angle_domains.replay import ReplayBuffer
 from angle_domains.runs import RunFolder
 from angle_domains.schedule import over_run
 from angle_domains.specs import spec_to_dict
 from angle_domains.tables import agent_spec, check_actions, feed_entry, make_feed, resolve
 from angle_domains.tracking import NullTracker, Tracker
 from angle_domains.training.compiling import compile_losses
+from angle_domains.training.experience import open_experience
 from angle_domains.training.films import film_is_due, film_path, make_film
 from angle_domains.training.signals import StopSignal
 from angle_domains.training.verdicts import terms_of
@@ -63,52 +61,36 @@ class AgentTrainer:
         entry = feed_entry(config.feed_name)
         self.judge, self.terms = resolve(entry.judge), terms_of(config, "validation", full=False)
         self.feed = make_feed(config.feed_name, config.feed) if feed is None else feed
-        streams = config.training.streams
         check_actions(config.agent_name, self.feed.spec)
-        self.envs = resolve(entry.vector)(self.feed, streams, split="train", device=self.device)
-        spec = agent_spec(config.agent_name)
-        made = {"streams": streams, "seed": config.seed, "device": self.device}
-        self.agent: Agent = resolve(spec.build)(over_run(config.agent, config.training.steps), self.feed.spec, **made)
+        made = {"streams": config.training.streams, "seed": config.seed, "device": self.device}
+        build = resolve(agent_spec(config.agent_name).build)
+        self.agent: Agent = build(over_run(config.agent, config.training.steps), self.feed.spec, **made)
         if config.training.compile:
             compile_losses(self.agent, self.device)
-        self.replay: ReplayBuffer = resolve(spec.replay)(
-            self.agent, steps=config.training.steps, stack=self.feed.spec.stack, **made
-        )
-        self.replay.folder = run.replay
+        self.experience = open_experience(config, self.feed, self.agent, self.device)
+        self.experience.replay.folder = run.replay
         self.progress = Progress()
-        self.loop_state: LoopState | None = None
         self.step = 0
         self._clock = 0.0
 
     def resume(self, state: dict[str, Any]) -> None:
         """Puts back what `state` holds, to the bit; CheckpointError where it belongs to other data or settings."""
         self.agent.load_state_dict(state["agent"])
-        self.replay.load_state_dict(state["replay"])
-        self.loop_state = LoopState.from_state_dict(state["loop"])
-        if state["envs"] is None:  # games in flight cannot be saved: they begin anew
-            self.replay.cut()
-            self.loop_state = rejoin(self.envs, self.config.seed, self.loop_state)
-        else:
-            self.envs.load_state_dict(state["envs"])
+        self.experience.load_state_dict(state)
         self.progress = Progress(**state["progress"])
-        self.step = self.loop_state.step
+        self.step = self.experience.step
 
     def state_dict(self) -> dict[str, Any]:
         """All but the replay, which the run's folder saves by parts."""
-        assert self.loop_state is not None
-        return {
-            "agent": self.agent.state_dict(),
-            "envs": self.envs.state_dict(),
-            "loop": self.loop_state.state_dict(),
-            "progress": vars(self.progress),
-        }
+        known = {"agent": self.agent.state_dict(), "progress": vars(self.progress)}
+        return known | self.experience.state_dict()
 
     def train(self, tracker: Tracker, stop: StopSignal) -> None:
         """Trains to the budget; returns early, with a checkpoint written, where a signal came."""
         self.tracker = tracker
         self.console.start(self.config.training.steps, self.run.name)
         self._clock = time.monotonic()
-        for report in self._reports():
+        for report in self.experience.reports(self.agent):
             self.step = step = report.step
             self._absorb(report)
             if not report.learned:
@@ -127,12 +109,6 @@ class AgentTrainer:
         patience = self.config.training.patience
         since = [step for step, _ in self.progress.curve if step > self.progress.best_step]
         return 0 < patience <= len(since)
-
-    def _reports(self) -> Iterator[Report]:
-        if self.loop_state is None:
-            self.loop_state = begin(self.envs, self.config.seed)
-        loop = resolve(agent_spec(self.config.agent_name).loop)
-        return loop(self.agent, self.envs, self.replay, self.loop_state, steps=self.config.training.steps)
 
     def _absorb(self, report: Report) -> None:
         limit = self.config.training.loss_limit
@@ -206,7 +182,7 @@ class AgentTrainer:
             "score": self.progress.curve[-1][1] if best else None,
             "data": self.feed.describe()["digest"],
         }
-        self.run.save(step, self.state_dict(), meta, best=best, replay=self.replay)
+        self.run.save(step, self.state_dict(), meta, best=best, replay=self.experience.replay)
 
 
 def resolve_device(name: str) -> str:

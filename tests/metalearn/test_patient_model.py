@@ -9,8 +9,8 @@ from gymnasium import spaces
 
 from feeds.base import FeedSpec
 from feeds.errors import FeedError
-from metalearn.dynamics import PatientModelConfig
 from metalearn.patient_model import ModelState, PatientModel
+from metalearn.settings import PatientModelConfig
 from tests.contracts.feed_contract import FeedContract
 from tests.metalearn.records import Recorded
 

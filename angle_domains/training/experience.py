@@ -1,0 +1,128 @@
+"""Where an agent's experience comes from: environments that it acts in, or records that it reads."""
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from angle_domains.config import AgentConfig
+from angle_domains.errors import ConfigError
+from angle_domains.loops import LoopState, OfflineState, begin, rejoin
+from angle_domains.replay import ReplayBuffer, recorded
+from angle_domains.tables import AGENTS, FEEDS, agent_spec, feed_entry, names, resolve
+from angle_domains.types import Agent, Report
+from feeds.base import LoggedFeed
+
+
+class Experience(Protocol):
+    """What the trainer drives; its state goes into every checkpoint."""
+
+    replay: ReplayBuffer
+
+    @property
+    def step(self) -> int:
+        """How far learning is."""
+        ...
+
+    def reports(self, agent: Agent) -> Iterator[Report]: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class Lived:
+    """Environments in which the agent acts; rows are written to the replay as it goes."""
+
+    def __init__(self, config: AgentConfig, feed: Any, agent: Agent, device: str) -> None:
+        self.seed, self.steps, streams = config.seed, config.training.steps, config.training.streams
+        spec, vector = agent_spec(config.agent_name), feed_entry(config.feed_name).vector
+        self.envs = resolve(vector)(feed, streams, split="train", device=device)
+        self.loop = resolve(spec.loop)
+        self.replay: ReplayBuffer = resolve(spec.replay)(
+            agent, streams=streams, steps=self.steps, stack=feed.spec.stack, seed=config.seed, device=device
+        )
+        self.state: LoopState | None = None
+
+    @property
+    def step(self) -> int:
+        return self.state.step if self.state else 0
+
+    def reports(self, agent: Agent) -> Iterator[Report]:
+        if self.state is None:
+            self.state = begin(self.envs, self.seed)
+        reports: Iterator[Report] = self.loop(agent, self.envs, self.replay, self.state, steps=self.steps)
+        return reports
+
+    def state_dict(self) -> dict[str, Any]:
+        assert self.state is not None
+        return {"envs": self.envs.state_dict(), "loop": self.state.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from there; games in flight cannot be saved: they begin anew."""
+        self.replay.load_state_dict(state["replay"])
+        self.state = LoopState.from_state_dict(state["loop"])
+        if state["envs"] is None:
+            self.replay.cut()
+            self.state = rejoin(self.envs, self.seed, self.state)
+        else:
+            self.envs.load_state_dict(state["envs"])
+
+
+class Read:
+    """The records of a feed's training part; a step is an update."""
+
+    def __init__(self, config: AgentConfig, feed: LoggedFeed, agent: Any, device: str) -> None:
+        spec, self.steps = agent_spec(config.agent_name), config.training.steps
+        fill = resolve(spec.replay) if spec.offline else recorded
+        self.replay: ReplayBuffer = fill(feed.episodes("train"), agent, seed=config.seed, device=device)
+        self.state = OfflineState()
+
+    @property
+    def step(self) -> int:
+        return self.state.step
+
+    def reports(self, agent: Any) -> Iterator[Report]:
+        from angle_domains.loops import offline
+
+        return offline(agent, self.replay, self.state, steps=self.steps)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"loop": self.state.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.replay.load_state_dict(state["replay"])
+        self.state = OfflineState.from_state_dict(state["loop"])
+
+
+def open_experience(config: AgentConfig, feed: Any, agent: Any, device: str) -> Experience:
+    """As `training.source` says, by default what suits the agent; ConfigError where feed and agent do not meet."""
+    spec, logged, source = agent_spec(config.agent_name), isinstance(feed, LoggedFeed), config.training.source
+    if not logged:
+        if spec.offline or source is not None:
+            told = f"training.source={source}" if source else f"the agent '{config.agent_name}'"
+            raise ConfigError(
+                f"{told} needs recorded episodes, and the feed '{config.feed_name}' has none: {_logged()}"
+            )
+        return Lived(config, feed, agent, device)
+    if source == "model" and spec.offline:
+        raise ConfigError(f"the agent '{config.agent_name}' learns from records alone: leave training.source=model out")
+    if spec.offline or source == "records":
+        if not hasattr(agent, "replay"):
+            able = [name for name in names(AGENTS, "angle_domains.agents") if agent_spec(name).offline]
+            raise ConfigError(
+                f"the agent '{config.agent_name}' learns from its own decisions alone, not from records: "
+                f"leave training.source=records out, or choose {', '.join(able)}"
+            )
+        return Read(config, feed, agent, device)
+    return Lived(config, _practice(config, feed), agent, device)
+
+
+def _practice(config: AgentConfig, feed: LoggedFeed) -> Any:
+    """A model of the recorded patients to act in; fitted anew, to the same bits, wherever the run goes on."""
+    from metalearn.patient_model import PatientModel
+
+    return PatientModel(feed, config.training.model)
+
+
+def _logged() -> str:
+    able = [name for name in names(FEEDS, "angle_domains.feeds") if feed_entry(name).logged]
+    return f"{', '.join(able)} would do"
