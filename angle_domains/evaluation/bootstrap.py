@@ -12,24 +12,10 @@ from arch.bootstrap import StationaryBootstrap, optimal_block_length
 from jaxtyping import Float, Int
 
 from angle_domains.evaluation import measures
+from angle_domains.evaluation.interval import LEVEL, Interval
 
-LEVEL = 0.95
 _ELEMENTS = 2_000_000  # resampled numbers held at once
 _SHORTEST = 20  # bars from which a block length can be estimated
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A central interval of the resamples around the estimate."""
-
-    estimate: float
-    low: float
-    high: float
-    above: float  # share of resamples above zero
-
-    @property
-    def includes_zero(self) -> bool:
-        return self.low <= 0.0 <= self.high
 
 
 @dataclass(frozen=True)
