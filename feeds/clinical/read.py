@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ _BLANK = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]
 EMBEDDED = {  # name -> module with `load() -> DataFrame`, beside whose file stands its schema
     "icu-sepsis-log": ("feeds.data.icu_sepsis", "schema.yaml"),
     "mimic4demo-vaso": ("feeds.data.mimic4demo_vaso", "schema.yaml"),
-    "synth-vaso": ("feeds.clinical.synth_vaso", "synth_vaso.yaml"),
+    "synth-vaso": ("feeds.data.synth_vaso", "schema.yaml"),
 }
 
 
@@ -68,7 +69,10 @@ def _embedded(config: ClinicalConfig) -> Table:
     module_name, file = EMBEDDED[config.path]
     module = import_module(module_name)
     assert module.__file__ is not None
-    return _select(config.path, module.load().lazy(), config, Path(module.__file__).with_name(file))
+    made = {} if config.patients is None else {"patients": config.patients, "seed": config.draw}
+    if made and "patients" not in signature(module.load).parameters:
+        raise FeedError(f"feed.patients={config.patients}: '{config.path}' holds real patients, none can be drawn anew")
+    return _select(config.path, module.load(**made).lazy(), config, Path(module.__file__).with_name(file))
 
 
 def _schema(config: ClinicalConfig, beside: Path | Schema | None, columns: Sequence[str] | None) -> Schema:

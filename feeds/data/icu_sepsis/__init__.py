@@ -41,9 +41,13 @@ def read_counts() -> Counts:
     return Counts(**arrays, names=names)
 
 
-def load() -> pl.DataFrame:
-    """The embedded log, one row per patient and four hours, with the 47 features of each state."""
-    return with_features(pl.read_parquet(LOG))
+def load(patients: int | None = None, seed: int = 0) -> pl.DataFrame:
+    """The embedded log, one row per patient and four hours, with the 47 features of each state; or another one."""
+    if patients is None:
+        return with_features(pl.read_parquet(LOG))
+    from feeds.clinical.process import clinician, sample_log
+
+    return with_features(sample_log(patients, clinician(), seed))
 
 
 def with_features(log: pl.DataFrame) -> pl.DataFrame:
