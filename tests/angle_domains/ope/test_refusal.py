@@ -162,6 +162,11 @@ def test_a_direct_estimate_whose_error_is_unknown_has_no_interval() -> None:
     assert bare.value == pytest.approx(1.4)
     assert bare.interval is None
     assert "no interval" in bare.words()
+    spread = episodes._replace(direct=np.linspace(0.4, 2.4, 80))
+    known = evaluate(spread, GAMMA, OpeConfig(draws=20, estimators=("DM", "MAGIC")))
+    assert known["DM"].interval is not None
+    assert known["MAGIC"].value is not None
+    assert known["MAGIC"].interval is known["MAGIC"].standard_error is None  # it leans on the fit all the same
 
 
 def test_estimators_that_there_are_not() -> None:

@@ -1,0 +1,84 @@
+"""Estimators on a process whose truth is known, and a self-test that finds what is wrong."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from angle_domains.ope import tabular
+from angle_domains.ope.process import best_policy, random_patients, sample, value, values
+from angle_domains.ope.selftest import SelfTest, SelfTestConfig, selftest
+from feeds.base import Rows
+
+PROCESS = random_patients()
+
+
+@pytest.fixture(scope="module")
+def tested() -> SelfTest:
+    return selftest(config=SelfTestConfig(replicates=24, patients=500, draws=200, estimators=("WIS", "DR", "DM")))
+
+
+def test_near_policies_are_valued_and_the_far_one_is_refused(tested: SelfTest) -> None:
+    assert tested.passed, "\n".join(tested.table())
+    for estimator in ("WIS", "DR", "DM"):
+        near = tested.line("near", estimator)
+        assert near.unbiased
+        assert near.coverage >= 0.88
+        assert near.refused <= 0.1
+        assert tested.line("optimum", estimator).refused == 1.0
+
+
+def test_the_table_is_for_a_terminal(tested: SelfTest) -> None:
+    table = tested.table()
+    assert len(table) == 3 + 9
+    assert table[-1] == "self-test passed"
+    assert max(map(len, table)) <= 80
+
+
+def test_it_fails_where_the_propensities_are_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five per cent too high in the records: weights no longer average 1, and long stays count too little."""
+
+    def lying(*told: Any) -> Rows:
+        rows = sample(*told)
+        return replace(rows, propensity=np.minimum(1.05 * rows.propensity, 1.0))
+
+    monkeypatch.setattr("angle_domains.ope.selftest.sample", lying)
+    found = selftest(config=SelfTestConfig(replicates=20, patients=300, draws=50, estimators=("WIS", "DR")))
+    assert not found.passed
+    assert found.table()[-1].startswith("self-test FAILED: ")
+
+
+def test_exact_values_are_what_long_play_comes_to() -> None:
+    policy = best_policy(PROCESS, 0.9)
+    rows = sample(PROCESS, policy, 20_000, np.random.default_rng(1))
+    number = np.cumsum(rows.first) - 1
+    step = np.arange(len(rows)) - rows.starts[number]
+    earned = np.bincount(number, rows.reward * 0.9 ** np.maximum(step - 1, 0))
+    assert value(PROCESS, policy, 0.9) == pytest.approx(earned.mean(), abs=4 * earned.std() / np.sqrt(len(earned)))
+    assert (values(PROCESS, policy, 0.9) >= values(PROCESS, PROCESS.behaviour, 0.9) - 1e-12).all()
+
+
+def test_sampled_rows_are_whole_episodes() -> None:
+    rows = sample(PROCESS, PROCESS.behaviour, 50, np.random.default_rng(2), limit=4)
+    assert rows.first.sum() == rows.last.sum() == 50
+    assert (rows.terminated[rows.stops - 1] == PROCESS.terminal[rows.observation[rows.stops - 1, 0]]).all()
+    assert not rows.terminated[rows.stops - 1].all()  # some were cut at the limit
+    assert (rows.elapsed == np.where(rows.first, 0.0, 1.0)).all()
+    taken = PROCESS.behaviour[rows.observation[:, 0], rows.action]
+    np.testing.assert_array_equal(rows.propensity[~rows.last], taken[~rows.last])
+
+
+def test_the_direct_estimates_error_is_that_of_refitting() -> None:
+    """Its influence function gives the spread that whole new sets of records give."""
+    policy = 0.8 * PROCESS.behaviour + 0.2 * best_policy(PROCESS, 1.0)
+    found, claimed = [], []
+    for seed in range(60):
+        rows = sample(PROCESS, PROCESS.behaviour, 400, np.random.default_rng(seed))
+        fitted = tabular.fit(rows, policy[rows.observation[:, 0]], 1.0, len(policy))
+        assert fitted is not None
+        assert fitted.direct.mean() == pytest.approx(fitted.value, abs=1e-10)
+        found.append(fitted.value)
+        claimed.append(fitted.direct.std(ddof=1) / 20.0)
+    assert np.mean(claimed) == pytest.approx(np.std(found), rel=0.25)
+    assert np.mean(found) == pytest.approx(value(PROCESS, policy, 1.0), abs=3 * np.std(found) / np.sqrt(60))
