@@ -112,7 +112,7 @@ def _described(name: str, column: Any) -> Any:
     given = dict(column or {})
     known = described(name)
     kind, unit = given.get("kind", known.get("kind")), str(given.get("unit", known.get("unit")))
-    if _KINDS.get(kind, kind) != known.get("kind") or unit.replace("µ", "u") != str(known.get("unit")):
+    if _KINDS.get(str(kind), kind) != known.get("kind") or unit.replace("µ", "u") != str(known.get("unit")):
         known = {}  # a range belongs to its unit
     return {**known, **given}
 

@@ -1,0 +1,53 @@
+"""Parts by patient: siblings stay together, parts share nobody, and a part does not hang on the order of rows."""
+
+import numpy as np
+import pytest
+
+from feeds.errors import FeedError
+from tests.feeds.clinical.tables import ROLES, feed, table
+
+SPLITS = ("train", "validation", "test")
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_parts_share_no_patient_and_stays_of_one_stand_together(exact: bool) -> None:
+    made = feed(table(80), splits={"exact": exact})
+    ids = [set(made.part(split).identities) for split in SPLITS]
+    assert sum(map(len, ids)) == len(set.union(*ids)) == 80
+    stays = sum(len(made.part(split).patient) for split in SPLITS)
+    assert stays == len(made.records.patient) == 100
+    if exact:
+        assert [len(part) for part in ids] == [56, 12, 12]
+
+
+def test_a_part_hangs_on_identity_and_seed_alone() -> None:
+    frame = table(80)
+    made = feed(frame, splits={"exact": False})
+    shuffled = feed(frame.sample(fraction=1.0, shuffle=True, seed=1), splits={"exact": False}, policy="quarantine")
+    fewer = feed(frame.filter(frame["subject_id"] != "MRN7003"), splits={"exact": False})
+    other = feed(frame, splits={"exact": False, "seed": 1})
+    for split in SPLITS:
+        mine = set(made.part(split).identities)
+        assert set(shuffled.part(split).identities) == mine
+        assert set(fewer.part(split).identities) == mine - {"MRN7003"}
+        assert set(other.part(split).identities) != mine
+
+
+def test_by_site() -> None:
+    roles = ROLES | {"site": "site"}
+    made = feed(table(40), roles=roles, splits={"by": "site", "train_site": "A", "test_site": "B"})
+    assert [len(made.part(split).identities) for split in SPLITS] == [20, 10, 10]
+    site = {split: {made.records.sites[at] for at in made.part(split).site} for split in SPLITS}
+    assert site == {"train": {"A"}, "validation": {"B"}, "test": {"B"}}
+    with pytest.raises(FeedError, match="feed.splits.train_site=C is no site"):
+        feed(table(40), roles=roles, splits={"by": "site", "train_site": "C", "test_site": "B"})
+
+
+def test_who_was_at_both_sites_trains() -> None:
+    frame = table(40)
+    both = frame.with_columns(site=np.where(frame["stay_id"] == frame["stay_id"].max(), "A", frame["site"]))
+    roles = ROLES | {"site": "site"}
+    made = feed(both, roles=roles, splits={"by": "site", "train_site": "A", "test_site": "B"})
+    ids = [set(made.part(split).identities) for split in SPLITS]
+    assert not ids[0] & (ids[1] | ids[2])
+    assert "MRN7039" in ids[0]
