@@ -12,7 +12,7 @@ from arch.bootstrap import StationaryBootstrap, optimal_block_length
 from jaxtyping import Float, Int
 
 from angle_domains.evaluation import measures
-from angle_domains.evaluation.interval import LEVEL, Interval
+from angle_domains.interval import LEVEL, Interval
 
 _ELEMENTS = 2_000_000  # resampled numbers held at once
 _SHORTEST = 20  # bars from which a block length can be estimated

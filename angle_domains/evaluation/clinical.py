@@ -1,15 +1,16 @@
 """The judge of policies for patients: what records can tell of them, and that they cannot where they cannot."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from angle_domains.evaluation import Terms, Verdict
 from angle_domains.evaluation.cohort import Intended, intended, policy_at
 from angle_domains.evaluation.words import count
-from angle_domains.ope import behaviour, fqe
+from angle_domains.ope import behaviour, fqe, tabular
 from angle_domains.ope.diagnostics import Calibration
 from angle_domains.ope.episodes import Episodes, from_rows, places
 from angle_domains.ope.value import Estimate, OpeConfig, evaluate
@@ -21,6 +22,7 @@ from feeds.clinical.truth import known_states, true_value
 
 GAMMA = 1.0  # values are undiscounted: what is earned over a whole stay
 BANNER = "Research, not for care."
+_VISITS = 5  # rows for each distinct observation, from which on values are counted
 _QUICK = OpeConfig(estimators=("WIS",), draws=1, interval="percentile", override=True)
 
 
@@ -62,8 +64,11 @@ def judge(feed: Any, agent: Agent, terms: Terms) -> Verdict:
         metrics = {"wis": score if score is not None else 0.0, "agreement": _agreement(rows, intent)}
         line = f"{terms.split}: WIS {metrics['wis']:.4g}, agreement {metrics['agreement']:.1%}"
         return Verdict(terms.split, metrics["wis"], metrics, (line,))
-    episodes = _with_values(rows, intent, chances, terms.seed)
-    found = evaluate(episodes, GAMMA, OpeConfig(seed=terms.seed), calibration=calibration)
+    config = OpeConfig(seed=terms.seed)
+    found = evaluate(from_rows(rows, intent.policy, behaviour=chances), GAMMA, config, calibration=calibration)
+    if not all(estimate.refused for estimate in found.values()):  # else no fit would make the records reach further
+        episodes = _with_values(rows, intent.policy, chances, terms.seed)
+        found = evaluate(episodes, GAMMA, config, calibration=calibration)
     value = _value(feed, rows, intent, terms, found, _truth(feed, agent, terms.epsilon))
     score = found["WIS"].value
     return Verdict(terms.split, 0.0 if score is None else score, _metrics(value), tuple(_table(value)), value)
@@ -105,11 +110,19 @@ def _behaviour(feed: Any, rows: Rows, seed: int) -> tuple[np.ndarray | None, Cal
     return found.probability, found.calibration
 
 
-def _with_values(rows: Rows, intent: Intended, chances: np.ndarray | None, seed: int) -> Episodes:
-    """Episodes with fitted values where the fit is done; estimators that need them are left out where it is not."""
-    assert intent.policy is not None
-    fitted = fqe.fit(rows, intent.policy, GAMMA, seed=seed)
-    return from_rows(rows, intent.policy, behaviour=chances, q=fitted.q if fitted.converged else None)
+def _with_values(rows: Rows, policy: Float[np.ndarray, "n a"], chances: np.ndarray | None, seed: int) -> Episodes:
+    """Episodes with fitted values: counted where states come back, else by a network.
+
+    Estimators that need them are left out where the fit does not converge.
+    """
+    seen, state = np.unique(rows.observation.reshape(len(rows), -1), axis=0, return_inverse=True)
+    if len(seen) * _VISITS <= len(rows):
+        numbered = replace(rows, observation=state.reshape(-1, 1).astype(np.float32))
+        q = tabular.cross_fit(numbered, policy, GAMMA, len(seen), seed=seed)
+        whole = tabular.fit(numbered, policy, GAMMA, len(seen))
+        return from_rows(rows, policy, behaviour=chances, q=q, direct=None if whole is None else whole.direct)
+    fitted = fqe.fit(rows, policy, GAMMA, seed=seed)
+    return from_rows(rows, policy, behaviour=chances, q=fitted.q if fitted.converged else None)
 
 
 def _agreement(rows: Rows, intent: Intended) -> float:
@@ -172,5 +185,3 @@ def play(feed: Any, agent: Agent, showing: Showing) -> Iterator[str]:
 
 def _named(action: np.ndarray) -> str:
     return " ".join(f"{number:.3g}" for number in np.atleast_1d(action))
-
-

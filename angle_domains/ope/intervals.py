@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
-from angle_domains.evaluation.interval import LEVEL, Interval
+from angle_domains.interval import LEVEL, Interval
 from angle_domains.ope.estimators import Ratios
 
 Method = Literal["bca", "percentile", "t"]

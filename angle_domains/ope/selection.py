@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from angle_domains.errors import ConfigError
-from angle_domains.evaluation.interval import LEVEL
+from angle_domains.interval import LEVEL
 from angle_domains.ope.diagnostics import diagnose
 from angle_domains.ope.episodes import Episodes, returns
 from angle_domains.ope.estimators import ESTIMATORS, Ratios

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from angle_domains.errors import ConfigError, nearest
-from angle_domains.evaluation.interval import LEVEL, Interval
+from angle_domains.interval import LEVEL, Interval
 from angle_domains.ope.assumptions import assumptions
 from angle_domains.ope.diagnostics import Calibration, Diagnostics, diagnose
 from angle_domains.ope.episodes import Episodes, returns
