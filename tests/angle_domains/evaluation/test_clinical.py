@@ -1,0 +1,104 @@
+"""The judge of policies for patients, on records whose process is known."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from angle_domains.errors import ConfigError
+from angle_domains.evaluation import Terms, Verdict
+from angle_domains.evaluation.clinical import judge, play
+from angle_domains.report import RunSummary
+from angle_domains.report.clinical import write_report
+from angle_domains.showing import Showing
+from angle_domains.types import Decision, Percept
+from feeds.clinical.config import ClinicalConfig
+from feeds.clinical.feed import ClinicalFeed
+from feeds.clinical.process import clinician, exact_value, optimal_policy
+from feeds.clinical.truth import known_states
+
+PLAIN = {"masks": False, "since": False, "elapsed": False}
+RUN = RunSummary(name="<ward>", feed="clinical", agent="bc", seeds=(0,), steps=10)
+
+
+@cache
+def feed() -> ClinicalFeed:
+    return ClinicalFeed(ClinicalConfig(states=PLAIN))  # type: ignore[arg-type]
+
+
+class Tabular:
+    """A policy by state, found again by what is shown of it."""
+
+    def __init__(self, policy: np.ndarray, *, greedy: bool = False) -> None:
+        known = known_states(feed())
+        assert known is not None
+        self.states, self.greedy = torch.from_numpy(known.observation), greedy
+        self.log_prob = torch.from_numpy(np.log(np.maximum(policy, 1e-12)))
+
+    def act(self, percept: Percept, memory: Any, *, explore: bool) -> Decision:
+        place = torch.cdist(percept.obs.double(), self.states.double()).argmin(1)
+        told = {"q": self.log_prob[place]} if self.greedy else {"log_probs": self.log_prob[place]}
+        return Decision(self.log_prob[place].argmax(-1), None, told)
+
+
+@cache
+def verdict(name: str) -> Verdict:
+    policy = clinician() if name == "clinician" else optimal_policy()
+    return judge(feed(), Tabular(policy, greedy=name == "optimum"), Terms("test"))  # type: ignore[arg-type]
+
+
+def test_the_clinicians_own_policy_earns_what_was_observed_and_its_truth_is_exact() -> None:
+    found = verdict("clinician")
+    assert found.metrics["wis"] == pytest.approx(found.metrics["observed"], abs=1e-3)
+    assert found.metrics["true_value"] == pytest.approx(exact_value(clinician()), abs=1e-9)
+    assert found.metrics["wis_low"] < found.metrics["true_value"] < found.metrics["wis_high"]
+    assert found.metrics["refused"] == 0.0
+
+
+def test_the_optimum_is_refused_although_it_is_the_best() -> None:
+    found = verdict("optimum")
+    assert found.metrics["refused"] == 1.0
+    assert not {"wis", "dr", "dm", "is"} & set(found.metrics)
+    assert found.metrics["true_value"] == pytest.approx(exact_value(optimal_policy()), abs=1e-9)
+    assert any("not estimable" in line for line in found.lines)
+
+
+def test_a_quick_verdict_is_one_number_and_has_no_page(tmp_path: Path) -> None:
+    quick = judge(feed(), Tabular(clinician()), Terms("validation", full=False))  # type: ignore[arg-type]
+    assert quick.score == quick.metrics["wis"]
+    with pytest.raises(ConfigError, match="full verdict"):
+        write_report(quick, RUN, tmp_path / "report.html")
+
+
+def test_truth_is_told_only_where_an_observation_is_a_state() -> None:
+    assert known_states(ClinicalFeed(ClinicalConfig())) is None
+    known = known_states(feed())
+    assert known is not None
+    shown = {row.tobytes() for row in known.observation}
+    for split in ("train", "validation", "test"):
+        rows = feed().episodes(split)
+        assert {row.tobytes() for row in rows.observation[~rows.last]} <= shown
+
+
+def test_the_page_says_what_is_known_and_what_is_refused(tmp_path: Path) -> None:
+    kept = write_report(verdict("clinician"), RUN, tmp_path / "kept.html").read_text()
+    refused = write_report(verdict("optimum"), RUN, tmp_path / "refused.html").read_text()
+    for page in (kept, refused):
+        assert "Research, not for care." in page
+        assert "&lt;ward&gt;" in page
+        assert "fewer than 11 patients are not shown" in page
+        assert "http" not in page.replace("http://www.w3.org", "")
+    assert "Not told apart from what the recorded decisions earned" in kept
+    assert "not estimable" in refused
+    assert 'class="forest"' in kept
+    assert 'class="forest"' not in refused
+
+
+def test_stays_are_told_decision_by_decision() -> None:
+    lines = list(play(feed(), Tabular(clinician()), Showing(split="validation", episodes=2)))  # type: ignore[arg-type]
+    assert lines[0].startswith("stay 1, hour 0: recorded ")
+    assert sum("return" in line for line in lines) == 2
+    assert lines[-1] == "Research, not for care."

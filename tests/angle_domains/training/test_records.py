@@ -1,0 +1,86 @@
+"""Runs that learn from recorded patients, and runs that practise on a model of them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from angle_domains.config import AgentConfig, load_config
+from angle_domains.errors import ConfigError
+from angle_domains.runs import RunFolder
+from angle_domains.training import evaluate, train
+from angle_domains.training.trainer import AgentTrainer
+from tests.angle_domains.training.worlds import Lines
+from tests.contracts.trees import assert_same
+
+SMALL = (
+    "feed.path=synth-vaso",
+    "feed.patients=80",
+    "feed.actions.codec=binary",
+    "feed.actions.columns=[action_vaso]",
+    "training.threads=1",
+    "training.evaluate_every=400",
+    "training.checkpoint_every=100",
+    "training.model.updates=30",
+    "training.model.members=2",
+    "training.streams=4",
+    "device=cpu",
+    "tracking.uri=off",
+)
+
+
+def configure(agent: str, *overrides: str, feed: str = "clinical", steps: int = 400) -> AgentConfig:
+    return load_config(feed=feed, agent=agent, overrides=(*SMALL, f"training.steps={steps}", *overrides))
+
+
+def test_a_run_on_records_ends_with_its_report_and_the_test_part_opened_once(tmp_path: Path) -> None:
+    [result] = train(configure("cql", "name=one"), console=Lines(), root=tmp_path)
+    assert result.status == "FINISHED"
+    assert result.report is not None
+    page = result.report.read_text()
+    assert "Research, not for care." in page
+    assert "Research, not for care." in result.lines
+    assert any(line.startswith("WIS: ") for line in result.lines)
+    assert any(line.startswith("q_self: ") for line in result.lines)
+    assert len(RunFolder(tmp_path / "one").note()["test_opened"]) == 1
+    [again] = evaluate("one", root=tmp_path)
+    assert again.metrics == result.metrics
+
+
+@pytest.mark.parametrize(
+    ("agent", "more"),
+    [("cql", ()), ("bcq", ()), ("rcql", ()), ("ppo", ("agent.horizon=16", "agent.anneal_steps=null"))],
+)
+def test_a_run_that_goes_on_is_the_one_that_never_stopped(agent: str, more: tuple[str, ...], tmp_path: Path) -> None:
+    replay = () if agent == "ppo" else ("agent.replay.batch=8",)
+    steps = 384 if agent == "ppo" else 300
+    for name, first in (("straight", steps), ("broken", steps // 3 * 2)):
+        train(configure(agent, f"name={name}", *more, *replay, steps=first), console=Lines(), root=tmp_path)
+    whole = configure(agent, "name=broken", *more, *replay, steps=steps)
+    train(whole, console=Lines(), resume="broken", root=tmp_path)
+    broken, straight = (RunFolder(tmp_path / name).load_last()[0] for name in ("broken", "straight"))
+    assert_same(broken["agent"], straight["agent"])
+    assert_same(broken["replay"], straight["replay"])
+
+
+def test_the_rows_of_a_log_are_not_written_again(tmp_path: Path) -> None:
+    train(configure("bc", "name=one", steps=100), console=Lines(), root=tmp_path)
+    assert not list((tmp_path / "one").rglob("*rows*"))
+
+
+def trainer(config: AgentConfig, path: Path) -> Any:
+    return AgentTrainer(config, RunFolder(path / "run"), Lines())
+
+
+def test_any_agent_with_a_replay_can_read_records_as_a_control(tmp_path: Path) -> None:
+    config = configure("dqn", "training.source=records", "agent.replay.warm_up=1", "agent.replay.batch=8", steps=200)
+    assert type(trainer(config, tmp_path).experience).__name__ == "Read"
+
+
+def test_what_cannot_meet_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'cql' needs recorded episodes, .*'classic' has none: clinical would do"):
+        trainer(load_config(agent="cql", env="CartPole-v1", overrides=("tracking.uri=off",)), tmp_path)
+    with pytest.raises(ConfigError, match="'ppo' learns from its own decisions alone.* choose bc, bcq, cql"):
+        trainer(configure("ppo", "training.source=records"), tmp_path)
+    with pytest.raises(ConfigError, match="'bc' learns from records alone"):
+        trainer(configure("bc", "training.source=model"), tmp_path)
