@@ -18,6 +18,7 @@ import pstats
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -83,19 +84,21 @@ def theirs(hidden: int, rows: Rows) -> Learn:
     return learn
 
 
-def contestants(rows: Rows) -> dict[str, Learn]:
-    found: dict[str, Learn] = {}
+def contestants(rows: Rows, only: str) -> dict[str, Learn]:
+    """Those whose name holds `only`."""
+    builders: dict[str, Callable[[], Learn]] = {}
     for hidden in (128, 256):
         network = {"hidden": (hidden, hidden), "activation": "relu"}
-        found[f"cql_{hidden}"] = ours(cql, cql.CQLConfig(network=network, replay={"batch": BATCH}), rows)
+        builders[f"cql_{hidden}"] = partial(ours, cql, cql.CQLConfig(network=network, replay={"batch": BATCH}), rows)
         if find_spec("d3rlpy"):
-            found[f"d3rlpy_cql_{hidden}"] = theirs(hidden, rows)
-    network = {"hidden": (256, 256), "activation": "relu"}
-    found["bcq_256"] = ours(bcq, bcq.BCQConfig(network=network), rows)
-    found["iql_256"] = ours(iql, iql.IQLConfig(network=network), rows)
-    found["bc_256"] = ours(bc, bc.BCConfig(network=network), rows)
-    found["rcql_64_of_20_steps"] = ours(rcql, rcql.RCQLConfig(), rows)
-    return found
+            builders[f"d3rlpy_cql_{hidden}"] = partial(theirs, hidden, rows)
+    builders |= {
+        "bcq_256": partial(ours, bcq, bcq.BCQConfig(), rows),
+        "iql_256": partial(ours, iql, iql.IQLConfig(), rows),
+        "bc_256": partial(ours, bc, bc.BCConfig(), rows),
+        "rcql_64_of_20_steps": partial(ours, rcql, rcql.RCQLConfig(), rows),
+    }
+    return {name: build() for name, build in builders.items() if only in name}
 
 
 def race(forms: dict[str, Learn], rounds: int, updates: int) -> dict[str, float]:
@@ -119,7 +122,7 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    forms = {name: learn for name, learn in contestants(log(given.rows)).items() if given.only in name}
+    forms = contestants(log(given.rows), given.only)
     if given.profile:
         for name, learn in forms.items():
             learn(20)
