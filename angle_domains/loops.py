@@ -58,7 +58,7 @@ class Studious(Protocol):
     """An agent that asks what a log holds before it learns from it: which actions were ever taken where."""
 
     def study(self, window: Window) -> None:
-        """All rows of the log as one window `[N, 1, ...]`, episode after episode."""
+        """All rows of the log as one window `[N, 1, ...]`, episode after episode; told again where a run goes on."""
         ...
 
 
@@ -232,10 +232,10 @@ def off_policy(
 def offline(agent: OfflineAgent, replay: ReplayBuffer, state: OfflineState, *, steps: int) -> Iterator[Report]:
     """Learns from windows drawn of a log, one batch a step, until `steps`; nothing is tried out.
 
-    An agent that wants to see the log as a whole sees it before the first step. One Report for every `_REPORT_STEPS`
-    steps, with means over the updates since the last one: each is a place where the run can be saved.
+    An agent that wants to see the log as a whole sees it first, whenever the loop begins or goes on. One Report for
+    every `_REPORT_STEPS` steps, with means over the updates since the last one: there the run can be saved.
     """
-    if state.step == 0 and isinstance(agent, Studious):
+    if isinstance(agent, Studious):
         agent.study(replay.newest(replay.size - 1))
     learned: list[Mapping[str, float | Tensor]] = []
     while state.step < steps:

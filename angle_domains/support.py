@@ -16,30 +16,46 @@ class Support:
     64 bits, so that two observations of a million are mistaken for one another once in many million logs.
     """
 
-    def __init__(self, actions: int) -> None:
-        self.keys = torch.zeros(0, dtype=torch.int64)  # sorted
-        self.counts = torch.zeros(0, actions)
+    def __init__(self, actions: int, device: str | torch.device = "cpu") -> None:
+        self.keys = torch.zeros(0, dtype=torch.int64, device=device)  # sorted
+        self.counts = torch.zeros(0, actions, device=device)
 
-    def count(self, obs: Float[Tensor, "n d"], action: Int[Tensor, " n"]) -> None:
-        """Takes a whole log, in place of what was counted before."""
+    def count(self, obs: Float[Tensor, "n d"], action: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
+        """Takes a whole log, in place of what was counted before; gives the place of each observation in `counts`.
+
+        An action of -1 is none: of a row in which nothing was decided.
+        """
         keys, place = _hash(obs).unique(return_inverse=True)
         counts = torch.zeros(len(keys), self.counts.shape[1], device=obs.device)
-        counts.index_put_((place, action), torch.ones(len(obs), device=obs.device), accumulate=True)
+        taken = (action >= 0).to(torch.float32)
+        counts.index_put_((place, action.clamp(min=0)), taken, accumulate=True)
         self.keys, self.counts = keys, counts
+        return place
 
     def __call__(self, obs: Float[Tensor, "b d"]) -> Float[Tensor, "b n"]:
         """Counts of observations; zeros for those that the log never held."""
-        if not len(self.keys):
-            return torch.zeros(len(obs), self.counts.shape[1], device=obs.device)
+        return at(self.counts, self.find(obs))
+
+    def find(self, obs: Float[Tensor, "b d"]) -> Int[Tensor, " b"]:
+        """The place of observations in `counts`; -1 of those that the log never held."""
         key = _hash(obs)
+        if not len(self.keys):
+            return torch.full_like(key, -1)
         place = torch.searchsorted(self.keys, key).clamp(max=len(self.keys) - 1)
-        return torch.where((self.keys[place] == key).unsqueeze(-1), self.counts[place], 0.0)
+        return torch.where(self.keys[place] == key, place, -1)
 
     def state_dict(self) -> dict[str, Any]:
         return {"keys": self.keys, "counts": self.counts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.keys, self.counts = (state[name].to(self.keys.device) for name in ("keys", "counts"))
+
+
+def at(table: Float[Tensor, "s n"], place: Int[Tensor, " b"]) -> Float[Tensor, "b n"]:
+    """Rows of a table; zeros where the place is -1."""
+    if not len(table):
+        return table.new_zeros(len(place), table.shape[1])
+    return torch.where((place >= 0).unsqueeze(-1), table[place.clamp(min=0)], 0.0)
 
 
 def _hash(obs: Float[Tensor, "b d"]) -> Int[Tensor, " b"]:

@@ -41,6 +41,12 @@ def rows_of(episodes: list[dict[str, Any]], actions: int | None = None) -> Rows:
     return Rows(**joined)
 
 
+def lucky() -> Rows:
+    """Forty actions taken once each, half of them with luck, and one taken often that is known to earn a half."""
+    luck = [{"obs": [0, 0], "action": [a], "reward": [1.0 if a % 2 else -1.0], "ended": True} for a in range(40)]
+    return rows_of(luck + [{"obs": [0, 0], "action": [40], "reward": [0.5], "ended": True}] * 200)
+
+
 def logged(envs: SyncVectorEnv, steps: int, seed: int = 0) -> Rows:
     """What random actions, each allowed one as likely as another, led to in some environments."""
     space, streams = envs.single_action_space, envs.num_envs
@@ -57,10 +63,10 @@ def logged(envs: SyncVectorEnv, steps: int, seed: int = 0) -> Rows:
         replay.insert(state.percept, Decision(action))
         loops.advance(envs, state, action, None)
     held = replay.read_rows(0, replay.added)
-    return _whole({name: column.numpy() for name, column in held.items()})
+    return whole({name: column.numpy() for name, column in held.items()})
 
 
-def _whole(held: dict[str, np.ndarray]) -> Rows:
+def whole(held: dict[str, np.ndarray]) -> Rows:
     """Stream after stream, of each what comes up to the end of its last whole episode."""
     kept: list[dict[str, np.ndarray]] = []
     for stream in range(held["action"].shape[1]):

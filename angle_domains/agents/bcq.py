@@ -69,7 +69,7 @@ class BCQ:
             seed=seed,
             device=device,
         )
-        self.support = Support(self.core.actions)
+        self.support = Support(self.core.actions, device)
         self.optimizer = torch.optim.Adam(
             self.core.parameters, lr=config.learning_rate, eps=config.adam_epsilon, fused=True
         )

@@ -38,13 +38,13 @@ def filled(rows: Rows, sampler: Sampler, *, seed: int, device: str) -> ReplayBuf
     if not len(rows) or bool(rows.last.all()):
         raise FeedError(f"the log of {len(rows)} rows holds no action: there is nothing to learn from")
     replay = ReplayBuffer(len(rows), 1, seeded(seed, "replay"), sampler=sampler, device=device)
-    replay.fill(_percept(rows), Decision(_stream(rows.action)))
+    replay.fill(_percept(rows), Decision(_stream(_action(rows))))
     return replay
 
 
 def _percept(rows: Rows) -> Percept:
     """`[N, 1, ...]`: what every row told."""
-    before = np.roll(rows.action, 1, 0)
+    before = np.roll(_action(rows), 1, 0)
     before[rows.first] = 0
     return Percept(
         obs=_stream(rows.observation),
@@ -58,8 +58,14 @@ def _percept(rows: Rows) -> Percept:
     )
 
 
+def _action(rows: Rows) -> np.ndarray:
+    """In the types that networks index by and compute in."""
+    return rows.action.astype(np.int64 if rows.action.dtype.kind in "iub" else np.float32)
+
+
 def _stream(column: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(column)).unsqueeze(1)
+    """`[N, 1, ...]`; what may not be written to is copied, for torch would warn of it."""
+    return torch.from_numpy(np.require(column, requirements=["C", "W"])).unsqueeze(1)
 
 
 def _draws(config: ReplayConfig | RecordedConfig) -> RecordedConfig:

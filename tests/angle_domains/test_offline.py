@@ -73,12 +73,13 @@ def test_priorities_reach_the_sampler() -> None:
     assert late[3] > late[2] > late[1] > 0
 
 
-def test_the_log_is_studied_once_before_the_first_update() -> None:
+def test_the_log_is_studied_whenever_the_loop_begins() -> None:
     agent, replay, state = parts(Student)
     assert isinstance(agent, Student)
     list(offline(agent, replay, state, steps=2))
     list(offline(agent, replay, state, steps=4))
-    (window,) = agent.studied
+    window, again = agent.studied
+    assert torch.equal(window.obs, again.obs)
     assert window.obs.shape == (16, 1, 1)
     assert window.action[:, 0].tolist() == [1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3]
 

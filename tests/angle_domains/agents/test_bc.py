@@ -10,9 +10,10 @@ from angle_domains.errors import TrainingError
 from angle_domains.loops import OfflineState, offline
 from angle_domains.replay import recorded
 from angle_domains.transitions import read
+from feeds.base import FeedSpec
 from tests.contracts import worlds
 from tests.contracts.agent_contract import AgentContract, see
-from tests.contracts.offline_contract import STREAMS, OfflineContract
+from tests.contracts.offline_contract import STREAMS, OfflineContract, spec_of_choices
 from tests.logs import rows_of
 
 
@@ -41,10 +42,9 @@ class TestBC(OfflineContract):
     def test_probabilities_are_those_of_the_log(self) -> None:
         """Of three choices, taken 6, 3 and 1 times in 10."""
         action = [0] * 6 + [1] * 3 + [2]
-        rows = rows_of([{"obs": [0, 0], "action": [a], "reward": [0], "ended": True} for a in action], actions=4)
-        rows.mask[:, 3] = False  # type: ignore[index]
-        spec = worlds.spec_of(worlds.vector(lambda: worlds.Aim(spaces.Discrete(4)), 1))
-        spec = type(spec)("world", worlds.UNIT, spaces.Discrete(4))
+        mask = np.array([[True, True, True, False]] * 2)
+        episode = {"obs": [0, 0], "reward": [0], "ended": True, "mask": mask}
+        rows, spec = rows_of([episode | {"action": [a]} for a in action], actions=4), spec_of_choices(4)
         agent = self.build(spec, 1)
         list(offline(agent, recorded(rows, agent, seed=0, device="cpu"), OfflineState(), steps=200))
         percept = see([[0.0]])._replace(mask=torch.tensor([[True, True, True, False]]))
@@ -52,7 +52,7 @@ class TestBC(OfflineContract):
         torch.testing.assert_close(found, torch.tensor([[0.6, 0.3, 0.1, 0.0]]), atol=0.05, rtol=0.0)
 
     def test_a_forbidden_action_in_the_log_is_imitated_within_reason(self) -> None:
-        spec = type(self.spec())("world", worlds.UNIT, spaces.Discrete(3))
+        spec = spec_of_choices(3)
         agent = self.build(spec, STREAMS)
         batch = read(self.window(agent, spec), 1.0, agent.see)
         forbidden = torch.nn.functional.one_hot(batch.action, 3) == 0
@@ -69,7 +69,7 @@ class TestBC(OfflineContract):
                 for o, a in zip(obs, action, strict=True)
             ]
         )
-        spec = type(self.spec())("world", worlds.UNIT, spaces.Box(-2.0, 4.0, (1,), np.float32))
+        spec = FeedSpec("world", worlds.UNIT, spaces.Box(-2.0, 4.0, (1,), np.float32))
         agent = self.build(spec, 1, head=head)
         list(offline(agent, recorded(rows, agent, seed=0, device="cpu"), OfflineState(), steps=400))
         found = agent.act(see([[-0.5], [0.0], [0.5]]), None, explore=False).action.flatten()

@@ -11,7 +11,7 @@ from angle_domains.support import Support
 from tests.contracts.agent_contract import see
 from tests.contracts.offline_contract import OfflineContract, spec_of_choices
 from tests.contracts.value_contract import ValueContract
-from tests.logs import rows_of
+from tests.logs import lucky, rows_of
 
 
 class TestBCQ(OfflineContract):
@@ -68,11 +68,6 @@ class TestCountedBCQ(OfflineContract):
             assert counts[chosen] >= 8
         unseen = see([[7.0]])._replace(mask=torch.tensor([[False, True, False, False]]))
         assert agent.act(unseen, None, explore=False).action.tolist() == [1]
-
-
-def lucky() -> Any:
-    episodes = [{"obs": [0, 0], "action": [a], "reward": [1.0 if a % 2 else -1.0], "ended": True} for a in range(40)]
-    return rows_of(episodes + [{"obs": [0, 0], "action": [40], "reward": [0.5], "ended": True}] * 200)
 
 
 def test_counts_are_found_again() -> None:

@@ -15,7 +15,7 @@ from tests.contracts import worlds
 from tests.contracts.agent_contract import see
 from tests.contracts.offline_contract import OfflineBoxContract, OfflineContract, critics_portrayed, spec_of_choices
 from tests.contracts.value_contract import ValueContract, answer
-from tests.logs import rows_of
+from tests.logs import lucky
 
 
 class TestChoiceCQL(OfflineContract):
@@ -76,11 +76,7 @@ class TestChoiceCQL(OfflineContract):
 
         Without the gap the agent believes in 1 and gets 0; with it, it does what is known.
         """
-        episodes = [
-            {"obs": [0, 0], "action": [a], "reward": [1.0 if a % 2 else -1.0], "ended": True} for a in range(40)
-        ]
-        episodes += [{"obs": [0, 0], "action": [40], "reward": [0.5], "ended": True}] * 200
-        rows = rows_of(episodes)
+        rows = lucky()
         believed, chosen = [], []
         for alpha in (0.0, 1.0):
             agent = self.build(spec_of_choices(41), 1, alpha=alpha, replay={"batch": 240})

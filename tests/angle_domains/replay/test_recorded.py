@@ -120,6 +120,15 @@ def test_a_checkpoint_of_another_log_is_refused() -> None:
         made(shorter).load_state_dict(state)
 
 
+def test_columns_that_may_not_be_written_and_short_integers_are_taken() -> None:
+    rows = log()
+    rows = dataclasses.replace(rows, action=rows.action.astype(np.int32))
+    rows.observation.flags.writeable = False
+    window = made(rows).newest(8)
+    assert window.action.dtype == torch.int64
+    assert window.percept.obs.flatten().tolist() == list(range(9))
+
+
 def test_a_log_that_breaks_off_is_refused() -> None:
     rows = log()
     last = rows.last.copy()
