@@ -217,6 +217,15 @@ AGENTS: dict[str, AgentSpec] = {
         replay="angle_domains.replay:experience",
         actions=("Box",),
     ),
+    "vi": AgentSpec(
+        summary="Value iteration over the actions that a log supports, where its states come back",
+        config="angle_domains.agents.vi:VIConfig",
+        build="angle_domains.agents.vi:build",
+        loop="angle_domains.loops:offline",
+        replay="angle_domains.replay:recorded",
+        offline=True,
+        actions=("Discrete",),
+    ),
 }
 
 

@@ -26,8 +26,6 @@ from angle_domains.transitions import Sight
 from angle_domains.types import Decision, LearnResult, Percept, Window
 from feeds.base import FeedSpec
 
-_OUT = -1e6  # below every value; finite, so that among actions without support the one taken most often is found
-
 
 class VIConfig(BaseModel):
     """A step is a sweep over all states."""
@@ -116,7 +114,8 @@ class VI:
         self.support.load_state_dict(state["support"])
 
     def _supported(self, q: Float[Tensor, "b n"], counts: Float[Tensor, "b n"]) -> Float[Tensor, "b n"]:
-        return torch.where(counts >= self.config.least, q, _OUT + counts)
+        below = q.amin(-1, keepdim=True) - 2.0  # finite, so that without support the one taken most often is found
+        return torch.where(counts >= self.config.least, q, below - 1.0 / (1.0 + counts))
 
 
 def build(config: VIConfig, spec: FeedSpec, *, streams: int, seed: int, device: str) -> VI:
