@@ -6,6 +6,7 @@ arXiv:1712.06924, and Fujimoto, Meger and Precup (2019), "Off-Policy Deep Reinfo
 arXiv:1812.02900, section 4, whose tabular form this is.
 
 Differs from the papers:
+- Values may be lowered by what counts leave open (Rashidinejad et al. 2021, arXiv:2103.12021, a root of counts).
 - Where no action was taken often enough the one taken most often counts alone.
 - A state in which nothing was ever decided is worth what the states of the log are on average.
 """
@@ -14,8 +15,8 @@ from typing import Any
 
 import torch
 from gymnasium import spaces
-from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from jaxtyping import Bool, Float
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from angle_domains.errors import CheckpointError, ConfigError
@@ -34,6 +35,8 @@ class VIConfig(BaseModel):
 
     gamma: float = Field(default=0.99, ge=0, le=1)
     least: PositiveInt = 20  # times that an action was taken
+    share: float = Field(default=0.0, ge=0, lt=1)  # least part of a state's decisions, too: it grows with the log
+    pessimism: NonNegativeFloat = 0.0  # taken from an action's value, divided by the root of its count
 
 
 class VI:
@@ -90,9 +93,10 @@ class VI:
         target = self.process["reward"] + self.process["discount"] * before[self.process["next"]]
         total = self.q.new_zeros(self.q.numel()).index_add_(0, self.process["pair"], target)
         self.q = total.view_as(self.q) / counts.clamp(min=1.0)
-        often = counts >= self.config.least
+        often = self._often(counts)
         most = self.q.gather(-1, counts.argmax(-1, keepdim=True)).squeeze(-1)
-        value = torch.where(often.any(-1), self.q.masked_fill(~often, -torch.inf).amax(-1), most)
+        low = self._lowered(self.q, counts)
+        value = torch.where(often.any(-1), low.masked_fill(~often, -torch.inf).amax(-1), most)
         visits = counts.sum(-1).to(torch.float64)
         mean = (visits * value).sum() / visits.sum()
         self.value = torch.where(visits > 0, value, mean)
@@ -114,8 +118,16 @@ class VI:
         self.support.load_state_dict(state["support"])
 
     def _supported(self, q: Float[Tensor, "b n"], counts: Float[Tensor, "b n"]) -> Float[Tensor, "b n"]:
-        below = q.amin(-1, keepdim=True) - 2.0  # finite, so that without support the one taken most often is found
-        return torch.where(counts >= self.config.least, q, below - 1.0 / (1.0 + counts))
+        below = q.amin(-1, keepdim=True) - self.config.pessimism - 2.0  # finite, so that without support the one taken most often is found
+        return torch.where(self._often(counts), self._lowered(q, counts), below - 1.0 / (1.0 + counts))
+
+    def _often(self, counts: Float[Tensor, "b n"]) -> Bool[Tensor, "b n"]:
+        """Which actions count."""
+        return (counts >= self.config.least) & (counts >= self.config.share * counts.sum(-1, keepdim=True))
+
+    def _lowered(self, q: Float[Tensor, "b n"], counts: Float[Tensor, "b n"]) -> Float[Tensor, "b n"]:
+        """Values less what counts leave open."""
+        return q - self.config.pessimism * counts.clamp(min=1.0).rsqrt()
 
 
 def build(config: VIConfig, spec: FeedSpec, *, streams: int, seed: int, device: str) -> VI:
