@@ -21,12 +21,12 @@ from torch import Tensor
 from angle_domains.errors import CheckpointError, ConfigError
 from angle_domains.networks import NetworkConfig
 from angle_domains.replay import RecordedConfig
-from angle_domains.support import Support, at
+from angle_domains.support import Support, at, or_best
 from angle_domains.transitions import Sight
 from angle_domains.types import Decision, LearnResult, Percept, Window
 from feeds.base import FeedSpec
 
-_OUT = -1e6  # below every value; finite, so that among actions without support the one taken most often is found
+_OUT = -1e6  # below every value; finite, so that the one taken most often is found where a mask forbids the others
 
 
 class VIConfig(BaseModel):
@@ -92,9 +92,7 @@ class VI:
         target = self.process["reward"] + self.process["discount"] * before[self.process["next"]]
         total = self.q.new_zeros(self.q.numel()).index_add_(0, self.process["pair"], target)
         self.q = total.view_as(self.q) / counts.clamp(min=1.0)
-        often = counts >= self.config.least
-        most = self.q.gather(-1, counts.argmax(-1, keepdim=True)).squeeze(-1)
-        value = torch.where(often.any(-1), self.q.masked_fill(~often, -torch.inf).amax(-1), most)
+        value = self._supported(self.q, counts).amax(-1)
         visits = counts.sum(-1).to(torch.float64)
         mean = (visits * value).sum() / visits.sum()
         self.value = torch.where(visits > 0, value, mean)
@@ -116,7 +114,7 @@ class VI:
         self.support.load_state_dict(state["support"])
 
     def _supported(self, q: Float[Tensor, "b n"], counts: Float[Tensor, "b n"]) -> Float[Tensor, "b n"]:
-        return torch.where(counts >= self.config.least, q, _OUT + counts)
+        return torch.where(or_best(counts >= self.config.least, counts), q, _OUT + counts)
 
 
 def build(config: VIConfig, spec: FeedSpec, *, streams: int, seed: int, device: str) -> VI:
