@@ -3,10 +3,10 @@
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-_ODD = -7046029254386353131  # of a multiplicative hash: 2^64 over the golden ratio
+_GOLDEN, _FIRST, _SECOND = (n - (1 << 64) for n in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 
 
 class Support:
@@ -58,10 +58,21 @@ def at(table: Float[Tensor, "s n"], place: Int[Tensor, " b"]) -> Float[Tensor, "
     return torch.where((place >= 0).unsqueeze(-1), table[place.clamp(min=0)], 0.0)
 
 
+def or_best(inside: Bool[Tensor, "b n"], score: Float[Tensor, "b n"]) -> Bool[Tensor, "b n"]:
+    """Which actions are supported; where none is, the one of the highest score."""
+    best = torch.nn.functional.one_hot(score.argmax(-1), score.shape[-1]) > 0
+    return inside | (best & ~inside.any(-1, keepdim=True))
+
+
 def _hash(obs: Float[Tensor, "b d"]) -> Int[Tensor, " b"]:
-    """Of the bits of float32 numbers; 0 and -0 are one number."""
+    """Of the bits of float32 numbers, each stirred with its column (splitmix64) and summed; 0 and -0 are one number."""
     bits = (obs.to(torch.float32) + 0.0).contiguous().view(torch.int32).to(torch.int64)
-    mixed = (bits * _ODD) ^ ((bits * _ODD) >> 29)
-    weight = _ODD * (2 * torch.arange(bits.shape[-1], device=obs.device) + 1)
-    total = (mixed * weight).sum(-1)
-    return total ^ (total >> 32)
+    stirred = bits + _GOLDEN * torch.arange(1, bits.shape[-1] + 1, device=obs.device)
+    for factor, shift in ((_FIRST, 30), (_SECOND, 27)):
+        stirred = (stirred ^ _right(stirred, shift)) * factor
+    return (stirred ^ _right(stirred, 31)).sum(-1)
+
+
+def _right(bits: Int[Tensor, "b d"], shift: int) -> Int[Tensor, "b d"]:
+    """Shifted as if there were no sign."""
+    return (bits >> shift) & ((1 << (64 - shift)) - 1)

@@ -24,7 +24,7 @@ from angle_domains.networks import NetworkConfig
 from angle_domains.networks.q import QHead
 from angle_domains.optim import descend
 from angle_domains.replay import RecordedConfig, beside
-from angle_domains.support import Support
+from angle_domains.support import Support, or_best
 from angle_domains.transitions import Transitions
 from angle_domains.types import Decision, LearnResult, Percept, Window
 from angle_domains.value_based import Exploration, ValueBased
@@ -98,7 +98,8 @@ class BCQ:
         likely = held.softmax(-1)
         if self.config.support == "counted":
             counts = self.support(obs)
-            inside, score = counts >= self.config.least, counts + likely
+            score = counts + likely if mask is None else (counts + likely) * mask
+            inside = or_best(counts >= self.config.least, score)
         else:
             inside, score = likely >= self.config.threshold * likely.amax(-1, keepdim=True), likely
         below = q.amin(-1, keepdim=True) - 2.0  # finite, so that among actions without support the likeliest is found

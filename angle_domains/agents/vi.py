@@ -15,17 +15,19 @@ from typing import Any
 
 import torch
 from gymnasium import spaces
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from angle_domains.errors import CheckpointError, ConfigError
 from angle_domains.networks import NetworkConfig
 from angle_domains.replay import RecordedConfig
-from angle_domains.support import Support, at
+from angle_domains.support import Support, at, or_best
 from angle_domains.transitions import Sight
 from angle_domains.types import Decision, LearnResult, Percept, Window
 from feeds.base import FeedSpec
+
+_OUT = -1e6  # below every value; finite, so that the one taken most often is found where a mask forbids the others
 
 
 class VIConfig(BaseModel):
@@ -93,10 +95,7 @@ class VI:
         target = self.process["reward"] + self.process["discount"] * before[self.process["next"]]
         total = self.q.new_zeros(self.q.numel()).index_add_(0, self.process["pair"], target)
         self.q = total.view_as(self.q) / counts.clamp(min=1.0)
-        often = self._often(counts)
-        most = self.q.gather(-1, counts.argmax(-1, keepdim=True)).squeeze(-1)
-        low = self._lowered(self.q, counts)
-        value = torch.where(often.any(-1), low.masked_fill(~often, -torch.inf).amax(-1), most)
+        value = self._supported(self.q, counts).amax(-1)
         visits = counts.sum(-1).to(torch.float64)
         mean = (visits * value).sum() / visits.sum()
         self.value = torch.where(visits > 0, value, mean)
@@ -118,16 +117,9 @@ class VI:
         self.support.load_state_dict(state["support"])
 
     def _supported(self, q: Float[Tensor, "b n"], counts: Float[Tensor, "b n"]) -> Float[Tensor, "b n"]:
-        below = q.amin(-1, keepdim=True) - self.config.pessimism - 2.0  # finite, so that without support the one taken most often is found
-        return torch.where(self._often(counts), self._lowered(q, counts), below - 1.0 / (1.0 + counts))
-
-    def _often(self, counts: Float[Tensor, "b n"]) -> Bool[Tensor, "b n"]:
-        """Which actions count."""
-        return (counts >= self.config.least) & (counts >= self.config.share * counts.sum(-1, keepdim=True))
-
-    def _lowered(self, q: Float[Tensor, "b n"], counts: Float[Tensor, "b n"]) -> Float[Tensor, "b n"]:
-        """Values less what counts leave open."""
-        return q - self.config.pessimism * counts.clamp(min=1.0).rsqrt()
+        often = (counts >= self.config.least) & (counts >= self.config.share * counts.sum(-1, keepdim=True))
+        low = q - self.config.pessimism * counts.clamp(min=1.0).rsqrt()
+        return torch.where(or_best(often, counts), low, _OUT + counts)
 
 
 def build(config: VIConfig, spec: FeedSpec, *, streams: int, seed: int, device: str) -> VI:

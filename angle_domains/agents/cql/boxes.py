@@ -67,14 +67,15 @@ class BoxCQL:
     def gap(self, batch: Transitions, generator: Generator) -> Tensor:
         """`[B]`, with a gradient for the critics: how far other actions are held above the logged ones, of both summed.
 
-        Others are even over the box, or what the policy would do here and where the logged action led.
+        Others are even over the box, or what the policy would do here and, unless the task ended, where that led.
         """
         k = self.config.samples
         with torch.no_grad():
             even = self.scale.uniform(k * len(batch.obs), generator)
             log_even = torch.full((len(even),), -math.log(2.0) * even.shape[-1], device=even.device)
             here, log_here = self._sample(batch.obs.repeat(k, 1), generator)
-            there, log_there = self._sample(batch.next_obs.repeat(k, 1), generator)
+            beyond = torch.where((batch.discount > 0).unsqueeze(-1), batch.next_obs, batch.obs)
+            there, log_there = self._sample(beyond.repeat(k, 1), generator)
             density = torch.cat([log_even, log_here, log_there]).unflatten(0, (3 * k, -1))
         q = self.q.Q_function(batch.obs.repeat(3 * k, 1), torch.cat([even, here, there])).unflatten(-1, (3 * k, -1))
         return sampled_gap(q, density, self.q.Q_function(batch.obs, batch.action))

@@ -43,11 +43,11 @@ class TestBC(OfflineContract):
         """Of three choices, taken 6, 3 and 1 times in 10."""
         action = [0] * 6 + [1] * 3 + [2]
         mask = np.array([[True, True, True, False]] * 2)
-        episode = {"obs": [0, 0], "reward": [0], "ended": True, "mask": mask}
+        episode = {"obs": [1, 1], "reward": [0], "ended": True, "mask": mask}
         rows, spec = rows_of([episode | {"action": [a]} for a in action], actions=4), spec_of_choices(4)
-        agent = self.build(spec, 1)
+        agent = self.build(spec, 1, learning_rate=1e-3, replay={"batch": 256})
         list(offline(agent, recorded(rows, agent, seed=0, device="cpu"), OfflineState(), steps=200))
-        percept = see([[0.0]])._replace(mask=torch.tensor([[True, True, True, False]]))
+        percept = see([[1.0]])._replace(mask=torch.tensor([[True, True, True, False]]))
         found = agent.act(percept, None, explore=False).extras["log_probs"].exp()
         torch.testing.assert_close(found, torch.tensor([[0.6, 0.3, 0.1, 0.0]]), atol=0.05, rtol=0.0)
 

@@ -37,10 +37,10 @@ def test_the_end_of_a_record_is_no_end() -> None:
     values = []
     for ended in (False, True):
         chance = np.random.default_rng(0)
-        episode = {"obs": np.zeros(4), "reward": np.ones(3), "ended": ended}
+        episode = {"obs": np.ones(4), "reward": np.ones(3), "ended": ended}
         rows = rows_of([episode | {"action": chance.integers(2, size=3)} for _ in range(50)])
         agent = trained(cql, config, rows, spec, 300)
-        values.append(agent.act(see([[0.0]]), None, explore=False).extras["q"].max().item())
+        values.append(agent.act(see([[1.0]]), None, explore=False).extras["q"].max().item())
     assert values[0] == pytest.approx(2.0, abs=0.1)
     assert values[1] < 1.8  # a third of the rows end
 
