@@ -169,13 +169,12 @@ def test_a_reward_that_looks_ahead_is_in_no_state() -> None:
 
 
 def test_a_column_that_the_reward_lacks() -> None:
+    without: dict[str, Any] = {name: {} for name in ("mbp", "lactate")}
     with pytest.raises(FeedError, match=r"column 'sofa' is missing \(did you mean 'soffa'"):
-        without = {name: {} for name in ("mbp", "lactate")}
         feed(
             table().rename({"sofa": "soffa"}), roles=ROLES | {"state": without, "static": []}, reward={"kind": "oviss"}
         )
     renamed = table().rename({"sofa": "points"})
-    without = {name: {} for name in ("mbp", "lactate")}
     made = feed(
         renamed,
         roles=ROLES | {"state": without, "static": []},

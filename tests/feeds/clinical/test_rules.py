@@ -53,7 +53,7 @@ RULES: dict[str, tuple[Callable[[], pl.DataFrame], dict[str, Any], int, int, str
     "missing_key": (lambda: cell("subject_id", None), {}, 1, 0, "the patient is missing"),
     "missing_key, time": (lambda: cell("time_hour", None), {}, 1, 0, "the time is missing"),
     "unsorted": (swapped, {}, 0, 0, "before that of the stay's row before"),
-    "duplicate": (lambda: pl.concat([SOUND, SOUND[LINE : LINE + 1]]), {}, 1, 0, "another row has this stay and time"),
+    "duplicate": (lambda: pl.concat([SOUND[: LINE + 1], SOUND[LINE:]]), {}, 1, 0, "another row has this stay and time"),
     "two_patients": (lambda: cell("subject_id", "MRN9999"), {}, SAME, 1, "belongs to another patient too"),
     "not_a_number": (lambda: cell("mbp", np.inf), {}, 0, 0, "mbp is no number"),
     "out_of_range": (lambda: cell("mbp", 900.0), {}, 0, 0, "mbp lies outside its plausible range, 10 … 250 mmHg"),
@@ -172,8 +172,8 @@ def test_milligrams_among_micrograms_are_caught() -> None:
         roles = ROLES | {"action": {"norepinephrine": {"unit": "ug/kg/min", "low": 0.0, "high": None}}}
         with pytest.raises(FeedError, match="norepinephrine is over 200 times off other stays"):
             read_records(config("error", roles=roles), whole_stay("norepinephrine", dose))
+    state = ROLES["state"] | {"creatinine": {}}
     with pytest.raises(FeedError, match="creatinine lies outside its plausible range, 0 … 30 mg/dL"):
-        state = ROLES["state"] | {"creatinine": {}}
         read_records(config("error", roles=ROLES | {"state": state}), SOUND.with_columns(creatinine=pl.lit(88.0)))
 
 
@@ -249,7 +249,7 @@ def test_no_patient_no_date_and_no_value_is_ever_shown(
                 made.episodes("validation")
             except FeedError as error:
                 shown += [str(error), repr(error), "".join(traceback.format_exception(error))]
-                assert error.__context__ is None
+                shown.append(repr(error.__context__))
     shown += [caplog.text, *capsys.readouterr()]
     for secret in (CANARY, "77311", DATE, "7766", "66.123", "MRN70"):
         assert not [text for text in shown if secret in text], secret
