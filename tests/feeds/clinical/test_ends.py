@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from feeds.base import Rows
 from feeds.clinical.records import DEATH, HOUR_CAP
 from tests.feeds.clinical.tables import ROLES, feed, table
 
@@ -81,6 +82,26 @@ def test_rebinning_leaves_discounted_time_as_it_is() -> None:
         one, two = fine.episodes(split), rough.episodes(split)
         assert np.add.reduceat(one.elapsed, one.starts).tolist() == np.add.reduceat(two.elapsed, two.starts).tolist()
         assert set(two.elapsed[~two.first].tolist()) == {4.0}
+        np.testing.assert_allclose(returns(one, 0.98), returns(two, 0.98), rtol=1e-12)
+
+
+def returns(rows: Rows, gamma: float) -> np.ndarray:
+    """Discounted by elapsed hours, of every stay."""
+    hours = np.cumsum(rows.elapsed)
+    since = hours - np.repeat(hours[rows.starts], rows.stops - rows.starts)
+    return np.add.reduceat(rows.reward * gamma**since, rows.starts)
+
+
+def test_a_chain_that_is_cut_keeps_its_value() -> None:
+    """One state, a reward of 1 an hour without end, seen through a cap: its value is that of the endless chain."""
+    gamma, values = 0.9, []
+    for hour_cap in ("truncated", "terminated"):
+        frame = table(60).with_columns(death=0, traj_end_reason=pl.lit("hour_cap"))
+        rows = feed(frame, reward={"kind": "oviss_base"}, ends={"hour_cap": hour_cap}).episodes("train")
+        goes_on = 1.0 - rows.terminated[~rows.first]
+        values.append(rows.reward[~rows.first].mean() / (1.0 - gamma * goes_on.mean()))
+    assert values[0] == pytest.approx(10.0)
+    assert values[1] < 7.0
 
 
 def test_propensities_are_those_of_the_decisions() -> None:
