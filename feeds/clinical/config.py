@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from feeds.clinical.schema import Schema, load_schema, public_roles
+from feeds.clinical.schema import Schema, load_schema, make_schema, public_roles
 from feeds.settings import Settings
 
 PUBLIC = (
@@ -151,4 +151,6 @@ class ClinicalConfig(Settings):
             given.setdefault("ends", {"outcome": "last_row"})
         if isinstance(given.get("roles"), str) and given["roles"] != "clif":
             given["roles"] = load_schema(given["roles"])
+        if isinstance(given.get("roles"), Mapping):  # in one sentence, where a union would give several
+            given["roles"] = make_schema(given["roles"], "feed.roles")
         return given

@@ -56,7 +56,11 @@ class ClinicalFeed:
 
     def episodes(self, split: str) -> Rows:
         """The stays of one part, in the order of the records; `entity` numbers its patients."""
-        return make_rows(self.part(split), self.coder, self.codec, self.term, self.config)
+        return self.rows_of(self.part(split))
+
+    def rows_of(self, records: Records) -> Rows:
+        """Any records of the schema as this feed shows them."""
+        return make_rows(records, self.coder, self.codec, self.term, self.config)
 
     def components(self, split: str) -> dict[str, np.ndarray]:
         """The parts of the reward, each as `Rows.reward` [N]; empty where the reward has none."""

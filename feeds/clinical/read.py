@@ -48,7 +48,7 @@ def read_table(config: ClinicalConfig, frame: Any = None) -> Table:
         from feeds.clinical.meds import read_meds
 
         schema = _schema(config, place / "schema.yaml", None)
-        return _select(config.path, read_meds(place, schema, config.meds), config, schema)
+        return _select(config.path, read_meds(place, schema, config.meds).lazy(), config, schema)
     files = _files(config.path)
     beside = next(
         (file for file in (place.with_suffix(".yaml"), _folder(place) / "schema.yaml") if file.is_file()), None

@@ -11,6 +11,7 @@ from feeds.clinical.schema import Schema
 
 REASONS = ("death", "discharge", "transfer", "hour_cap")
 DEATH, DISCHARGE, TRANSFER, HOUR_CAP = range(4)
+LEAST = 11  # stays, below which no count of an outcome is told
 
 
 @dataclass(frozen=True, repr=False)
@@ -110,7 +111,9 @@ class Records:
                 "rows": len(self),
                 "stays": len(self.patient),
                 "patients": len(self.identities),
-                "ends": dict(zip(REASONS, ends, strict=True)),
+                "ends": {
+                    name: n if n >= LEAST or not n else f"<{LEAST}" for name, n in zip(REASONS, ends, strict=True)
+                },
                 "left_out": dict(self.counts),
                 "notes": list(self.notes),
             },

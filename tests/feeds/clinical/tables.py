@@ -54,7 +54,7 @@ def table(patients: int = 40, seed: int = 0, *, holes: float = 0.3) -> pl.DataFr
                     "lactate": chance.normal(3, 1, length).clip(0.5, 12),
                     "sofa": chance.integers(2, 15, length).astype(np.float64),
                     "ventil": (chance.random(length) < 0.5).astype(np.float64),
-                    "age": np.full(length, 40.0 + patient),
+                    "age": np.full(length, 40.0 + patient % 50),
                     "gender": ["female" if patient % 2 else "male"] * length,
                     "action_vaso": on.astype(np.int64),
                     "norepinephrine": np.round(chance.uniform(0, 0.5, length), 2) * (chance.random(length) < 0.8),

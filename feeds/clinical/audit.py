@@ -1,0 +1,244 @@
+"""The whole report on patient tables, leaks above all: `angle-domains feeds check PATH --feed clinical`."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from feeds.base import Rows
+from feeds.clinical.border import read_records
+from feeds.clinical.config import ClinicalConfig
+from feeds.clinical.episodes import deaths, doses_of
+from feeds.clinical.feed import ClinicalFeed
+from feeds.clinical.findings import CheckReport
+from feeds.clinical.records import LEAST, REASONS, Records
+from feeds.clinical.split import SPLITS
+
+TELLS = 0.98  # AUROC of one feature against the outcome, and correlation of one with a dose, that give a leak away
+_CUTS = (0.25, 0.5, 0.75)  # shares of a stay's length after which the future is changed
+
+
+class Audit(NamedTuple):
+    """The report as text, and whether training on these data would start and look nowhere ahead."""
+
+    text: str
+    accepted: bool
+
+
+class Leak(NamedTuple):
+    """One thing that the audit looked for: what it is called, what it found, and whether that is a leak."""
+
+    name: str
+    told: str
+    passed: bool
+
+
+def check(path: str, config: ClinicalConfig) -> Audit:
+    """What was read, every finding, parts, features, and what leaks.
+
+    Rows that break a rule do not stop the report: under the policy "error" it goes on without them and says so. What
+    makes a table unreadable (missing columns, truncated files, …) is a FeedError all the same.
+    """
+    config = config.model_copy(update={"path": path})
+    return audit(config, *_read(config))
+
+
+def _read(config: ClinicalConfig) -> tuple[Records, CheckReport]:
+    return read_records(config.model_copy(update={"policy": "quarantine"}))
+
+
+def audit(config: ClinicalConfig, records: Records, report: CheckReport) -> Audit:
+    """The report on records that were read under the policy "quarantine"."""
+    strict = config.policy == "error"
+    feed = ClinicalFeed(config, records=(records, report))
+    count = sum(report.counts.values())
+    lines = [replace(report, policy=config.policy).text()]
+    if strict and count:
+        lines += [f"verdict   refused: {count:,} findings under feed.policy=error; what follows leaves them out"]
+    else:
+        lines += [f"verdict   accepted{f' with {count:,} findings' if count else ''}"]
+    rows = {split: feed.episodes(split) for split in SPLITS}
+    leaks = [*future(feed), ids(feed), *own_action(feed), *telling(feed, rows["train"]), terminal(feed, rows["train"])]
+    lines += [*_parts(feed, rows), *_features(feed), *_reward(feed)]
+    lines += [f"{leak.name:<10}{'' if leak.passed else 'FAILED: '}{leak.told}" for leak in leaks]
+    passed = all(leak.passed for leak in leaks)
+    lines.append(f"proof     {'nothing leaks that was looked for' if passed else 'FAILED: see above'}")
+    return Audit("\n".join(lines), passed and not (strict and count))
+
+
+def future(feed: ClinicalFeed) -> list[Leak]:
+    """Every value and dose after some row of each stay changed: states, masks and actions up to it, and rewards."""
+    leaks = []
+    records = feed.records
+    length = (records.stops - records.starts)[records.stay]
+    place = np.arange(len(records)) - records.starts[records.stay]
+    for share in _CUTS:
+        before = place <= np.floor(share * (length - 1))
+        cut = np.maximum.reduceat(np.where(before, records.hours, -np.inf), records.starts)[records.stay]
+        changed = _spoiled(records, ~before)
+        one, two = (feed.rows_of(told) for told in (records, changed))
+        reach = np.maximum(records.hours, np.where(one.first, -np.inf, np.roll(records.hours, 1)) + feed.term.horizon)
+        moved = {"observations": _differ(one.observation, two.observation, before)}
+        if one.mask is not None and two.mask is not None:
+            moved["masks"] = _differ(one.mask, two.mask, before)
+        if feed.config.actions.timing == "same_row":
+            moved["actions"] = _differ(one.action, two.action, before & ~one.last)
+        moved["rewards"] = _differ(one.reward, two.reward, before & (reach <= cut))
+        told = ", ".join(f"{count:,} {name}" for name, count in moved.items() if count)
+        said = f"DIFFER in {told}" if told else "equal to the bit"
+        text = f"everything after {share:.0%} of each stay changed: {int(before.sum()):,} rows up to there {said}"
+        leaks.append(Leak("future", text, not told))
+    return leaks
+
+
+def _spoiled(records: Records, later: np.ndarray) -> Records:
+    """Other values in some rows: numbers mirrored within their range and moved, what is missing there, what was not."""
+    values = {}
+    for name, column in records.values.items():
+        known = column[~np.isnan(column)]
+        low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
+        other = np.where(np.isnan(column), high, low + high - column + (0.0 if name in records.schema.action else 0.5))
+        values[name] = np.where(later, other, column)
+    if records.schema.propensity:
+        values[records.schema.propensity] = records.values[records.schema.propensity]
+    coded = {
+        name: replace(c, codes=np.where(later, (c.codes + 1) % max(1, len(c.names)), c.codes))
+        for name, c in records.coded.items()
+    }
+    return replace(records, values=values, coded=coded)
+
+
+def _differ(one: np.ndarray, two: np.ndarray, where: np.ndarray) -> int:
+    return int((one[where] != two[where]).reshape(int(where.sum()), -1).any(axis=1).sum())
+
+
+def ids(feed: ClinicalFeed) -> Leak:
+    """Patients and stays that stand in two parts."""
+    parts = [set(feed.part(split).identities.tolist()) for split in SPLITS]
+    shared = sum(len(one & two) for at, one in enumerate(parts) for two in parts[at + 1 :])
+    return Leak("ids", f"{shared:,} patients stand in two parts", not shared)
+
+
+def own_action(feed: ClinicalFeed) -> list[Leak]:
+    """Features that rise and fall with the dose of their own row: the decision stands in the state."""
+    records = feed.part("train")
+    doses = doses_of(records, feed.codec, feed.config).decided
+    taken = np.diff(records.stay, append=-1) == 0
+    observation, names = feed.coder.encode(records)[taken], feed.coder.blocks()[0].features
+    found, strongest = [], (0.0, "", "")
+    for k, column in enumerate(feed.codec.columns):
+        for at, name in enumerate(names):
+            alike = abs(_correlation(observation[:, at], _ranks(doses[taken, k])))
+            alike = max(
+                alike,
+                abs(_correlation(observation[:, at], doses[taken, k])),
+                _explained(observation[:, at], doses[taken, k]),
+            )
+            strongest = max(strongest, (alike, name, column))
+            if alike > TELLS:
+                found.append((alike, name, column))
+    leaks = [
+        Leak("action", f"{name} tells the {column} of its own row ({alike:.3f}); lag or drop it (feed.states)", False)
+        for alike, name, column in found
+    ]
+    told = "no feature tells the decision of its own row"
+    strength = f"; the nearest is {strongest[1]} of {strongest[2]} ({strongest[0]:.3f})" if strongest[1] else ""
+    return leaks or [Leak("action", told + strength, True)]
+
+
+def _explained(feature: np.ndarray, dose: np.ndarray) -> float:
+    """Root of the share of the feature's variance that the levels of a coded dose explain."""
+    levels, level = np.unique(dose, return_inverse=True)
+    total = float(feature.astype(np.float64).var())
+    if len(levels) > 50 or total == 0:
+        return 0.0
+    counts = np.bincount(level)
+    means = np.bincount(level, weights=feature) / counts
+    return float(np.sqrt(np.sum(counts * (means - feature.mean(dtype=np.float64)) ** 2) / len(feature) / total))
+
+
+def _correlation(one: np.ndarray, two: np.ndarray) -> float:
+    if one.std() < 1e-9 or two.std() < 1e-9:
+        return 0.0
+    return float(np.corrcoef(one, two)[0, 1])
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Mean ranks from 1, alike for ties."""
+    levels, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    assert len(levels) == len(counts)
+    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+
+
+def auroc(score: np.ndarray, positive: np.ndarray) -> float:
+    """Chance that a positive scores above a negative, ties counted by half; one half where there are no two."""
+    many, few = int(positive.sum()), int((~positive).sum())
+    if not many or not few:
+        return 0.5
+    return float((_ranks(score)[positive].sum() - many * (many + 1) / 2) / (many * few))
+
+
+def telling(feed: ClinicalFeed, rows: Rows) -> list[Leak]:
+    """Features that tell who dies all by themselves, at the first decision or at the last."""
+    records = feed.part("train")
+    died = records.died
+    if min(died.sum(), (~died).sum()) < LEAST:
+        return [Leak("outcome", f"fewer than {LEAST} deaths or survivors: no feature can be judged", True)]
+    names = [f"{name} ({block.name})" for block in feed.spec.blocks for name in block.features]
+    leaks, strongest = [], (0.5, "")
+    for at, name in enumerate(names):
+        for row in (rows.starts, rows.stops - 2):
+            area = auroc(rows.observation[row, at], died)
+            area = max(area, 1 - area)
+            strongest = max(strongest, (area, name))
+            if area > TELLS:
+                leaks.append(Leak("outcome", f"{name} tells who dies, AUROC {area:.4f}: is it known in time?", False))
+                break
+    told = f"no feature tells who dies by itself; the nearest is {strongest[1]}, AUROC {strongest[0]:.3f}"
+    return leaks or [Leak("outcome", told, True)]
+
+
+def terminal(feed: ClinicalFeed, rows: Rows) -> Leak:
+    """The share of deaths whose terminal step is among the rows of training."""
+    died, reached = deaths(rows, feed.part("train"))
+    return Leak("terminal", f"{reached:,} of {died:,} deaths of the training part reach training", died == reached)
+
+
+def _parts(feed: ClinicalFeed, rows: dict[str, Rows]) -> list[str]:
+    lines = []
+    for split, part in rows.items():
+        records = feed.part(split)
+        ends = np.bincount(records.reason, minlength=len(REASONS))
+        told = ", ".join(f"{_count(n)} {name}" for name, n in zip(REASONS, ends.tolist(), strict=True) if n)
+        lines.append(
+            f"split     {split}: {len(records.identities):,} patients, {len(records.patient):,} stays, "
+            f"{int((~part.last).sum()):,} decisions; ends: {told}"
+        )
+    return lines
+
+
+def _count(number: int) -> str:
+    return f"{number:,}" if number >= LEAST else f"under {LEAST}"
+
+
+def _features(feed: ClinicalFeed) -> list[str]:
+    fitted, train = feed.coder.fitted, feed.part("train")
+    assert fitted is not None
+    lines = [f"features  {feed.spec.blocks[-1].stop}; scaler {fitted.scaler.digest()[:16]}"]
+    for name, mean, scale in zip(fitted.scaler.names, fitted.scaler.mean, fitted.scaler.scale, strict=True):
+        known = f", measured in {np.mean(~np.isnan(train.values[name])):.1%}" if name in train.values else ""
+        lines.append(f"            {name}: train mean {mean:.4g}, deviation {scale:.4g}{known}")
+    lagged = sorted(feed.coder.lagged & set(feed.coder.columns))
+    return lines + ([f"            of the row before: {', '.join(lagged)}"] if lagged else [])
+
+
+def _reward(feed: ClinicalFeed) -> list[str]:
+    profile = feed.describe()["profile"]
+    actions, reward = profile["actions"], profile["reward"]
+    held = f", {actions['held_on']:,} held on" if actions["held_on"] else ""
+    return [
+        f"actions   {actions['codec']} of {', '.join(actions['columns'])}: {actions['decisions']:,} decisions, "
+        f"{actions['clipped']:,} moved into what can be expressed{held}",
+        f"reward    {reward['kind']}{': ' + reward['flag'] if reward['flag'] else ''}",
+        f"digest    sha256 {feed.records.digest()}",
+    ]

@@ -1,0 +1,112 @@
+"""How stays end: death terminates, the end of a record is never silently death, and no short stay is lost."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from feeds.base import Rows
+from feeds.clinical.records import DEATH, HOUR_CAP
+from tests.feeds.clinical.tables import ROLES, feed, table
+
+SPLITS = ("train", "validation", "test")
+
+
+@pytest.mark.parametrize("ends", [{}, {"discharge": "truncated"}, {"hour_cap": "terminated", "transfer": "terminated"}])
+def test_ends_follow_their_settings(ends: dict[str, Any]) -> None:
+    made = feed(ends=ends, reward={"kind": "mortality"})
+    for split in SPLITS:
+        rows, records = made.episodes(split), made.part(split)
+        by_reason = {0: True, 1: ends.get("discharge") != "truncated", 2: "transfer" in ends, 3: "hour_cap" in ends}
+        wanted = [by_reason[reason] for reason in records.reason.tolist()]
+        assert rows.terminated[rows.stops - 1].tolist() == wanted
+        assert (rows.reward[rows.stops - 1] == -1.0).tolist() == records.died.tolist()
+
+
+def test_every_death_reaches_the_rows() -> None:
+    frame = table(80)
+    made = feed(frame, reward={"kind": "mortality"})
+    rewards = sum(float(made.episodes(split).reward.sum()) for split in SPLITS)
+    assert rewards == -frame.filter(pl.col("death") == 1)["stay_id"].n_unique()
+
+
+def test_the_cap_cuts_and_censors() -> None:
+    made = feed(table(60), ends={"max_hours": 6.0}, reward={"kind": "mortality"})
+    whole = feed(table(60), reward={"kind": "mortality"})
+    since = made.records.hours - made.records.hours[made.records.starts][made.records.stay]
+    assert since.max() == 6.0
+    long = np.bincount(whole.records.stay) > 7
+    assert (made.records.reason[long] == HOUR_CAP).all()
+    np.testing.assert_array_equal(made.records.reason[~long], whole.records.reason[~long])
+    credited = feed(table(60), ends={"max_hours": 6.0, "late_death": "terminal"})
+    np.testing.assert_array_equal(credited.records.reason == DEATH, whole.records.died)
+
+
+def test_stays_of_one_row_are_counted_or_kept() -> None:
+    first = pl.col("time_hour") == 0
+    frame = table(40).filter(first | (pl.col("stay_id") % 3 != 0))
+    short = int((frame.group_by("stay_id").len()["len"] == 1).sum())
+    made = feed(frame)
+    assert made.describe()["profile"]["left_out"] == {"stays of one row, which hold no decision": short}
+    kept = feed(frame, ends={"last_action": "taken"})
+    assert len(kept.records.patient) == frame["stay_id"].n_unique()
+    assert len(kept.records) == len(frame) + frame["stay_id"].n_unique()
+    for split in SPLITS:
+        rows = kept.episodes(split)
+        assert (rows.stops - rows.starts).min() == 2
+        assert (rows.elapsed[~rows.first] == 1.0).all()
+        assert (rows.action[rows.last] == 0).all()
+    taken = np.concatenate([kept.part(split).values["action_vaso"] for split in SPLITS])
+    assert np.nansum(taken) == frame["action_vaso"].sum()
+
+
+def test_without_a_reason_the_outcome_says_it_and_without_both_the_record_just_ends() -> None:
+    plain = {key: value for key, value in ROLES.items() if key != "end_reason"}
+    made = feed(roles=plain)
+    assert made.records.reason.tolist() == np.where(made.records.died, 0, 1).tolist()
+    neither = {key: value for key, value in plain.items() if key != "outcome"}
+    made = feed(roles=neither, reward={"kind": "mortality"})
+    assert (made.records.reason == HOUR_CAP).all()
+    assert "no column says how stays end" in made.records.notes[0]
+    assert not made.episodes("train").terminated.any()
+
+
+def test_rebinning_leaves_discounted_time_as_it_is() -> None:
+    """Elapsed hours of a stay are the same whatever its bins are."""
+    frame = table(40).filter((pl.col("time_hour").max().over("stay_id") % 4) == 0)
+    coarse = frame.filter(pl.col("time_hour") % 4 == 0)
+    splits = {"train_fraction": 0.5, "validation_fraction": 0.25}
+    fine, rough = feed(frame, splits=splits), feed(coarse, splits=splits)
+    for split in SPLITS:
+        one, two = fine.episodes(split), rough.episodes(split)
+        assert np.add.reduceat(one.elapsed, one.starts).tolist() == np.add.reduceat(two.elapsed, two.starts).tolist()
+        assert set(two.elapsed[~two.first].tolist()) == {4.0}
+        np.testing.assert_allclose(returns(one, 0.98), returns(two, 0.98), rtol=1e-12)
+
+
+def returns(rows: Rows, gamma: float) -> np.ndarray:
+    """Discounted by elapsed hours, of every stay."""
+    hours = np.cumsum(rows.elapsed)
+    since = hours - np.repeat(hours[rows.starts], rows.stops - rows.starts)
+    return np.add.reduceat(rows.reward * gamma**since, rows.starts)
+
+
+def test_a_chain_that_is_cut_keeps_its_value() -> None:
+    """One state, a reward of 1 an hour without end, seen through a cap: its value is that of the endless chain."""
+    gamma, values = 0.9, []
+    for hour_cap in ("truncated", "terminated"):
+        frame = table(60).with_columns(death=0, traj_end_reason=pl.lit("hour_cap"))
+        rows = feed(frame, reward={"kind": "oviss_base"}, ends={"hour_cap": hour_cap}).episodes("train")
+        goes_on = 1.0 - rows.terminated[~rows.first]
+        values.append(rows.reward[~rows.first].mean() / (1.0 - gamma * goes_on.mean()))
+    assert values[0] == pytest.approx(10.0)
+    assert values[1] < 7.0
+
+
+def test_propensities_are_those_of_the_decisions() -> None:
+    frame = table().with_columns(probability=0.25 + pl.col("time_hour") / 100)
+    rows = feed(frame, roles=ROLES | {"propensity": "probability"}).episodes("train")
+    assert rows.propensity is not None
+    assert (rows.propensity[rows.last] == 1.0).all()
+    assert (rows.propensity[rows.first] == 0.25).all()

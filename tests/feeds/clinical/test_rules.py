@@ -1,0 +1,264 @@
+"""Every rule of patient tables: refused by patient, row and rule, or left out with a line; and nobody is named."""
+
+import logging
+import re
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from feeds.clinical.border import read_records
+from feeds.clinical.config import ClinicalConfig
+from feeds.clinical.feed import ClinicalFeed
+from feeds.clinical.findings import MOST
+from feeds.clinical.privacy import SALT, pseudonym
+from feeds.errors import FeedError
+from tests.feeds.clinical.tables import ROLES, SCHEMA, table
+
+SOUND = table(20, holes=0.2)
+LINE = 40  # of the table, from 0
+STAY = SOUND["stay_id"][LINE]
+SAME = int((SOUND["stay_id"] == STAY).sum())
+WHOLE = len(SOUND["stay_id"].unique())
+
+
+def cell(name: str, value: Any, dtype: Any = None) -> pl.DataFrame:
+    """The sound table with another value in one row."""
+    column = SOUND[name].to_list()
+    column[LINE] = value
+    return SOUND.with_columns(pl.Series(name, column, dtype=dtype, strict=False))
+
+
+def whole_stay(name: str, value: pl.Expr) -> pl.DataFrame:
+    return SOUND.with_columns(pl.when(pl.col("stay_id") == STAY).then(value).otherwise(name).alias(name))
+
+
+def config(policy: str, **settings: Any) -> ClinicalConfig:
+    return ClinicalConfig.model_validate({"path": "unused", "roles": SCHEMA, "policy": policy, **settings})
+
+
+def swapped() -> pl.DataFrame:
+    order = np.arange(len(SOUND))
+    order[[LINE, LINE + 1]] = order[[LINE + 1, LINE]]
+    return SOUND[order.tolist()]
+
+
+FIRST = int(np.flatnonzero(SOUND["stay_id"].to_numpy() == STAY)[0])
+# rule: (table, settings, rows left out, stays left out, what is said)
+RULES: dict[str, tuple[Callable[[], pl.DataFrame], dict[str, Any], int, int, str]] = {
+    "missing_key": (lambda: cell("subject_id", None), {}, 1, 0, "the patient is missing"),
+    "missing_key, time": (lambda: cell("time_hour", None), {}, 1, 0, "the time is missing"),
+    "unsorted": (swapped, {}, 0, 0, "before that of the stay's row before"),
+    "duplicate": (lambda: pl.concat([SOUND[: LINE + 1], SOUND[LINE:]]), {}, 1, 0, "another row has this stay and time"),
+    "two_patients": (lambda: cell("subject_id", "MRN9999"), {}, SAME, 1, "belongs to another patient too"),
+    "not_a_number": (lambda: cell("mbp", np.inf), {}, 0, 0, "mbp is no number"),
+    "out_of_range": (lambda: cell("mbp", 900.0), {}, 0, 0, "mbp lies outside its plausible range, 10 … 250 mmHg"),
+    "out_of_range, binary": (lambda: cell("ventil", 0.5), {}, 0, 0, "ventil lies outside its plausible range, 0 or 1"),
+    "missing_value": (
+        lambda: cell("mbp", None).with_columns(pl.col("lactate").fill_null(2.0)),
+        {"states": {"missing": "error"}},
+        SAME,
+        1,
+        "mbp is missing",
+    ),
+    "action_range": (lambda: cell("norepinephrine", 0.7), {}, SAME, 1, "outside its range, 0 … 0.5 ug/kg/min"),
+    "action_range, negative": (lambda: cell("norepinephrine", -0.1), {}, SAME, 1, "outside its range"),
+    "missing_action": (lambda: cell("action_vaso", None), {}, SAME, 1, "is missing where a decision was taken"),
+    "contradictory_outcome": (
+        lambda: cell("death", 1 - SOUND["death"][LINE]),
+        {},
+        SAME,
+        1,
+        "the stay has two outcomes",
+    ),
+    "missing_outcome": (
+        lambda: whole_stay("death", pl.lit(None)).with_columns(
+            pl.when(pl.col("stay_id") == STAY).then(None).otherwise("traj_end_reason").alias("traj_end_reason")
+        ),
+        {},
+        SAME,
+        1,
+        "neither outcome nor end reason",
+    ),
+    "end_reason": (
+        lambda: cell("traj_end_reason", "eloped"),
+        {},
+        SAME,
+        1,
+        "none of death, discharge, transfer, hour_cap",
+    ),
+    "contradictory_end": (lambda: cell("traj_end_reason", "transfer"), {}, SAME, 1, "two end reasons"),
+    "contradictory_end, outcome": (
+        lambda: whole_stay("traj_end_reason", pl.lit("discharge" if SOUND["death"][LINE] else "death")),
+        {},
+        SAME,
+        1,
+        "contradicts the outcome",
+    ),
+    "static": (lambda: cell("age", 99.0), {}, SAME, 1, "age changes within the stay"),
+    "empty_stay": (
+        lambda: SOUND.with_columns(
+            pl.when(pl.col("stay_id") == STAY).then(None).otherwise(name).alias(name)
+            for name in ("mbp", "lactate", "sofa", "ventil", "age", "gender")
+        ),
+        {},
+        SAME,
+        1,
+        "no state value stands in any row",
+    ),
+    "unseen_category": (
+        lambda: whole_stay("gender", pl.lit("neither")),
+        {
+            "roles": ROLES
+            | {"state": ROLES["state"] | {"gender": {"kind": "categorical", "categories": ["female", "male"]}}}
+        },
+        0,
+        0,
+        "of a category that the schema does not list",
+    ),
+    "unit": (
+        lambda: whole_stay("lactate", pl.col("lactate") / 1000),
+        {},
+        SAME,
+        1,
+        "lactate is over 200 times off other stays: is it in mmol/L?",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", RULES)
+def test_a_broken_rule_is_told_by_patient_row_and_rule_or_left_out(case: str) -> None:
+    make, settings, rows, stays, said = RULES[case]
+    rule = case.split(",")[0]
+    with pytest.raises(FeedError) as caught:
+        read_records(config("error", **settings), make())
+    told = str(caught.value)
+    assert f"[{rule}]" in told
+    assert said in told
+    assert re.search(r"frame, row \d+", told)
+    if case != "missing_key":
+        assert re.search(r"patient [0-9a-f]{8}", told)
+    assert "MRN" not in told
+    records, report = read_records(config("quarantine", **settings), make())
+    assert report.counts[rule] >= 1
+    assert said in report.text()
+    kept = SAME - rows if stays else SAME
+    assert kept >= 0
+    assert len(records.patient) == WHOLE - stays
+    assert len(records) == len(SOUND) - (rows if case != "duplicate" else 0)
+    ClinicalFeed(config("quarantine", **settings), records=(records, report)).episodes("train")
+
+
+def test_the_first_broken_row_is_named_and_all_are_counted() -> None:
+    frame = SOUND.with_columns(mbp=pl.when(pl.col("time_hour") == 2).then(999.0).otherwise("mbp"))
+    broken = np.flatnonzero(frame["mbp"].to_numpy() > 900)
+    with pytest.raises(FeedError) as caught:
+        read_records(config("error"), frame)
+    owner = pseudonym(frame["subject_id"][int(broken[0])])
+    assert f"frame, row {broken[0] + 1}, patient {owner}: mbp lies outside" in str(caught.value)
+    assert f"findings in all: {len(broken)} (out_of_range {len(broken)})" in str(caught.value)
+    many = pl.concat([SOUND.with_columns(subject_id=pl.lit(None, pl.String))] * 6)
+    report = read_records(config("quarantine"), pl.concat([SOUND, many]))[1]
+    assert len(report.findings) == MOST < report.counts["missing_key"] == len(many)
+
+
+def test_milligrams_among_micrograms_are_caught() -> None:
+    for factor in (1000.0, 1 / 1000):
+        dose = pl.col("norepinephrine") * factor
+        roles = ROLES | {"action": {"norepinephrine": {"unit": "ug/kg/min", "low": 0.0, "high": None}}}
+        with pytest.raises(FeedError, match="norepinephrine is over 200 times off other stays"):
+            read_records(config("error", roles=roles), whole_stay("norepinephrine", dose))
+    state = ROLES["state"] | {"creatinine": {}}
+    with pytest.raises(FeedError, match="creatinine lies outside its plausible range, 0 … 30 mg/dL"):
+        read_records(config("error", roles=ROLES | {"state": state}), SOUND.with_columns(creatinine=pl.lit(88.0)))
+
+
+def test_a_value_out_of_range_counts_as_not_measured() -> None:
+    records, _ = read_records(config("quarantine"), cell("mbp", 900.0))
+    assert np.flatnonzero(np.isnan(records.values["mbp"])).tolist() == [LINE]
+
+
+def test_the_last_row_counts_where_it_is_said_to() -> None:
+    last = pl.col("time_hour") == pl.col("time_hour").max().over("stay_id")
+    frame = SOUND.with_columns(death=pl.when(last).then("death").otherwise(0))
+    with pytest.raises(FeedError, match="set feed.ends.outcome=last_row"):
+        read_records(config("error"), frame)
+    records, _ = read_records(config("error", ends={"outcome": "last_row"}), frame)
+    np.testing.assert_array_equal(records.died, read_records(config("error"), SOUND)[0].died)
+    back = frame.with_columns(death=pl.when(pl.col("time_hour") == 0).then(1).otherwise("death"))
+    with pytest.raises(FeedError, match="the stay has two outcomes"):
+        read_records(config("error", ends={"outcome": "last_row"}), back)
+
+
+CANARY = "CANARY-77311"
+DATE = "2199-12-24"
+
+
+def leaky() -> dict[str, pl.DataFrame]:
+    """Tables that name a canary, break a rule each, and hold values and dates that are easy to find."""
+    named = SOUND.with_columns(
+        subject_id=pl.when(pl.col("stay_id") == STAY).then(pl.lit(CANARY)).otherwise("subject_id"),
+        stay_id=pl.when(pl.col("stay_id") == STAY).then(pl.lit(CANARY)).otherwise(pl.col("stay_id").cast(pl.String)),
+        time_hour=pl.lit(f"{DATE} 00:00:00").str.to_datetime() + pl.duration(minutes=pl.col("time_hour") * 60),
+        mbp=pl.when(pl.col("stay_id") == STAY).then(66.123456).otherwise("mbp"),
+    )
+    mine = pl.col("stay_id") == CANARY
+
+    def put(name: str, value: Any) -> pl.DataFrame:
+        return named.with_columns(pl.when(mine).then(value).otherwise(name).alias(name))
+
+    return {
+        "sound": named,
+        "range": put("mbp", pl.lit(7766.123456)),
+        "text": named.with_columns(mbp=pl.when(mine).then(pl.lit(CANARY)).otherwise(pl.col("mbp").cast(pl.String))),
+        "action": put("norepinephrine", pl.lit(7766.123456)),
+        "outcome": put("death", (pl.col("mbp") > 0).cast(pl.Int64) * (named["sofa"] > 7).cast(pl.Int64)),
+        "end": put("traj_end_reason", pl.lit(CANARY)),
+        "two": pl.concat([named, named.filter(mine).with_columns(subject_id=pl.lit(f"{CANARY}b"))]),
+        "time": named.with_columns(
+            time_hour=pl.when(mine).then(pl.lit(CANARY)).otherwise(pl.col("time_hour").cast(pl.String))
+        ),
+        "reward": named.with_columns(gain=pl.when(mine).then(None).otherwise(1.0)),
+    }
+
+
+@pytest.mark.parametrize("kind", ["frame", "csv", "parquet"])
+@pytest.mark.parametrize("case", list(leaky()))
+def test_no_patient_no_date_and_no_value_is_ever_shown(
+    case: str, kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame, settings = leaky()[case], {"reward": {"kind": "column", "column": "gain"}} if case == "reward" else {}
+    path = tmp_path / f"table.{kind}"
+    if kind != "frame":
+        frame.write_csv(path) if kind == "csv" else frame.write_parquet(path)
+    shown = []
+    with caplog.at_level(logging.DEBUG):
+        for policy in ("error", "quarantine"):
+            try:
+                given = config(policy, **settings, path="unused" if kind == "frame" else str(path))
+                made = ClinicalFeed(given, frame=frame if kind == "frame" else None)
+                shown += [repr(made), str(made.describe()), repr(made.records), repr(made.config), repr(made.coder)]
+                shown += [repr(made.check_report), made.check_report.text(), repr(made.spec), str(made.state_dict())]
+                shown += [repr(made.part("train").coded), repr(made.codec), repr(made.term)]
+                made.episodes("train")
+                made.episodes("test")
+                made.episodes("validation")
+            except FeedError as error:
+                shown += [str(error), repr(error), "".join(traceback.format_exception(error))]
+                shown.append(repr(error.__context__))
+    shown += [caplog.text, *capsys.readouterr()]
+    for secret in (CANARY, "77311", DATE, "7766", "66.123", "MRN70"):
+        assert not [text for text in shown if secret in text], secret
+
+
+def test_a_pseudonym_hangs_on_its_salt(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = pseudonym("A")
+    assert plain == pseudonym("A") != pseudonym("B")
+    monkeypatch.setenv(SALT, "one")
+    one = pseudonym("A")
+    monkeypatch.setenv(SALT, "two")
+    assert len({plain, one, pseudonym("A")}) == 3
