@@ -9,7 +9,7 @@ _ALWAYS = (
     "patients are independent of one another, and those to come are like those recorded",
 )
 _KNOWN = "the recorded propensities are those by which decisions were drawn"
-_ESTIMATED = "the estimated behaviour policy is right: errors in it multiply over the steps"
+_ESTIMATED = "the estimated behaviour policy is right: its errors multiply over the steps, and no interval counts them"
 _MODEL = "the fitted values are right: the state is sufficient (Markov) and the fit holds where the target leads"
 _DOUBLY = "the behaviour policy or the fitted values are right, one of the two; the state is sufficient for the latter"
 _CUT_NOTHING = "nothing of interest follows where a record was cut: what comes after counts 0"

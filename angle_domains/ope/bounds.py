@@ -34,6 +34,10 @@ def lower_bounds(
     `cut` is the level of the weights. With several episodes of a patient the bound is on the mean over patients of
     the mean over their episodes, as patients are what is independent.
     """
+    if not 0.5 <= level < 1.0 or not cut > 0.0:
+        raise ConfigError(
+            f"a lower bound needs a level of at least .5 and below 1, and a cut above 0: {level:g}, {cut:g}"
+        )
     gained = returns(episodes, gamma)
     slack = 1e-9 * (high - low)
     if not low < high or gained.min() < low - slack or gained.max() > high + slack:

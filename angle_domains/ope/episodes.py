@@ -14,6 +14,7 @@ from angle_domains.errors import FeedError
 from feeds.base import Rows
 
 RARE = 0.01  # a decision less probable than this has next to no support in the records
+_MOST = 1.0 + 1e-6  # probabilities of float32 sum to 1 up to rounding
 
 
 class Episodes(NamedTuple):
@@ -131,8 +132,8 @@ def _value(q: np.ndarray, target: np.ndarray, rows: Rows, at: Places) -> Float[n
 def _check(behaviour: Float[np.ndarray, " d"], target: Float[np.ndarray, " d"], at: Places) -> None:
     """The first row whose probabilities cannot be is named by its number, the patient is not."""
     rules = (
-        (~((behaviour > 0.0) & (behaviour <= 1.0 + 1e-9)), "behaviour", behaviour, "above 0 and at most 1"),
-        (~((target >= 0.0) & (target <= 1.0 + 1e-9)), "target", target, "between 0 and 1"),
+        (~((behaviour > 0.0) & (behaviour <= _MOST)), "behaviour", behaviour, "above 0 and at most 1"),
+        (~((target >= 0.0) & (target <= _MOST)), "target", target, "between 0 and 1"),
     )
     for wrong, name, values, wanted in rules:
         if wrong.any():

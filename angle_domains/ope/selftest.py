@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from angle_domains.ope import tabular
 from angle_domains.ope.episodes import from_rows
+from angle_domains.ope.estimators import MODELS
 from angle_domains.ope.intervals import Method
 from angle_domains.ope.process import Process, best_policy, random_patients, sample, value
 from angle_domains.ope.value import Estimate, OpeConfig, evaluate
@@ -35,7 +36,7 @@ class SelfTestConfig(BaseModel):
     estimators: tuple[str, ...] = ("IS", "WIS", "CWPDIS", "DM", "DR", "WDR", "MAGIC")
     interval: Method = "bca"
     mix: float = Field(default=0.2, gt=0.0, lt=1.0)  # of the optimum, in the near policy
-    folds: int = Field(default=2, ge=2)  # of patients, for the fitted values
+    folds: int = Field(default=5, ge=2)  # of patients, for the fitted values
     gamma: float = Field(default=1.0, gt=0.0, le=1.0)  # per hour
     seed: int = 0
 
@@ -85,10 +86,12 @@ class SelfTest:
 
 
 def _told(line: Line) -> str:
-    return (
-        f"{line.policy:<10} {line.estimator:<7} {line.truth:>7.4f} {line.bias:>+8.4f} {line.error:>7.4f} "
-        f"{line.rmse:>7.4f} {line.coverage:>6.2f} {line.refused:>8.0%} {line.effective:>7.1f}"
-    )
+    """Where nothing was given there is nothing to tell of it but that."""
+    found = f"{line.bias:>+8.4f} {line.error:>7.4f} {line.rmse:>7.4f} {line.coverage:>6.2f}"
+    if not np.isfinite(line.bias):
+        found = f"{'none':>8} {'':>7} {'':>7} {'':>6}"
+    name = f"{line.policy:<10} {line.estimator:<7} {line.truth:>7.4f}"
+    return f"{name} {found} {line.refused:>8.0%} {line.effective:>7.1f}"
 
 
 def selftest(process: Process | None = None, config: SelfTestConfig | None = None) -> SelfTest:
@@ -100,7 +103,7 @@ def selftest(process: Process | None = None, config: SelfTestConfig | None = Non
         for name, policy in policies.items():
             found[name].append(_estimates(rows, policy, config))
     lines = tuple(
-        _line(name, estimator, value(process, policy, config.gamma), [each[estimator] for each in found[name]])
+        _line(name, estimator, value(process, policy, config.gamma), [each.get(estimator) for each in found[name]])
         for name, policy in policies.items()
         for estimator in config.estimators
     )
@@ -124,16 +127,18 @@ def _estimates(rows: Rows, policy: Float[np.ndarray, "s a"], config: SelfTestCon
     states = len(policy)
     q = tabular.cross_fit(rows, target, config.gamma, states, count=config.folds, seed=config.seed)
     whole = tabular.fit(rows, target, config.gamma, states)
-    episodes = from_rows(rows, target, q=q, direct=None if whole is None else whole.direct)
-    names = config.estimators
+    fitted = q is not None and whole is not None  # else the far policy goes in circles in these records
+    episodes = from_rows(rows, target, q=q if fitted else None, direct=whole.direct if fitted and whole else None)
+    names = tuple(name for name in config.estimators if fitted or name not in MODELS)
     settings = OpeConfig(
         estimators=names, draws=config.draws, interval=config.interval, override=True, seed=config.seed
     )
     return evaluate(episodes, config.gamma, settings)
 
 
-def _line(policy: str, estimator: str, truth: float, found: list[Estimate]) -> Line:
-    """An estimate that does not exist counts as an interval that misses."""
+def _line(policy: str, estimator: str, truth: float, given: list[Estimate | None]) -> Line:
+    """An estimate that does not exist is refused, and counts as an interval that misses."""
+    found = [one for one in given if one is not None]
     off = np.array([one.value - truth for one in found if one.value is not None])
     held = [one.interval is not None and one.interval.low <= truth <= one.interval.high for one in found]
     enough = len(off) > 1
@@ -144,9 +149,9 @@ def _line(policy: str, estimator: str, truth: float, found: list[Estimate]) -> L
         bias=float(off.mean()) if enough else float("nan"),
         error=float(off.std(ddof=1) / np.sqrt(len(off))) if enough else float("nan"),
         rmse=float(np.sqrt(np.square(off).mean())) if enough else float("nan"),
-        coverage=float(np.mean(held)),
-        refused=float(np.mean([not one.judgement.estimable for one in found])),
-        effective=float(np.mean([one.diagnostics.effective for one in found])),
+        coverage=float(sum(held) / len(given)),
+        refused=1.0 - sum(one.judgement.estimable for one in found) / len(given),
+        effective=float(np.mean([one.diagnostics.effective for one in found])) if found else 0.0,
     )
 
 

@@ -8,12 +8,11 @@ The target's mass on actions that were never taken in a state is spread over tho
 where none of the target's was, the recorded decisions stand in. A state that nobody decided in counts as the average.
 """
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
-from scipy.sparse import csr_array, eye_array, sparray
+from jaxtyping import Bool, Float, Int
+from scipy.sparse import csr_array, diags_array, eye_array, sparray
 from scipy.sparse.linalg import spsolve
 
 from angle_domains.errors import FeedError
@@ -52,16 +51,19 @@ def fit(rows: Rows, target: Float[np.ndarray, "n a"], gamma: float, states: int)
     share = np.divide(policy, counts.number, out=np.zeros_like(policy), where=counts.number > 0)
     step = share[counts.state, counts.action]  # weight of each recorded transition in its state's mean
     chain = csr_array((step * counts.discount, (counts.state, counts.after)), (states, states))
-    earned = np.bincount(counts.state, step * counts.reward, states)
-    busy = counts.number.sum(1)
-    chain = _average_elsewhere(chain, busy)
-    system = (eye_array(states, format="csr") - chain).tocsc()
     at = places(rows)
     first = _states(rows, states)[at.row[at.step == 0]]
     start = np.bincount(first, minlength=states) / len(first)
-    v, visits = _solve(system, earned), _solve(system.T.tocsc(), start)
-    if v is None or visits is None:
+    stuck = _stuck(chain)
+    if (stuck & _spread(chain, start > 0.0)).any():
         return None
+    busy = np.where(stuck, 0.0, counts.number.sum(1))
+    earned = np.where(stuck, 0.0, np.bincount(counts.state, step * counts.reward, states))
+    chain = _average_elsewhere(diags_array((~stuck).astype(np.float64)) @ chain, busy)
+    if _stuck(chain).any():
+        return None
+    system = (eye_array(states, format="csr") - chain).tocsc()
+    v, visits = spsolve(system, earned), spsolve(system.T.tocsc(), start)
     v = np.where(busy > 0, v, busy @ v / busy.sum())
     target_value = counts.reward + counts.discount * v[counts.after]
     q = np.repeat(v[:, None], target.shape[1], 1)
@@ -75,7 +77,7 @@ def fit(rows: Rows, target: Float[np.ndarray, "n a"], gamma: float, states: int)
 
 
 def cross_fit(
-    rows: Rows, target: Float[np.ndarray, "n a"], gamma: float, states: int, *, count: int = 2, seed: int = 0
+    rows: Rows, target: Float[np.ndarray, "n a"], gamma: float, states: int, *, count: int = 5, seed: int = 0
 ) -> Float[np.ndarray, "n a"] | None:
     """Action values in every row, of each patient by the records of patients in other folds; None as in `fit`."""
     number, state = folds(rows.entity, count, seed), _states(rows, states)
@@ -118,8 +120,8 @@ def _policy(rows: Rows, target: Float[np.ndarray, "n a"], counts: _Counts) -> tu
     return np.where(mass > 0.0, kept / np.where(mass > 0.0, mass, 1.0), counts.number / visits), lost
 
 
-def _average_elsewhere(chain: csr_array, visits: Float[np.ndarray, " s"]) -> csr_array:
-    """States without a decision lead, at no cost of time, to where decisions are taken, as often as they are."""
+def _average_elsewhere(chain: sparray, visits: Float[np.ndarray, " s"]) -> sparray:
+    """States that do not count lead, at no cost of time, to those that do, as often as decisions are taken there."""
     empty, busy = np.flatnonzero(visits == 0.0), np.flatnonzero(visits)
     entered = empty[np.asarray(chain.sum(0)).ravel()[empty] > 0.0]
     if not len(entered):
@@ -129,12 +131,16 @@ def _average_elsewhere(chain: csr_array, visits: Float[np.ndarray, " s"]) -> csr
     return chain + csr_array((share, (row, column)), chain.shape)
 
 
-def _solve(system: sparray, right: Float[np.ndarray, " s"]) -> Float[np.ndarray, " s"] | None:
-    """None where the system is singular, or as good as that."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = np.asarray(spsolve(system, right))
-    if not np.isfinite(found).all():
-        return None
-    residual = np.abs(system @ found - right).max()
-    return found if residual <= 1e-8 * max(1.0, np.abs(right).max(), np.abs(found).max()) else None
+def _stuck(chain: sparray) -> Bool[np.ndarray, " s"]:
+    """States from which, undiscounted, nothing is ever left: the target goes in circles there in these records."""
+    leaves = np.asarray(chain.sum(1)).ravel() < 1.0 - 1e-12
+    return ~_spread(chain.T.tocsr(), leaves)
+
+
+def _spread(chain: sparray, where: Bool[np.ndarray, " s"]) -> Bool[np.ndarray, " s"]:
+    """The states that can be reached from some."""
+    while True:
+        wider = where | (chain.T @ where.astype(np.float64) > 0.0)
+        if (wider == where).all():
+            return where
+        where = wider

@@ -138,3 +138,5 @@ def test_a_cut_lowers_the_bound_and_never_lifts_it() -> None:
 def test_returns_beyond_their_bounds_are_an_error() -> None:
     with pytest.raises(ConfigError, match="do not hold"):
         lower_bounds(chain("four"), GAMMA, low=0.0, high=1.0, cut=4.0)
+    with pytest.raises(ConfigError, match="at least .5"):
+        lower_bounds(chain("four"), GAMMA, low=0.0, high=2.0, cut=4.0, level=0.3)

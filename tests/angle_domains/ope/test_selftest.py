@@ -7,9 +7,13 @@ import numpy as np
 import pytest
 
 from angle_domains.ope import tabular
+from angle_domains.ope.episodes import from_rows
+from angle_domains.ope.policies import greedy
 from angle_domains.ope.process import best_policy, random_patients, sample, value, values
-from angle_domains.ope.selftest import SelfTest, SelfTestConfig, selftest
+from angle_domains.ope.selftest import SelfTest, SelfTestConfig, _estimates, _line, selftest
+from angle_domains.ope.value import OpeConfig, evaluate
 from feeds.base import Rows
+from tests.angle_domains.ope.test_tabular import stays
 
 PROCESS = random_patients()
 
@@ -49,6 +53,15 @@ def test_it_fails_where_the_propensities_are_wrong(monkeypatch: pytest.MonkeyPat
     assert found.table()[-1].startswith("self-test FAILED: ")
 
 
+def test_a_policy_that_goes_in_circles_in_the_records_has_no_fitted_value_and_counts_as_refused() -> None:
+    config = SelfTestConfig(estimators=("WIS", "DM"), draws=20)
+    rows = replace(stays(*[([0, 1, 0], [0, 0], [0.0, 0.0], False)] * 40), propensity=np.ones(120))
+    given = _estimates(rows, np.array([[1.0, 0.0], [1.0, 0.0]]), config)
+    assert list(given) == ["WIS"]
+    assert _line("optimum", "DM", 0.5, [given.get("DM")]).refused == 1.0
+    assert _line("optimum", "WIS", 0.5, [given.get("WIS")]).refused == 0.0
+
+
 def test_exact_values_are_what_long_play_comes_to() -> None:
     policy = best_policy(PROCESS, 0.9)
     rows = sample(PROCESS, policy, 20_000, np.random.default_rng(1))
@@ -57,6 +70,28 @@ def test_exact_values_are_what_long_play_comes_to() -> None:
     earned = np.bincount(number, rows.reward * 0.9 ** np.maximum(step - 1, 0))
     assert value(PROCESS, policy, 0.9) == pytest.approx(earned.mean(), abs=4 * earned.std() / np.sqrt(len(earned)))
     assert (values(PROCESS, policy, 0.9) >= values(PROCESS, PROCESS.behaviour, 0.9) - 1e-12).all()
+
+
+def test_what_a_greedy_policy_believes_of_itself_is_no_value() -> None:
+    """Improved on 150 patients' records until nothing more is gained there: its own estimate is far above the truth.
+
+    Other patients' records show it, or refuse to speak: of themselves they never repeat what it believes.
+    """
+    gamma, states = 0.99, len(PROCESS.start)
+    rows, others = (sample(PROCESS, PROCESS.behaviour, 150, np.random.default_rng(seed)) for seed in (5, 6))
+    taken = np.zeros(PROCESS.behaviour.shape, bool)
+    taken[rows.observation[~rows.last, 0], rows.action[~rows.last]] = True
+    taken |= ~taken.any(1, keepdims=True)
+    policy = greedy(np.zeros(taken.shape), taken)
+    for _ in range(20):
+        fitted = tabular.fit(rows, policy[rows.observation[:, 0]], gamma, states)
+        assert fitted is not None
+        policy = greedy(np.where(taken, fitted.q, -np.inf), taken)
+    q_self, truth = fitted.value, value(PROCESS, policy, gamma)
+    assert q_self > truth + 0.1
+    target = policy[others.observation[:, 0]]
+    found = evaluate(from_rows(others, target), gamma, OpeConfig(estimators=("WIS",), draws=50))["WIS"]
+    assert found.refused
 
 
 def test_sampled_rows_are_whole_episodes() -> None:

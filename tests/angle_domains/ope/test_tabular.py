@@ -66,7 +66,22 @@ def test_a_cut_record_goes_on_and_an_end_does_not() -> None:
 def test_a_loop_that_nobody_leaves_has_no_undiscounted_value() -> None:
     rows = stays(([0, 0], [0], [1.0], False))
     assert tabular.fit(rows, policy(rows, (1.0, 0.0)), 1.0, 1) is None
-    assert tabular.cross_fit(stays(*[([0, 0], [0], [1.0], False)] * 8), np.full((16, 2), 0.5), 1.0, 1) is None
+    pair = stays(([0, 1, 0], [0, 0], [1.0, 0.0], False))
+    assert tabular.fit(pair, policy(pair, (1.0, 0.0), (1.0, 0.0)), 1.0, 2) is None
+    cut = stays(([0, 0, 1], [0, 0], [1.0, 0.0], False))  # circles by way of a state that counts as the average
+    assert tabular.fit(cut, policy(cut, (1.0, 0.0), (1.0, 0.0)), 1.0, 2) is None
+    assert tabular.cross_fit(stays(*[([0, 0], [0], [1.0], False)] * 8), np.full((16, 2), 0.5), 1.0, 1, count=2) is None
+
+
+def test_a_loop_that_the_target_never_enters_does_not_matter() -> None:
+    """In state 1 it would go in circles, but it never goes to state 1: there the average of the others stands."""
+    rows = stays(([0, 2], [0], [3.0], True), ([0, 1, 1, 2], [1, 0, 1], [0.0, 0.0, 9.0], True))
+    found = tabular.fit(rows, policy(rows, (1.0, 0.0), (1.0, 0.0), (1.0, 0.0)), 1.0, 3)
+    assert found is not None
+    assert found.value == pytest.approx(3.0)
+    assert found.v[1] == pytest.approx(3.0)
+    back = tabular.fit(rows, policy(rows, (0.5, 0.5), (1.0, 0.0), (1.0, 0.0)), 1.0, 3)
+    assert back is None
 
 
 def test_actions_never_taken_are_left_out_and_told() -> None:
@@ -106,9 +121,9 @@ def test_cross_fitted_values_know_nothing_of_their_own_patients() -> None:
     paths = [([0, 1, 2], list(rng.integers(2, size=2)), list(rng.normal(size=2)), True) for _ in range(12)]
     rows = stays(*paths)
     target = policy(rows, (0.5, 0.5), (0.5, 0.5), (1.0, 0.0))
-    before = tabular.cross_fit(rows, target, 0.9, 3, seed=2)
+    before = tabular.cross_fit(rows, target, 0.9, 3, count=2, seed=2)
     changed = [(s, a, [100.0, 100.0] if number == 0 else r, over) for number, (s, a, r, over) in enumerate(paths)]
-    after = tabular.cross_fit(stays(*changed), target, 0.9, 3, seed=2)
+    after = tabular.cross_fit(stays(*changed), target, 0.9, 3, count=2, seed=2)
     assert before is not None
     assert after is not None
     np.testing.assert_array_equal(before[rows.entity == 0], after[rows.entity == 0])
