@@ -81,6 +81,7 @@ FEEDS: dict[str, FeedEntry] = {
         judge="angle_domains.evaluation.clinical:judge",
         play="angle_domains.evaluation.clinical:play",
         report="angle_domains.report.clinical:write_report",
+        check="feeds.clinical.audit:check",
         logged=True,
     ),
     "market": FeedEntry(

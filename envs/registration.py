@@ -6,7 +6,10 @@ Nothing heavy is imported here: the environments name their makers by path.
 import gymnasium
 
 NAMESPACE = "angle_domains"
-ENVIRONMENTS = {"Market-v0": ("envs.market:make_market", "envs.market:make_market_vector")}
+ENVIRONMENTS = {
+    "Clinical-v0": ("metalearn.patient_env:make_clinical", "metalearn.patient_env:make_clinical_vector"),
+    "Market-v0": ("envs.market:make_market", "envs.market:make_market_vector"),
+}
 
 
 def register_envs() -> None:

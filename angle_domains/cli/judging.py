@@ -14,18 +14,39 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    run: options.Run,
+    run: options.RunOrNone = None,
     split: options.Split = "test",
     episodes: options.Episodes = None,
     seeds: Annotated[
         str | None, typer.Option(metavar="0,1,2", help="Seeds of the episodes; each is a stratum of the intervals.")
     ] = None,
+    selftest: Annotated[
+        bool,
+        typer.Option("--selftest", help="First holds the off-policy estimators against exact truth, half a minute."),
+    ] = False,
 ) -> None:
     """Judges a run's best checkpoint on a part of the data and writes its report."""
     strata = options.parse_seeds(seeds) or ()
+    if selftest:
+        _hold_against_truth()
+    if run is None and selftest:
+        return
+    if run is None:
+        raise ConfigError("evaluate: name a run, or give --selftest")
     from angle_domains.training import evaluate as judge
 
     raise typer.Exit(tell(judge(run, split=split, episodes=episodes, seeds=strata, root=options.ROOT)))
+
+
+def _hold_against_truth() -> None:
+    """Exit code 1 where an estimator is not what it should be: then nothing it says of anybody's data counts."""
+    from angle_domains.ope.selftest import selftest
+
+    found = selftest()
+    for line in found.table():
+        typer.echo(line)
+    if not found.passed:
+        raise typer.Exit(1)
 
 
 def play(

@@ -124,6 +124,12 @@ Run = Annotated[
         metavar="RUN", help="A run by its name, its folder or its tracking id.", autocompletion=complete_run
     ),
 ]
+RunOrNone = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[RUN]", help="A run by its name, its folder or its tracking id.", autocompletion=complete_run
+    ),
+]
 Runs = Annotated[
     list[str] | None,
     typer.Argument(metavar="[RUN]...", help="Runs by name, folder or tracking id.", autocompletion=complete_run),
