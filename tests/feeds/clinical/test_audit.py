@@ -32,7 +32,7 @@ def test_the_whole_report(tmp_path: Path) -> None:
         "verdict   accepted",
         "split     train: 84 patients",
         "mbp: train mean",
-        "actions   product of action_vaso, norepinephrine",
+        "actions   block of action_vaso, norepinephrine",
         "reward    oviss: reads up to 6 h beyond the decision",
         "ids       0 patients stand in two parts",
         "action    no feature tells the decision of its own row; the nearest is",
