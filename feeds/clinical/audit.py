@@ -204,7 +204,8 @@ def telling(feed: ClinicalFeed, rows: Rows) -> list[Leak]:
 def terminal(feed: ClinicalFeed, rows: Rows) -> Leak:
     """The share of deaths whose terminal step is among the rows of training."""
     died, reached = deaths(rows, feed.part("train"))
-    return Leak("terminal", f"{reached:,} of {died:,} deaths of the training part reach training", died == reached)
+    told = f"{reached / max(1, died):.0%} of the deaths of the training part ({_count(died)}) reach training"
+    return Leak("terminal", told if died else "nobody dies in the training part", died == reached)
 
 
 def _parts(feed: ClinicalFeed, rows: dict[str, Rows]) -> list[str]:

@@ -19,10 +19,10 @@ CSV = (".csv", ".csv.gz", ".tsv")
 ROW = "__row"  # row of the table from 1, which we add
 _BLANK = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]
 
-EMBEDDED = {  # name -> module with `load() -> DataFrame`, beside whose file stands its schema
-    "icu-sepsis-log": ("feeds.data.icu_sepsis", "schema.yaml"),
-    "mimic4demo-vaso": ("feeds.data.mimic4demo_vaso", "schema.yaml"),
-    "synth-vaso": ("feeds.clinical.synth_vaso", "synth_vaso.yaml"),
+EMBEDDED = {  # name -> module with `load() -> DataFrame`, beside whose file stands schema.yaml
+    "icu-sepsis-log": "feeds.data.icu_sepsis",
+    "mimic4demo-vaso": "feeds.data.mimic4demo_vaso",
+    "synth-vaso": "feeds.data.synth_vaso",
 }
 
 
@@ -65,10 +65,9 @@ def _folder(place: Path) -> Path:
 
 
 def _embedded(config: ClinicalConfig) -> Table:
-    module_name, file = EMBEDDED[config.path]
-    module = import_module(module_name)
+    module = import_module(EMBEDDED[config.path])
     assert module.__file__ is not None
-    return _select(config.path, module.load().lazy(), config, Path(module.__file__).with_name(file))
+    return _select(config.path, module.load().lazy(), config, Path(module.__file__).with_name("schema.yaml"))
 
 
 def _schema(config: ClinicalConfig, beside: Path | Schema | None, columns: Sequence[str] | None) -> Schema:
