@@ -14,7 +14,8 @@ from feeds.clinical.findings import CheckReport
 from feeds.clinical.records import LEAST, REASONS, Records
 from feeds.clinical.split import SPLITS
 
-TELLS = 0.98  # AUROC of one feature against the outcome, and correlation of one with a dose, that give a leak away
+TELLS = 0.98  # AUROC of one feature against the outcome that gives a leak away
+ACTS = 0.95  # correlation of one feature with the dose of its own row, likewise; what is lagged may be as near
 _CUTS = (0.25, 0.5, 0.75)  # shares of a stay's length after which the future is changed
 
 
@@ -125,25 +126,27 @@ def own_action(feed: ClinicalFeed) -> list[Leak]:
     doses = doses_of(records, feed.codec, feed.config).decided
     taken = np.diff(records.stay, append=-1) == 0
     observation, names = feed.coder.encode(records)[taken], feed.coder.blocks()[0].features
-    found, strongest = [], (0.0, "", "")
-    for k, column in enumerate(feed.codec.columns):
-        for at, name in enumerate(names):
-            alike = abs(_correlation(observation[:, at], _ranks(doses[taken, k])))
-            alike = max(
-                alike,
-                abs(_correlation(observation[:, at], doses[taken, k])),
-                _explained(observation[:, at], doses[taken, k]),
-            )
-            strongest = max(strongest, (alike, name, column))
-            if alike > TELLS:
-                found.append((alike, name, column))
+    lagged = {f"{name}_before" for name in feed.coder.lagged}
+    found = [
+        (_alike(observation[:, at], doses[taken, k]), name, column)
+        for k, column in enumerate(feed.codec.columns)
+        for at, name in enumerate(names)
+        if name.split("=")[0] not in lagged
+    ]
     leaks = [
         Leak("action", f"{name} tells the {column} of its own row ({alike:.3f}); lag or drop it (feed.states)", False)
         for alike, name, column in found
+        if alike > ACTS
     ]
-    told = "no feature tells the decision of its own row"
-    strength = f"; the nearest is {strongest[1]} of {strongest[2]} ({strongest[0]:.3f})" if strongest[1] else ""
-    return leaks or [Leak("action", told + strength, True)]
+    alike, name, column = max(found, default=(0.0, "none", "any"))
+    told = f"no feature tells the decision of its own row; the nearest is {name} of {column} ({alike:.3f})"
+    return leaks or [Leak("action", told, True)]
+
+
+def _alike(feature: np.ndarray, dose: np.ndarray) -> float:
+    """How well the dose tells the feature: by a line, by ranks, or by its levels where they are codes."""
+    straight = (abs(_correlation(feature, other)) for other in (dose, _ranks(dose)))
+    return max(*straight, _explained(feature, dose))
 
 
 def _explained(feature: np.ndarray, dose: np.ndarray) -> float:
@@ -201,7 +204,8 @@ def telling(feed: ClinicalFeed, rows: Rows) -> list[Leak]:
 def terminal(feed: ClinicalFeed, rows: Rows) -> Leak:
     """The share of deaths whose terminal step is among the rows of training."""
     died, reached = deaths(rows, feed.part("train"))
-    return Leak("terminal", f"{reached:,} of {died:,} deaths of the training part reach training", died == reached)
+    told = f"{reached / max(1, died):.0%} of the deaths of the training part ({_count(died)}) reach training"
+    return Leak("terminal", told if died else "nobody dies in the training part", died == reached)
 
 
 def _parts(feed: ClinicalFeed, rows: dict[str, Rows]) -> list[str]:

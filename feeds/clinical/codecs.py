@@ -200,9 +200,7 @@ def make_codec(schema: Schema, settings: Actions, *, show: bool = False) -> Code
     for name in settings.persist:
         if name not in columns or columns[name].kind != "binary":
             raise FeedError(f"feed.actions.persist: '{name}' is no binary action column; {nearest(name, columns)}")
-    kind, persist = settings.codec, frozenset(settings.persist)
-    if kind == "auto":
-        kind = "discrete" if kinds == {"categorical"} else "binary" if kinds == {"binary"} else "block"
+    kind, persist = codec_kind(schema, settings), frozenset(settings.persist)
     if kind == "binary" and kinds != {"binary"}:
         raise FeedError("feed.actions.codec=binary needs binary columns; choose them by feed.actions.columns")
     if kind == "box":
@@ -216,6 +214,14 @@ def make_codec(schema: Schema, settings: Actions, *, show: bool = False) -> Code
     if kind == "discrete" and len(columns) != 1:
         raise FeedError("feed.actions.codec=discrete needs one column that is already coded; see feed.actions.columns")
     return ProductCodec([make_levels(name, column, settings) for name, column in columns.items()], persist, show=show)
+
+
+def codec_kind(schema: Schema, settings: Actions) -> str:
+    """The name of the codec; by itself it follows from the kinds of the columns."""
+    if settings.codec != "auto":
+        return settings.codec
+    kinds = {column.kind for column in _chosen(schema, settings).values()}
+    return "discrete" if kinds == {"categorical"} else "binary" if kinds == {"binary"} else "block"
 
 
 def _chosen(schema: Schema, settings: Actions) -> dict[str, Column]:

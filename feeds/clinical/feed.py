@@ -8,7 +8,7 @@ from gymnasium import spaces
 
 from feeds.base import FeedSpec, Rows
 from feeds.clinical.border import read_records
-from feeds.clinical.codecs import make_codec
+from feeds.clinical.codecs import codec_kind, make_codec
 from feeds.clinical.config import ClinicalConfig
 from feeds.clinical.episodes import doses_of, make_rows, terminated
 from feeds.clinical.findings import CheckReport
@@ -23,7 +23,7 @@ class ClinicalFeed:
     """Recorded decisions of clinicians, one episode a stay.
 
     In a row the state is what was known by then, the action what was decided in it, the reward what the row before
-    led to. `fitted` is the `state_dict` of an earlier feed: its scalers and categories are used as they are.
+    led to. `fitted` is the `state_dict` of an earlier feed: its parts, scalers and categories are used as they are.
     """
 
     def __init__(
@@ -37,7 +37,8 @@ class ClinicalFeed:
     ) -> None:
         self.config = config
         self.records, self.check_report = read_records(config, frame) if records is None else records
-        self.parts = patient_parts(self.records, config.splits, config.least_patients)
+        bounds = None if fitted is None else tuple(fitted["bounds"])
+        self.parts, self.bounds = patient_parts(self.records, config.splits, bounds, config.least_patients)
         self.codec = make_codec(self.records.schema, config.actions, show=config.states.last_action)
         self.term = make_term(config.reward, reward)
         self._check_reward()
@@ -45,7 +46,7 @@ class ClinicalFeed:
         if fitted is None:
             self.coder = coder.fit(self.part("train"))
         else:
-            self.coder = StateCoder(self.records.schema, config.states, _fitted(fitted, coder))
+            self.coder = StateCoder(self.records.schema, config.states, _fitted(fitted["states"], coder))
         self.spec = self._make_spec()
 
     def part(self, split: str) -> Records:
@@ -70,9 +71,9 @@ class ClinicalFeed:
         return {name: np.where(records.first, 0.0, np.roll(values, 1)) for name, values in paid.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """What was fitted on the training part, JSON-ready."""
+        """Where parts begin and what was fitted on the training part, JSON-ready; no patient is named."""
         assert self.coder.fitted is not None
-        return self.coder.fitted.state_dict()
+        return {"bounds": list(self.bounds), "states": self.coder.fitted.state_dict()}
 
     def describe(self) -> dict[str, Any]:
         said = self.records.describe()
@@ -83,7 +84,7 @@ class ClinicalFeed:
         said["profile"] |= {
             "splits": dict(zip(SPLITS, counts, strict=True)),
             "actions": {
-                "codec": type(self.codec).__name__.removesuffix("Codec").lower(),
+                "codec": codec_kind(self.records.schema, self.config.actions),
                 "columns": list(self.codec.columns),
                 "decisions": int(taken.sum()),
                 "clipped": int(clipped.sum()),

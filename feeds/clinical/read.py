@@ -20,10 +20,10 @@ CSV = (".csv", ".csv.gz", ".tsv")
 ROW = "__row"  # row of the table from 1, which we add
 _BLANK = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]
 
-EMBEDDED = {  # name -> module with `load() -> DataFrame`, beside whose file stands its schema
-    "icu-sepsis-log": ("feeds.data.icu_sepsis", "schema.yaml"),
-    "mimic4demo-vaso": ("feeds.data.mimic4demo_vaso", "schema.yaml"),
-    "synth-vaso": ("feeds.data.synth_vaso", "schema.yaml"),
+EMBEDDED = {  # name -> module with `load() -> DataFrame`, beside whose file stands schema.yaml
+    "icu-sepsis-log": "feeds.data.icu_sepsis",
+    "mimic4demo-vaso": "feeds.data.mimic4demo_vaso",
+    "synth-vaso": "feeds.data.synth_vaso",
 }
 
 
@@ -66,13 +66,12 @@ def _folder(place: Path) -> Path:
 
 
 def _embedded(config: ClinicalConfig) -> Table:
-    module_name, file = EMBEDDED[config.path]
-    module = import_module(module_name)
+    module = import_module(EMBEDDED[config.path])
     assert module.__file__ is not None
-    made = {} if config.patients is None else {"patients": config.patients, "seed": config.draw}
-    if made and "patients" not in signature(module.load).parameters:
-        raise FeedError(f"feed.patients={config.patients}: '{config.path}' holds real patients, none can be drawn anew")
-    return _select(config.path, module.load(**made).lazy(), config, Path(module.__file__).with_name(file))
+EMBEDDED = {  # name -> module with `load() -> DataFrame`, beside whose file stands its schema
+    "icu-sepsis-log": ("feeds.data.icu_sepsis", "schema.yaml"),
+    "mimic4demo-vaso": ("feeds.data.mimic4demo_vaso", "schema.yaml"),
+    "synth-vaso": ("feeds.data.synth_vaso", "schema.yaml"),
 
 
 def _schema(config: ClinicalConfig, beside: Path | Schema | None, columns: Sequence[str] | None) -> Schema:

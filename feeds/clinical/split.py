@@ -10,16 +10,24 @@ from feeds.errors import FeedError, nearest
 SPLITS = ("train", "validation", "test")
 
 
-def patient_parts(records: Records, splits: Splits, least: int = 1) -> np.ndarray:
-    """The part of each patient [P], as an index in SPLITS, -1 in none. FeedError where a part is too small."""
+def patient_parts(
+    records: Records, splits: Splits, bounds: tuple[float, ...] | None = None, least: int = 1
+) -> tuple[np.ndarray, tuple[float, ...]]:
+    """The part of each patient [P], as an index in SPLITS, -1 in none; and the hashes at which the next part begins.
+
+    Handed back, the `bounds` keep everyone in the same part whoever joins or leaves. FeedError where a part is small.
+    """
     shares = np.array([share(str(identity), splits.seed) for identity in records.identities])
     if splits.by == "site":
-        parts = _by_site(records, splits, shares)
+        trains, tests = _sites(records, splits)
+        bounds = bounds or _bounds(shares[tests], (0.5,), exact=splits.exact)
+        parts = np.where(trains, 0, np.where(tests, 1 + np.digitize(shares, bounds), -1))
     else:
-        if splits.train_fraction + splits.validation_fraction >= 1:
+        fractions = splits.train_fraction, splits.train_fraction + splits.validation_fraction
+        if fractions[1] >= 1:
             raise FeedError("feed.splits: train_fraction and validation_fraction leave nothing for the test part")
-        bounds = splits.train_fraction, splits.train_fraction + splits.validation_fraction
-        parts = np.digitize(_ranked(shares) if splits.exact else shares, bounds)
+        bounds = bounds or _bounds(shares, fractions, exact=splits.exact)
+        parts = np.digitize(shares, bounds)
     for index, name in enumerate(SPLITS):
         count = int((parts == index).sum())
         if count < max(1, least):
@@ -27,18 +35,19 @@ def patient_parts(records: Records, splits: Splits, least: int = 1) -> np.ndarra
                 f"{records.source}: the {name} part holds {count} of {len(parts)} patients, "
                 f"fewer than {max(1, least)}; see feed.splits"
             )
-    return parts
+    return parts, bounds
 
 
-def _ranked(shares: np.ndarray) -> np.ndarray:
-    """Shares by rank: as many patients in each part as the fractions say."""
-    ranks = np.empty(len(shares))
-    ranks[np.argsort(shares, kind="stable")] = np.arange(len(shares))
-    return (ranks + 0.5) / max(1, len(shares))
+def _bounds(shares: np.ndarray, fractions: tuple[float, ...], *, exact: bool) -> tuple[float, ...]:
+    """The fractions themselves, or the hashes below which as many patients lie as the fractions say."""
+    if not exact:
+        return fractions
+    ordered = np.append(np.sort(shares), 1.0)
+    return tuple(float(ordered[round(fraction * len(shares))]) for fraction in fractions)
 
 
-def _by_site(records: Records, splits: Splits, shares: np.ndarray) -> np.ndarray:
-    """All who were ever at the training site train; the others of the test site are halved."""
+def _sites(records: Records, splits: Splits) -> tuple[np.ndarray, np.ndarray]:
+    """Who was ever at the training site [P], and who else was at the test site [P]."""
     numbers = []
     for key, name in (("train_site", splits.train_site), ("test_site", splits.test_site)):
         if name not in records.sites:
@@ -47,12 +56,7 @@ def _by_site(records: Records, splits: Splits, shares: np.ndarray) -> np.ndarray
         numbers.append(records.sites.index(name))
     if numbers[0] == numbers[1]:
         raise FeedError("feed.splits: train_site and test_site are the same")
-    trains, tests = (np.zeros(len(shares), bool) for _ in range(2))
+    trains, tests = (np.zeros(len(records.identities), bool) for _ in range(2))
     trains[records.patient[records.site == numbers[0]]] = True
     tests[records.patient[records.site == numbers[1]]] = True
-    tests &= ~trains
-    parts = np.full(len(shares), -1)
-    parts[trains] = 0
-    halves = _ranked(shares[tests]) if splits.exact else shares[tests]
-    parts[tests] = np.where(halves < 0.5, 1, 2)
-    return parts
+    return trains, tests & ~trains

@@ -1,8 +1,11 @@
 """Parts by patient: siblings stay together, parts share nobody, and a part does not hang on the order of rows."""
 
 import numpy as np
+import polars as pl
 import pytest
 
+from feeds.clinical.audit import auroc
+from feeds.clinical.feed import ClinicalFeed
 from feeds.errors import FeedError
 from tests.feeds.clinical.tables import ROLES, feed, table
 
@@ -51,3 +54,41 @@ def test_who_was_at_both_sites_trains() -> None:
     ids = [set(made.part(split).identities) for split in SPLITS]
     assert not ids[0] & (ids[1] | ids[2])
     assert "MRN7039" in ids[0]
+
+
+def test_stored_bounds_keep_everyone_in_their_part() -> None:
+    frame = table(80)
+    made = feed(frame)
+    fewer = frame.filter(~pl.col("subject_id").is_in(list(made.part("validation").identities[:9])))
+    again = ClinicalFeed(made.config, frame=fewer, fitted=made.state_dict())
+    for split in SPLITS:
+        assert set(again.part(split).identities) == set(made.part(split).identities) & set(fewer["subject_id"])
+    fresh = feed(fewer)
+    assert any(set(fresh.part(s).identities) != set(again.part(s).identities) for s in SPLITS)
+
+
+def test_a_split_of_rows_would_flatter() -> None:
+    """Outcomes that nothing can tell: who has seen other rows of the same patient seems to tell them."""
+    frame = table(120)
+    number = frame["subject_id"].str.slice(3).cast(pl.Int64) - 7000
+    deaths = np.random.default_rng(0).random(120) < 0.5
+    died = pl.Series(deaths).gather(number).cast(pl.Int64)
+    frame = frame.with_columns(mbp=40.0 + number / 2, death=died, traj_end_reason=pl.lit(None, pl.String))
+    made = feed(frame)
+    seen = {split: (made.episodes(split).observation[:, :1], made.part(split)) for split in SPLITS}
+    told = {split: records.died[records.stay] for split, (_, records) in seen.items()}
+    shuffled = np.random.default_rng(1).permutation(len(told["train"]))
+    half = len(shuffled) // 2
+    values, labels = seen["train"][0], told["train"]
+    by_row = nearest_score(values[shuffled[:half]], labels[shuffled[:half]], values[shuffled[half:]])
+    flattered = auroc(by_row, labels[shuffled[half:]])
+    others = np.concatenate([seen["validation"][0], seen["test"][0]])
+    truth = np.concatenate([told["validation"], told["test"]])
+    honest = auroc(nearest_score(values, labels, others), truth)
+    assert flattered > 0.85
+    assert honest < flattered - 0.15
+
+
+def nearest_score(known: np.ndarray, labels: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """The label of the nearest known row."""
+    return labels[np.abs(asked[:, :1] - known[:, 0]).argmin(axis=1)].astype(float)
