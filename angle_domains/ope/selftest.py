@@ -51,7 +51,7 @@ class Line:
     bias: float
     error: float  # standard error of the bias
     rmse: float
-    coverage: float
+    coverage: float  # NaN for an estimator without intervals
     refused: float  # share of the replicates in which the number would have been withheld
     effective: float  # mean effective sample size
 
@@ -87,7 +87,8 @@ class SelfTest:
 
 def _told(line: Line) -> str:
     """Where nothing was given there is nothing to tell of it but that."""
-    found = f"{line.bias:>+8.4f} {line.error:>7.4f} {line.rmse:>7.4f} {line.coverage:>6.2f}"
+    covered = f"{line.coverage:.2f}" if np.isfinite(line.coverage) else "none"
+    found = f"{line.bias:>+8.4f} {line.error:>7.4f} {line.rmse:>7.4f} {covered:>6}"
     if not np.isfinite(line.bias):
         found = f"{'none':>8} {'':>7} {'':>7} {'':>6}"
     name = f"{line.policy:<10} {line.estimator:<7} {line.truth:>7.4f}"
@@ -149,7 +150,7 @@ def _line(policy: str, estimator: str, truth: float, given: list[Estimate | None
         bias=float(off.mean()) if enough else float("nan"),
         error=float(off.std(ddof=1) / np.sqrt(len(off))) if enough else float("nan"),
         rmse=float(np.sqrt(np.square(off).mean())) if enough else float("nan"),
-        coverage=float(sum(held) / len(given)),
+        coverage=float(sum(held) / len(given)) if any(one.interval for one in found) else float("nan"),
         refused=1.0 - sum(one.judgement.estimable for one in found) / len(given),
         effective=float(np.mean([one.diagnostics.effective for one in found])) if found else 0.0,
     )
@@ -161,7 +162,7 @@ def _failures(lines: tuple[Line, ...]) -> Iterator[str]:
         if line.policy == "near" and line.estimator in GATED:
             if not line.unbiased:
                 yield f"{name} is off by {line.bias:+.4f}, {abs(line.bias) / line.error:.1f} standard errors"
-            if line.coverage < COVERAGE:
+            if not line.coverage >= COVERAGE:
                 yield f"{name}: {line.coverage:.0%} of the intervals hold the truth, fewer than {COVERAGE:.0%}"
             if line.refused > 0.1:
                 yield f"{name} is refused in {line.refused:.0%} of the replicates"

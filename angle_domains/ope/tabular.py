@@ -70,7 +70,9 @@ def fit(rows: Rows, target: Float[np.ndarray, "n a"], gamma: float, states: int)
     total = np.zeros_like(q)
     np.add.at(total, (counts.state, counts.action), target_value)
     q = np.where(counts.number > 0, total / np.maximum(counts.number, 1.0), q)
-    surprise = target_value - q[counts.state, counts.action]
+    often = counts.number[counts.state, counts.action]
+    # A mean of n numbers lies nearer to them than the truth does: by this factor their spread about it is too small.
+    surprise = (target_value - q[counts.state, counts.action]) * np.sqrt(often / np.maximum(often - 1.0, 1.0))
     moved = len(first) * visits[counts.state] * step * surprise
     direct = v[first] + np.bincount(at.episode, moved, len(first))
     return TabularFit(q, v, float(start @ v), direct, unseen)

@@ -115,6 +115,14 @@ def test_the_direct_estimate_by_episode_averages_to_the_value() -> None:
     assert found.direct.std() > 0.0
 
 
+def test_the_spread_of_few_records_is_not_taken_for_less_than_it_is() -> None:
+    """One state, one action, rewards 1 and 3: their mean errs by the sample deviation, not by that about itself."""
+    rows = stays(([0, 1], [0], [1.0], True), ([0, 1], [0], [3.0], True))
+    found = tabular.fit(rows, policy(rows, (1.0, 0.0), (1.0, 0.0)), 1.0, 2)
+    assert found is not None
+    np.testing.assert_allclose(found.direct, [2.0 - np.sqrt(2.0), 2.0 + np.sqrt(2.0)])
+
+
 def test_cross_fitted_values_know_nothing_of_their_own_patients() -> None:
     """Other rewards of the patients of one fold leave their own values as they are."""
     rng = np.random.default_rng(1)
