@@ -42,21 +42,6 @@ class VIConfig(BaseModel):
     prior: NonNegativeFloat = 10.0  # times more that each action counts, with what those of its state led to on average
 
 
-_SMALL = 1e-9  # instead of no count at all
-
-
-class VIConfig(BaseModel):
-    """A step is a sweep over all states."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    gamma: float = Field(default=0.99, ge=0, le=1)
-    least: PositiveInt = 5  # times that an action was taken
-    prior: NonNegativeFloat = (
-        20.0  # times more that every action counts, with what its state's actions led to on average
-    )
-
-
 class VI:
     """A table of values, each sweep nearer to the best that supported actions can do."""
 
