@@ -8,6 +8,8 @@ arXiv:1812.02900, section 4, whose tabular form this is.
 Differs from the papers:
 - Values may be lowered by what counts leave open (Rashidinejad et al. 2021, arXiv:2103.12021, a root of counts).
 - Where no action was taken often enough the one taken most often counts alone.
+- Values are drawn towards what the actions of their state led to on average, the fewer times taken the more: the best
+  of many estimates is else the luckiest. `prior: 0` leaves them as they are.
 - A state in which nothing was ever decided is worth what the states of the log are on average.
 """
 
@@ -28,6 +30,7 @@ from angle_domains.types import Decision, LearnResult, Percept, Window
 from feeds.base import FeedSpec
 
 _OUT = -1e6  # below every value; finite, so that the one taken most often is found where a mask forbids the others
+_SMALL = 1e-9  # instead of no count at all
 
 
 class VIConfig(BaseModel):
@@ -39,6 +42,7 @@ class VIConfig(BaseModel):
     least: PositiveInt = 20  # times that an action was taken
     share: float = Field(default=0.0, ge=0, lt=1)  # least part of a state's decisions, too: it grows with the log
     pessimism: NonNegativeFloat = 0.0  # taken from an action's value, divided by the root of its count
+    prior: NonNegativeFloat = 10.0  # times more that each action counts, with what those of its state led to on average
 
 
 class VI:
@@ -55,10 +59,13 @@ class VI:
         self.support = Support(self.actions, device)
         self.q = torch.zeros(0, self.actions, dtype=torch.float64, device=device)  # of each state
         self.value = torch.zeros(0, dtype=torch.float64, device=device)
-        self.process: dict[str, Tensor] = {}  # each [transitions]; it lies in the log, and no state holds it
+        self.process: dict[str, Tensor] = {}  # sums over the log, which no state holds
 
     def study(self, window: Window) -> None:
-        """Takes the process of a log, in place of another; what is known of its values stays."""
+        """Takes the process of a log, in place of another; what is known of its values stays.
+
+        ConfigError where hardly an observation comes twice.
+        """
         taken = torch.cat([window.real[:, 0] > 0, torch.zeros(1, dtype=torch.bool, device=window.real.device)])
         action = torch.where(taken[:-1], window.action[:, 0] - self.first, -1)
         action = torch.cat([action, action.new_full((1,), -1)]).to(self.see.device)
@@ -68,11 +75,18 @@ class VI:
             column[:, 0].to(self.see.device, torch.float64)[rows]
             for column in (window.reward, window.discounted(self.config.gamma))
         )
+        pair, states = place[rows] * self.actions + action[rows], len(self.support.counts)
+        if 2 * states > len(taken):
+            raise ConfigError(
+                f"a table of values needs states that come back, and {len(taken):,} rows of the log hold "
+                f"{states:,} different observations: use cql, iql or bcq"
+            )
+        moves, which = (pair * states + place[rows + 1]).unique(return_inverse=True)
         self.process = {
-            "pair": place[rows] * self.actions + action[rows],
-            "reward": reward,
-            "discount": discount,
-            "next": place[rows + 1],
+            "pair": moves // states,
+            "next": moves % states,
+            "discount": discount.new_zeros(len(moves)).index_add_(0, which, discount),
+            "reward": reward.new_zeros(states * self.actions).index_add_(0, pair, reward),
         }
         if len(self.q) != len(self.support.counts):
             self.q = self.q.new_zeros(self.support.counts.shape)
@@ -92,11 +106,13 @@ class VI:
         if not self.process:
             raise ValueError("the log was not studied: value iteration sweeps over all of it")
         counts, before = self.support.counts, self.value
-        target = self.process["reward"] + self.process["discount"] * before[self.process["next"]]
-        total = self.q.new_zeros(self.q.numel()).index_add_(0, self.process["pair"], target)
-        self.q = total.view_as(self.q) / counts.clamp(min=1.0)
-        value = self._supported(self.q, counts).amax(-1)
+        further = self.process["discount"] * before[self.process["next"]]
+        total = self.process["reward"].index_add(0, self.process["pair"], further)
+        total, prior = total.view_as(self.q), self.config.prior
         visits = counts.sum(-1).to(torch.float64)
+        usual = total.sum(-1) / visits.clamp(min=1.0)
+        self.q = (total + prior * usual.unsqueeze(-1)) / (counts + prior).clamp(min=_SMALL)
+        value = self._supported(self.q, counts).amax(-1)
         mean = (visits * value).sum() / visits.sum()
         self.value = torch.where(visits > 0, value, mean)
         change = (self.value - before).abs().amax()

@@ -68,10 +68,10 @@ def _folder(place: Path) -> Path:
 def _embedded(config: ClinicalConfig) -> Table:
     module = import_module(EMBEDDED[config.path])
     assert module.__file__ is not None
-EMBEDDED = {  # name -> module with `load() -> DataFrame`, beside whose file stands its schema
-    "icu-sepsis-log": ("feeds.data.icu_sepsis", "schema.yaml"),
-    "mimic4demo-vaso": ("feeds.data.mimic4demo_vaso", "schema.yaml"),
-    "synth-vaso": ("feeds.data.synth_vaso", "schema.yaml"),
+    made = {} if config.patients is None else {"patients": config.patients, "seed": config.draw}
+    if made and "patients" not in signature(module.load).parameters:
+        raise FeedError(f"feed.patients={config.patients}: '{config.path}' holds real patients, none can be drawn anew")
+    return _select(config.path, module.load(**made).lazy(), config, Path(module.__file__).with_name("schema.yaml"))
 
 
 def _schema(config: ClinicalConfig, beside: Path | Schema | None, columns: Sequence[str] | None) -> Schema:

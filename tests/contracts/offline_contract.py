@@ -37,10 +37,10 @@ class OfflineContract(OffPolicyContract):
     def run(
         self, envs: SyncVectorEnv, steps: int, *, simplex: bool = False, **changes: Any
     ) -> tuple[Any, list[Report]]:
-        """An update for every ten rows that are asked for, a twentieth as many rows again."""
+        """A log of a tenth as many rows as are asked for, and an update for every four that are."""
         agent = self.build(worlds.spec_of(envs, simplex=simplex), envs.num_envs, **changes)
-        replay = self.record(logged(envs, max(200, steps // 20)), agent)
-        return agent, list(offline(agent, replay, OfflineState(), steps=max(20, steps // 10)))
+        replay = self.record(logged(envs, max(200, steps // 10)), agent)
+        return agent, list(offline(agent, replay, OfflineState(), steps=max(20, steps // 4)))
 
     def biased(self) -> Rows:
         """One action each: that which matches the sign that is seen earns 1, but seven in ten were the other."""

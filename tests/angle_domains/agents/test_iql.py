@@ -58,10 +58,6 @@ class TestBoxIQL(OfflineBoxContract):
     def check_portrayed_values(self, agent: Any, values: dict[str, torch.Tensor]) -> None:
         critics_portrayed(agent, values)
 
-    def value(self, agent: Any, obs: torch.Tensor) -> torch.Tensor:
-        with torch.no_grad():
-            return agent.model.value(obs)
-
 
 @pytest.mark.slow
 class TestSquashedBoxIQL(TestBoxIQL):

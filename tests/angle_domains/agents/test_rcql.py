@@ -39,6 +39,21 @@ class TestRCQL(OfflineContract):
     def value(self, agent: Any, obs: torch.Tensor) -> torch.Tensor:
         return agent.act(see(obs.tolist()), None, explore=False).extras["q"].max(-1).values
 
+    @pytest.mark.slow
+    @pytest.mark.parametrize(
+        ("world", "observations", "values"),
+        [
+            (worlds.Told, [[-1.0], [1.0]], [-1.0, 1.0]),
+            (worlds.TwoSteps, [[0.0]], [0.5]),  # no episode begins with the other observation
+            (worlds.Endless, [[0.0]], [2.0]),
+            (worlds.Match, [[-1.0], [1.0]], [1.0, 1.0]),
+        ],
+    )
+    def test_values_of_probe_worlds(self, world: Any, observations: list[list[float]], values: list[float]) -> None:
+        agent, _ = self.run(worlds.vector(world, 8), self.probe_steps, gamma=0.5)
+        found = self.value(agent, torch.tensor(observations))
+        torch.testing.assert_close(found, torch.tensor(values), atol=0.1, rtol=0.0)
+
     def test_a_memory_is_refused(self) -> None:
         """Here it is the want of one."""
         with pytest.raises(ValueError, match=r"network.recurrent is 0"):

@@ -23,7 +23,7 @@ def spec_of(actions: int) -> FeedSpec:
 
 
 def made(actions: int, **settings: Any) -> vi.VI:
-    return vi.build(vi.VIConfig(**settings), spec_of(actions), streams=1, seed=0, device="cpu")
+    return vi.build(vi.VIConfig(**{"prior": 0.0} | settings), spec_of(actions), streams=1, seed=0, device="cpu")
 
 
 def swept(rows: Rows, actions: int, sweeps: int, **settings: Any) -> vi.VI:
@@ -77,6 +77,13 @@ def test_where_nothing_was_taken_often_the_most_frequent_counts_alone() -> None:
     assert agent.value[place].tolist() == [0.0, 0.0]  # of action 0; nothing was decided in state 1
 
 
+def test_values_are_drawn_to_their_states_mean_by_hand() -> None:
+    """Action 0 earned 1 four times, action 1 once 1.5: on average 1.1. With 5 counts more: 9.5 / 9 and 7 / 6."""
+    episodes = [{"obs": [0, 9], "action": [a], "reward": [r], "ended": True} for a, r in [(0, 1.0)] * 4 + [(1, 1.5)]]
+    assert q_of(swept(rows_of(episodes), 2, 1, least=1), 0.0) == pytest.approx([1.0, 1.5])
+    assert q_of(swept(rows_of(episodes), 2, 1, least=1, prior=5.0), 0.0) == pytest.approx([9.5 / 9, 7.0 / 6])
+
+
 def test_masks_are_heeded_in_known_states_and_in_others() -> None:
     agent = swept(chain(), 2, 5, gamma=0.9, least=3)
     percept = see([[1.0], [7.0]])._replace(mask=torch.tensor([[True, False], [False, True]]))
@@ -127,6 +134,12 @@ def test_a_checkpoint_acts_without_the_log() -> None:
     assert torch.equal(alone.act(percept, explore=False).action, agent.act(percept, explore=False).action)
     with pytest.raises(CheckpointError, match="has 2 actions, not 3"):
         made(3).load_state_dict(agent.state_dict())
+
+
+def test_observations_that_never_come_back_are_a_mistake_of_the_user() -> None:
+    rows = rows_of([{"obs": range(10), "action": [0] * 9, "reward": [0] * 9, "ended": True}])
+    with pytest.raises(ConfigError, match="10 rows of the log hold 10 different observations"):
+        swept(rows, 2, 1)
 
 
 def test_other_action_spaces_are_a_mistake_of_the_user() -> None:
