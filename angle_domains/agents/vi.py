@@ -6,7 +6,6 @@ arXiv:1712.06924, and Fujimoto, Meger and Precup (2019), "Off-Policy Deep Reinfo
 arXiv:1812.02900, section 4, whose tabular form this is.
 
 Differs from the papers:
-- Values may be lowered by what counts leave open (Rashidinejad et al. 2021, arXiv:2103.12021, a root of counts).
 - Where no action was taken often enough the one taken most often counts alone.
 - Values are drawn towards what the actions of their state led to on average, the fewer times taken the more: the best
   of many estimates is else the luckiest. `prior: 0` leaves them as they are.
@@ -41,7 +40,6 @@ class VIConfig(BaseModel):
     gamma: float = Field(default=0.99, ge=0, le=1)
     least: PositiveInt = 20  # times that an action was taken
     share: float = Field(default=0.0, ge=0, lt=1)  # least part of a state's decisions, too: it grows with the log
-    pessimism: NonNegativeFloat = 0.0  # taken from an action's value, divided by the root of its count
     prior: NonNegativeFloat = 10.0  # times more that each action counts, with what those of its state led to on average
 
 
@@ -134,8 +132,7 @@ class VI:
 
     def _supported(self, q: Float[Tensor, "b n"], counts: Float[Tensor, "b n"]) -> Float[Tensor, "b n"]:
         often = (counts >= self.config.least) & (counts >= self.config.share * counts.sum(-1, keepdim=True))
-        low = q - self.config.pessimism * counts.clamp(min=1.0).rsqrt()
-        return torch.where(or_best(often, counts), low, _OUT + counts)
+        return torch.where(or_best(often, counts), q, _OUT + counts)
 
 
 def build(config: VIConfig, spec: FeedSpec, *, streams: int, seed: int, device: str) -> VI:

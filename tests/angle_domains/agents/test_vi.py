@@ -60,6 +60,14 @@ def test_where_a_record_stops_the_value_goes_on() -> None:
         assert q_of(swept(rows_of([episode] * 20), 1, 60, gamma=0.5), 0.0) == pytest.approx([2.0])
 
 
+def test_an_action_must_be_a_share_of_what_was_done() -> None:
+    one = {"obs": [0, 9], "action": [0], "reward": [0.5], "ended": True}
+    rows = rows_of([one] * 94 + [one | {"action": [1], "reward": [1.0]}] * 6)
+    for share, best in ((0.05, 1), (0.07, 0)):
+        agent = swept(rows, 2, 2, least=5, share=share)
+        assert agent.act(see([[0.0]]), None, explore=False).action.tolist() == [best]
+
+
 def test_rare_luck_is_not_believed() -> None:
     agent = swept(lucky(), 41, 3, least=5)
     decision = agent.act(see([[0.0]]), None, explore=False)
