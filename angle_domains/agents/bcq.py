@@ -32,6 +32,7 @@ from feeds.base import FeedSpec
 
 _NETWORK = NetworkConfig(hidden=(256, 256), activation="relu")
 _REPLAY = RecordedConfig(batch=256)
+_OUT = -1e6  # below every value; finite, so that among actions without support the likeliest is found
 
 
 class BCQConfig(BaseModel):
@@ -102,8 +103,7 @@ class BCQ:
             inside = or_best(counts >= self.config.least, score)
         else:
             inside, score = likely >= self.config.threshold * likely.amax(-1, keepdim=True), likely
-        below = q.amin(-1, keepdim=True) - 2.0  # finite, so that among actions without support the likeliest is found
-        return torch.where(inside, q, below - 1.0 / (1.0 + score))
+        return torch.where(inside, q, _OUT + score)
 
     def loss(self, batch: Transitions) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """The loss of a batch, what is logged of it, and the priority of each sample. No side effect."""
