@@ -4,6 +4,17 @@ Rows of one patient depend on each other; patients do not. So whole patients are
 estimator here is made of sums over patients (`Ratios`), so a resample is a matrix product of how often each was drawn.
 Percentile and BCa: Efron (1987), DiCiccio and Efron (1996). One drawing serves all estimates, which makes differences
 between policies paired.
+
+Weights are skewed, and what a sample lacks no resampling can show. Of 240 samples of 1,000 patients of the self-test's
+near policy (effective sample size 300) 95 % intervals held the truth in
+
+              t      percentile   BCa
+    WIS      .94        .93       .89
+    DR       .95        .92       .86
+    WDR      .94        .93       .85
+    CWPDIS   .87        .86       .87
+
+BCa's acceleration, a third moment, is itself hostage to the few who weigh most.
 """
 
 from collections.abc import Callable, Iterator, Mapping

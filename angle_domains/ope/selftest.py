@@ -34,7 +34,7 @@ class SelfTestConfig(BaseModel):
     replicates: int = Field(default=100, ge=20)
     draws: PositiveInt = 400
     estimators: tuple[str, ...] = ("IS", "WIS", "CWPDIS", "DM", "DR", "WDR", "MAGIC")
-    interval: Method = "bca"
+    interval: Method = "t"
     mix: float = Field(default=0.2, gt=0.0, lt=1.0)  # of the optimum, in the near policy
     folds: int = Field(default=5, ge=2)  # of patients, for the fitted values
     gamma: float = Field(default=1.0, gt=0.0, le=1.0)  # per hour

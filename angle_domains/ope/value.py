@@ -28,7 +28,7 @@ class OpeConfig(BaseModel):
 
     estimators: tuple[str, ...] = ()  # none named: all that the episodes allow
     draws: PositiveInt = 1_000  # resamples of patients
-    interval: Method = "bca"
+    interval: Method = "t"  # see `intervals`: with skewed weights it holds the truth most often
     level: float = LEVEL
     cut: float | None = None  # level at which weights are cut; None: they are not
     override: bool = False  # gives numbers where they should be refused; the mark stays
