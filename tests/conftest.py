@@ -20,6 +20,7 @@ CHECKED = [
     "angle_domains.normalise",
     "angle_domains.q_learning",
     "angle_domains.replay",
+    "angle_domains.support",
     "angle_domains.transitions",
     "angle_domains.value_based",
 ]
