@@ -21,6 +21,7 @@ CHECKED = [
     "angle_domains.ope",
     "angle_domains.q_learning",
     "angle_domains.replay",
+    "angle_domains.support",
     "angle_domains.transitions",
     "angle_domains.value_based",
 ]

@@ -38,9 +38,9 @@ class VIConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     gamma: float = Field(default=0.99, ge=0, le=1)
-    least: PositiveInt = 20  # times that an action was taken
+    least: PositiveInt = 10  # times that an action was taken
     share: float = Field(default=0.0, ge=0, lt=1)  # least part of a state's decisions, too: it grows with the log
-    prior: NonNegativeFloat = 10.0  # times more that each action counts, with what those of its state led to on average
+    prior: NonNegativeFloat = 40.0  # times more that each action counts, with what those of its state led to on average
 
 
 class VI:
