@@ -48,12 +48,14 @@ def test_by_site() -> None:
 
 def test_who_was_at_both_sites_trains() -> None:
     frame = table(40)
-    both = frame.with_columns(site=np.where(frame["stay_id"] == frame["stay_id"].max(), "A", frame["site"]))
+    of_two = frame.filter(pl.col("subject_id") == "MRN7036")  # two stays, the later one at the other site
+    later = pl.col("stay_id") == of_two["stay_id"].max()
+    both = frame.with_columns(site=pl.when(later).then(pl.lit("A")).otherwise("site"))
     roles = ROLES | {"site": "site"}
     made = feed(both, roles=roles, splits={"by": "site", "train_site": "A", "test_site": "B"})
     ids = [set(made.part(split).identities) for split in SPLITS]
     assert not ids[0] & (ids[1] | ids[2])
-    assert "MRN7039" in ids[0]
+    assert "MRN7036" in ids[0]
 
 
 def test_stored_bounds_keep_everyone_in_their_part() -> None:
