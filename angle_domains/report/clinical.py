@@ -110,8 +110,8 @@ def value(found: ClinicalValue) -> str:
     if not found.estimates:
         return ""
     text = (
-        f"Undiscounted return of a stay. {LEVEL:.0%} intervals by the influence of each patient. An estimate is refused "
-        "where the records hold too little of what the policy would do."
+        f"Undiscounted return of a stay. {LEVEL:.0%} intervals by the influence of each patient. An estimate is "
+        "refused where the records hold too little of what the policy would do."
     )
     shown = [
         (n, e.interval, f"{e.value:.4g}") for n, e in found.estimates.items() if e.interval and e.value is not None
