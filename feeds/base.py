@@ -88,7 +88,7 @@ class DataFeed(Protocol[State]):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)  # rows of patients reach no log
 class Rows:
     """Recorded episodes, one after another: an episode of L actions fills L+1 rows, the action of the last is ignored.
 

@@ -21,6 +21,7 @@ from feeds.clinical.feed import ClinicalFeed
 from feeds.clinical.truth import known_states, true_value
 
 GAMMA = 1.0  # values are undiscounted: what is earned over a whole stay
+_FOLDS = 5  # of patients, across which a behaviour policy is estimated
 BANNER = "Research, not for care."
 _VISITS = 5  # rows for each distinct observation, from which on values are counted
 _QUICK = OpeConfig(estimators=("WIS",), draws=1, interval="percentile", override=True)
@@ -59,19 +60,25 @@ def judge(feed: Any, agent: Agent, terms: Terms) -> Verdict:
         return _unvalued(feed, rows, intent, terms)
     chances, calibration = _behaviour(feed, rows, terms.seed)
     if not terms.full:
-        episodes = from_rows(rows, intent.policy, behaviour=chances)
-        score = evaluate(episodes, GAMMA, _QUICK)["WIS"].value
-        metrics = {"wis": score if score is not None else 0.0, "agreement": _agreement(rows, intent)}
-        line = f"{terms.split}: WIS {metrics['wis']:.4g}, agreement {metrics['agreement']:.1%}"
-        return Verdict(terms.split, metrics["wis"], metrics, (line,))
+        found = evaluate(from_rows(rows, intent.policy, behaviour=chances), GAMMA, _QUICK, calibration=calibration)
+        metrics = {"agreement": _agreement(rows, intent), "refused": float(found["WIS"].overridden)}
+        told = f"{terms.split}: {found['WIS'].words()}; agreement {metrics['agreement']:.1%}"
+        return Verdict(terms.split, _score(found["WIS"], rows), metrics, (told,))
     config = OpeConfig(seed=terms.seed)
     found = evaluate(from_rows(rows, intent.policy, behaviour=chances), GAMMA, config, calibration=calibration)
     if not all(estimate.refused for estimate in found.values()):  # else no fit would make the records reach further
         episodes = _with_values(rows, intent.policy, chances, terms.seed)
         found = evaluate(episodes, GAMMA, config, calibration=calibration)
     value = _value(feed, rows, intent, terms, found, _truth(feed, agent, terms.epsilon))
-    score = found["WIS"].value
-    return Verdict(terms.split, 0.0 if score is None else score, _metrics(value), tuple(_table(value)), value)
+    return Verdict(terms.split, _score(found["WIS"], rows), _metrics(value), tuple(_table(value)), value)
+
+
+def _score(found: Estimate, rows: Rows) -> float:
+    """What the estimate says; where it says nothing, less than any mean of the recorded returns."""
+    if found.value is not None:
+        return found.value
+    at = places(rows)
+    return float(np.bincount(at.episode, rows.reward[at.row + 1]).min()) - 1.0
 
 
 def _unvalued(feed: Any, rows: Rows, intent: Intended, terms: Terms) -> Verdict:
@@ -83,13 +90,11 @@ def _unvalued(feed: Any, rows: Rows, intent: Intended, terms: Terms) -> Verdict:
 def _value(
     feed: Any, rows: Rows, intent: Intended, terms: Terms, found: dict[str, Estimate], truth: float | None
 ) -> ClinicalValue:
-    own = None
-    if intent.q is not None and intent.policy is not None:
-        starts = rows.starts
-        own = float((intent.policy[starts] * np.where(intent.policy[starts] > 0, intent.q[starts], 0.0)).sum(1).mean())
     at, said = places(rows), feed.describe()
     observed = float(np.bincount(at.episode, rows.reward[at.row + 1]).mean())
     agreement = _agreement(rows, intent)
+    first = at.row[at.step == 0]
+    own = None if intent.q is None else float(intent.q[first, intent.action[first].astype(np.int64)].mean())
     return ClinicalValue(
         terms.split, said["name"], rows, feed.spec, intent, observed, found, own, agreement, truth, said["profile"]
     )
@@ -98,7 +103,7 @@ def _value(
 def _truth(feed: Any, agent: Agent, epsilon: float) -> float | None:
     """Of the policy, where the process behind the records is known and shown as it is."""
     known = known_states(feed) if isinstance(feed, ClinicalFeed) else None
-    policy = None if known is None else policy_at(agent, known.observation, feed.spec, epsilon)
+    policy = None if known is None else policy_at(agent, known, feed.spec, epsilon)
     return None if policy is None else true_value(policy)
 
 
@@ -106,7 +111,9 @@ def _behaviour(feed: Any, rows: Rows, seed: int) -> tuple[np.ndarray | None, Cal
     """The recorded propensities (None: they stand in the rows), else probabilities estimated across patients."""
     if rows.propensity is not None:
         return None, None
-    found = behaviour.estimate(rows, int(feed.spec.action_space.n), seed=seed)
+    folds = max(2, min(_FOLDS, len(np.unique(rows.entity)) // 2))
+    config = behaviour.BehaviourConfig(folds=folds)
+    found = behaviour.estimate(rows, int(feed.spec.action_space.n), config, seed=seed)
     return found.probability, found.calibration
 
 
@@ -159,6 +166,9 @@ def _table(found: ClinicalValue) -> Iterator[str]:
         first = next(iter(found.estimates.values()))
         yield from first.diagnostics.lines()
         yield f"agreement with the recorded decisions: {found.agreement:.1%}"
+        if not found.refused:
+            told = dict.fromkeys(line for each in found.estimates.values() for line in each.assumptions)
+            yield f"assumed: {'; '.join(told)}"
     if found.q_self is not None:
         yield f"q_self: {found.q_self:.4g}, what the agent itself believes; no estimate of its value"
     if found.truth is not None:

@@ -51,11 +51,12 @@ def write_report(verdict: Verdict, run: RunSummary, path: Path) -> Path:
 def headline(found: ClinicalValue, run: RunSummary) -> str:
     """Name and cohort in a line, and what is known in words."""
     rows = found.rows
+    seen = "that training never saw" if found.split == "test" else "that training has seen, or was chosen by"
     cohort = f"{count(len(np.unique(rows.entity)), 'patient')}, {count(len(rows.starts), 'stay')}"
     return (
         f"<header><h1>{escape(run.name)}</h1>"
         f'<p class="kicker">{escape(run.agent)} on {escape(found.name)} · {escape(found.split)} part, {cohort} '
-        f"that training never saw · <b>{escape(BANNER)}</b></p>"
+        f"{seen} · <b>{escape(BANNER)}</b></p>"
         f'<div class="verdict {standing(found)}" id="verdict"><p>{escape(sentence(found))}</p></div>'
         "</header>"
     )

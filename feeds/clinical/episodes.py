@@ -50,14 +50,30 @@ def with_end_rows(records: Records) -> Records:
 
 def doses_of(records: Records, codec: Codec, config: ClinicalConfig) -> Doses:
     """Doses by the setting `actions.timing`; a stay begins with nothing in force, or with its first dose."""
-    given = np.stack([np.nan_to_num(records.values[name]) for name in codec.columns], axis=1)
+    held, count = _held(records, codec, config)
     first, last = records.first[:, None], (np.diff(records.stay, append=-1) != 0)[:, None]
-    persist = np.array([name in config.actions.persist for name in codec.columns])
-    held = np.where(persist, _ever_on(given, records), given)
-    count = int((held != given).any(axis=1).sum())
     if config.actions.timing == "same_row":
         return Doses(np.where(last, 0.0, held), np.where(first, 0.0, np.roll(held, 1, axis=0)), count)
     return Doses(np.where(last, 0.0, np.roll(held, -1, axis=0)), held, count)
+
+
+def story_of(records: Records, codec: Codec, config: ClinicalConfig) -> Story:
+    """The records as rewards read them: the dose of a row is the one that was decided in it."""
+    held, _ = _held(records, codec, config)
+    if config.actions.timing == "next_row":
+        last = (np.diff(records.stay, append=-1) != 0)[:, None]
+        held = np.where(last, np.nan, np.roll(held, -1, axis=0))  # what was decided in the last row is not recorded
+    return Story(
+        records, config.reward, terminated(records, config.ends), dict(zip(codec.columns, held.T, strict=True))
+    )
+
+
+def _held(records: Records, codec: Codec, config: ClinicalConfig) -> tuple[np.ndarray, int]:
+    """Doses [N, columns] as recorded, persistent ones on from the first time; and in how many rows that differs."""
+    given = np.stack([np.nan_to_num(records.values[name]) for name in codec.columns], axis=1)
+    persist = np.array([name in config.actions.persist for name in codec.columns])
+    held = np.where(persist, _ever_on(given, records), given)
+    return held, int((held != given).any(axis=1).sum())
 
 
 def _ever_on(doses: np.ndarray, records: Records) -> np.ndarray:
@@ -77,7 +93,7 @@ def make_rows(records: Records, coder: StateCoder, codec: Codec, term: Term, con
     action = codec.encode(doses.decided, doses.before)
     mask = codec.mask(doses.before)
     ended = terminated(records, config.ends)
-    paid = pay(term, Story(records, config.reward, ended))
+    paid = pay(term, story_of(records, codec, config))
     propensity = records.values[records.schema.propensity] if records.schema.propensity else None
     return Rows(
         observation=observation,

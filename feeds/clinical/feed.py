@@ -10,7 +10,7 @@ from feeds.base import FeedSpec, Rows
 from feeds.clinical.border import read_records
 from feeds.clinical.codecs import codec_kind, make_codec
 from feeds.clinical.config import ClinicalConfig
-from feeds.clinical.episodes import doses_of, make_rows, terminated
+from feeds.clinical.episodes import doses_of, make_rows, story_of, terminated
 from feeds.clinical.findings import CheckReport
 from feeds.clinical.records import Records
 from feeds.clinical.rewards import Story, components, make_term, pay
@@ -66,7 +66,7 @@ class ClinicalFeed:
     def components(self, split: str) -> dict[str, np.ndarray]:
         """The parts of the reward, each as `Rows.reward` [N]; empty where the reward has none."""
         records = self.part(split)
-        story = Story(records, self.config.reward, terminated(records, self.config.ends))
+        story = story_of(records, self.codec, self.config)
         paid = {name: pay(term, story) for name, term in components(self.config.reward).items()}
         return {name: np.where(records.first, 0.0, np.roll(values, 1)) for name, values in paid.items()}
 

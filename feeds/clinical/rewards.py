@@ -20,8 +20,8 @@ action led to. With a horizon a reward is no function of state, action and next 
 Where the stay has no row at the other time (see `feeds.clinical.fill.at_offset`) a component is 0.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 
 import numpy as np
@@ -50,6 +50,7 @@ class Story:
     records: Records
     settings: Reward
     terminated: np.ndarray  # [S] bool
+    decided: Mapping[str, np.ndarray] = field(default_factory=dict)  # doses by column, [N] as decided in each row
 
     @property
     def stay(self) -> np.ndarray:
@@ -73,7 +74,7 @@ class Story:
                 f"{nearest(name, self.records.values)}; see feed.reward.columns"
             )
         if name in self.records.schema.action:
-            return values
+            return self.decided.get(name, values)
         source = newest(~np.isnan(values), self.stay, self.hours).source
         return np.where(source >= 0, values[np.maximum(source, 0)], np.nan)
 

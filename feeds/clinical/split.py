@@ -39,11 +39,15 @@ def patient_parts(
 
 
 def _bounds(shares: np.ndarray, fractions: tuple[float, ...], *, exact: bool) -> tuple[float, ...]:
-    """The fractions themselves, or the hashes below which as many patients lie as the fractions say."""
+    """The fractions themselves, or numbers below which as many hashes lie as the fractions say.
+
+    They are kept with models, so none is a patient's own hash: each lies in the middle between two of them.
+    """
     if not exact:
         return fractions
-    ordered = np.append(np.sort(shares), 1.0)
-    return tuple(float(ordered[round(fraction * len(shares))]) for fraction in fractions)
+    ordered = np.concatenate([[0.0], np.sort(shares), [1.0]])
+    places = [round(fraction * len(shares)) for fraction in fractions]
+    return tuple(float((ordered[place] + ordered[place + 1]) / 2) for place in places)
 
 
 def _sites(records: Records, splits: Splits) -> tuple[np.ndarray, np.ndarray]:

@@ -1,9 +1,7 @@
 """The exact value of a policy where the process behind the records is known: the log of ICU-Sepsis."""
 
-from typing import NamedTuple
-
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from feeds.clinical.feed import ClinicalFeed
 from feeds.clinical.process import exact_value
@@ -12,15 +10,9 @@ from feeds.data.icu_sepsis import read_counts
 LOG = "icu-sepsis-log"
 
 
-class Known(NamedTuple):
-    """The states of the process as the feed shows them."""
-
-    observation: Float[np.ndarray, "s d"]
-    admissible: Bool[np.ndarray, "s a"]
-
-
-def known_states(feed: ClinicalFeed) -> Known | None:
-    """None where there is no such process, or where an observation shows more of a patient than the state."""
+def known_states(feed: ClinicalFeed) -> Float[np.ndarray, "s d"] | None:
+    """The states of the process as the feed shows them; None where there is no such process, or an observation shows
+    more of a patient than the state."""
     shown = feed.config.states
     more = shown.masks or shown.since or shown.elapsed or shown.last_action or shown.lag
     if feed.config.path != LOG or more or feed.config.reward.kind != "survival":
@@ -35,7 +27,7 @@ def known_states(feed: ClinicalFeed) -> Known | None:
         mean, deviation = np.array([scale.get(name, (0.0, 1.0)) for name in block.features]).T
         values = (values - mean) / deviation
     limit = shown.clip or np.inf
-    return Known(np.clip(values, -limit, limit).astype(np.float32), np.asarray(counts.admissible))
+    return np.clip(values, -limit, limit).astype(np.float32)
 
 
 def true_value(policy: Float[np.ndarray, "s a"]) -> float:

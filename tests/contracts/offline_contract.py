@@ -28,7 +28,7 @@ from tests.logs import logged, rows_of
 class OfflineContract(OffPolicyContract):
     """A subclass gives `settings`, `config`, `module` and `value`."""
 
-    probe_steps = 6_000
+    probe_steps = 2_800
     action_spaces = ((spaces.Discrete(3, start=-1), False),)
 
     def record(self, rows: Rows, agent: Any, seed: int = 0) -> ReplayBuffer:

@@ -1,12 +1,15 @@
 """The judge of policies for patients, on records whose process is known."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 
 from angle_domains.errors import ConfigError
 from angle_domains.evaluation import Terms, Verdict
@@ -15,10 +18,12 @@ from angle_domains.report import RunSummary
 from angle_domains.report.clinical import write_report
 from angle_domains.showing import Showing
 from angle_domains.types import Decision, Percept
+from feeds.base import FeedSpec
 from feeds.clinical.config import ClinicalConfig
 from feeds.clinical.feed import ClinicalFeed
 from feeds.clinical.process import clinician, exact_value, optimal_policy
 from feeds.clinical.truth import known_states
+from tests.logs import rows_of
 
 PLAIN = {"masks": False, "since": False, "elapsed": False}
 RUN = RunSummary(name="<ward>", feed="clinical", agent="bc", seeds=(0,), steps=10)
@@ -35,13 +40,23 @@ class Tabular:
     def __init__(self, policy: np.ndarray, *, greedy: bool = False) -> None:
         known = known_states(feed())
         assert known is not None
-        self.states, self.greedy = torch.from_numpy(known.observation), greedy
+        self.states, self.greedy = torch.from_numpy(known), greedy
         self.log_prob = torch.from_numpy(np.log(np.maximum(policy, 1e-12)))
 
     def act(self, percept: Percept, memory: Any, *, explore: bool) -> Decision:
         place = torch.cdist(percept.obs.double(), self.states.double()).argmin(1)
         told = {"q": self.log_prob[place]} if self.greedy else {"log_probs": self.log_prob[place]}
         return Decision(self.log_prob[place].argmax(-1), None, told)
+
+
+class Always:
+    def __init__(self, action: int) -> None:
+        self.action = action
+
+    def act(self, percept: Percept, memory: Any, *, explore: bool) -> Decision:
+        q = torch.zeros(len(percept.obs), 2)
+        q[:, self.action] = 1.0
+        return Decision(q.argmax(-1), None, {"q": q})
 
 
 @cache
@@ -68,16 +83,31 @@ def test_the_optimum_is_refused_although_it_is_the_best() -> None:
 
 def test_a_quick_verdict_is_one_number_and_has_no_page(tmp_path: Path) -> None:
     quick = judge(feed(), Tabular(clinician()), Terms("validation", full=False))  # type: ignore[arg-type]
-    assert quick.score == quick.metrics["wis"]
+    assert 0.7 < quick.score < 0.85
+    assert quick.metrics["refused"] == 0.0
+    unknown = judge(feed(), Tabular(optimal_policy(), greedy=True), Terms("validation", full=False))  # type: ignore[arg-type]
+    assert unknown.metrics["refused"] == 1.0
+    assert "OVERRIDDEN, not estimable" in unknown.lines[0]
     with pytest.raises(ConfigError, match="full verdict"):
         write_report(quick, RUN, tmp_path / "report.html")
+
+
+def test_a_policy_of_which_nothing_is_known_is_worse_than_any_that_is() -> None:
+    """Returns are penalties: a score of 0 would be the best there is."""
+    rows = rows_of([{"obs": [0, 1], "action": [0], "reward": [-float(n % 2)], "ended": True} for n in range(40)])
+    shown = SimpleNamespace(
+        spec=FeedSpec("log", spaces.Box(-9, 9, (1,), np.float32), spaces.Discrete(2)),
+        episodes=lambda _: replace(rows, propensity=np.ones(len(rows))),
+    )
+    scores = [judge(shown, Always(action), Terms("validation", full=False)).score for action in (0, 1)]
+    assert scores == pytest.approx([-0.5, -2.0])
 
 
 def test_truth_is_told_only_where_an_observation_is_a_state() -> None:
     assert known_states(ClinicalFeed(ClinicalConfig())) is None
     known = known_states(feed())
     assert known is not None
-    shown = {row.tobytes() for row in known.observation}
+    shown = {row.tobytes() for row in known}
     for split in ("train", "validation", "test"):
         rows = feed().episodes(split)
         assert {row.tobytes() for row in rows.observation[~rows.last]} <= shown

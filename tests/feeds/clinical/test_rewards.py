@@ -53,6 +53,12 @@ BY_HAND: dict[str, list[float]] = {
 }
 
 
+def test_a_dose_that_stands_in_the_next_row_is_paid_for_by_its_own_decision() -> None:
+    made = feed(story(True), reward={"kind": "simple"}, actions={"timing": "next_row"})
+    rewards = made.episodes("test").reward[1:8]
+    np.testing.assert_allclose(rewards, [0, -0.06, 0, -0.02, -0.02, -0.02, -10.02], atol=1e-12)
+
+
 @pytest.mark.parametrize("kind", BY_HAND)
 def test_of_a_death_by_hand(kind: str) -> None:
     assert paid(True, kind=kind) == BY_HAND[kind] if kind != "survival" else True

@@ -6,6 +6,7 @@ import pytest
 
 from feeds.clinical.audit import auroc
 from feeds.clinical.feed import ClinicalFeed
+from feeds.clinical.privacy import share
 from feeds.errors import FeedError
 from tests.feeds.clinical.tables import ROLES, feed, table
 
@@ -94,3 +95,11 @@ def test_a_split_of_rows_would_flatter() -> None:
 def nearest_score(known: np.ndarray, labels: np.ndarray, asked: np.ndarray) -> np.ndarray:
     """The label of the nearest known row."""
     return labels[np.abs(asked[:, :1] - known[:, 0]).argmin(axis=1)].astype(float)
+
+
+def test_the_bounds_that_models_keep_are_no_patients_own_hash() -> None:
+    made = feed(table(40))
+    shares = {share(str(identity), made.config.splits.seed) for identity in made.records.identities}
+    bounds = made.state_dict()["bounds"]
+    assert len(bounds) == 2
+    assert not shares & set(bounds)
