@@ -13,6 +13,7 @@ from angle_domains.evaluation.words import count
 from angle_domains.ope import behaviour, fqe, tabular
 from angle_domains.ope.diagnostics import Calibration
 from angle_domains.ope.episodes import Episodes, from_rows, places
+from angle_domains.ope.estimators import ESTIMATORS
 from angle_domains.ope.value import Estimate, OpeConfig, evaluate
 from angle_domains.showing import Showing
 from angle_domains.types import Agent
@@ -162,8 +163,11 @@ def _table(found: ClinicalValue) -> Iterator[str]:
         yield "value: not estimable: off-policy evaluation of continuous doses is not offered"
         yield f"doses differ from the recorded ones by {found.agreement:.4g} on average"
     else:
-        yield from (estimate.words() for estimate in found.estimates.values())
         first = next(iter(found.estimates.values()))
+        if found.refused:
+            yield f"value: {first.judgement.words()} (so say all of {', '.join(ESTIMATORS)})"
+        else:
+            yield from (estimate.words() for estimate in found.estimates.values())
         yield from first.diagnostics.lines()
         yield f"agreement with the recorded decisions: {found.agreement:.1%}"
         if not found.refused:

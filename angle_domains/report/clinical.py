@@ -11,6 +11,7 @@ from angle_domains.evaluation import Verdict
 from angle_domains.evaluation.clinical import BANNER, ClinicalValue
 from angle_domains.evaluation.words import count
 from angle_domains.interval import LEVEL
+from angle_domains.ope.estimators import ESTIMATORS
 from angle_domains.ope.value import Estimate
 from angle_domains.report import RunSummary
 from angle_domains.report.page import (
@@ -121,7 +122,10 @@ def value(found: ClinicalValue) -> str:
     if shown:
         reach = np.array([[i.low, i.high] for _, i, _ in shown] + [[found.observed] * 2])
         chart = forest(shown, linear(reach, count=5).ticks, ".4g")
-    rows: list[Row] = [[name, *_cells(estimate)] for name, estimate in found.estimates.items()]
+    if found.refused:
+        rows: list[Row] = [[name, "refused", "", "", ""] for name in ESTIMATORS]
+    else:
+        rows = [[name, *_cells(estimate)] for name, estimate in found.estimates.items()]
     rows.append(["observed", f"{found.observed:.4g}", "", "", "what the recorded decisions earned"])
     head = ("estimator", "value", "interval", "standard error", "remarks")
     return section("What is it worth?", paragraph(text), chart, table(head, rows), name="value")

@@ -101,9 +101,14 @@ class Schema(Settings):
 
 
 def _mapping(columns: Any) -> Any:
+    """Columns with what is said of each: a name, a list of names, or names with kinds or more."""
     if isinstance(columns, Mapping):
-        return columns
-    return {name: {} for name in columns} if isinstance(columns, Sequence) and not isinstance(columns, str) else columns
+        return {name: {"kind": said} if isinstance(said, str) else said for name, said in columns.items()}
+    if isinstance(columns, str):
+        return {columns: {}}
+    if isinstance(columns, Sequence) and all(isinstance(name, str) for name in columns):
+        return {name: {} for name in columns}
+    raise ValueError(f"columns are a list of names, or names with what is said of each, not {type(columns).__name__}")
 
 
 def _described(name: str, column: Any) -> Any:
@@ -134,12 +139,19 @@ def make_schema(given: Any, place: str) -> Schema:
     try:
         return Schema.model_validate(given)
     except ValidationError as error:
-        first = error.errors()[0]
+        found = error.errors()
+        first = next((each for each in found if each["type"] == "extra_forbidden"), found[0])
+        missing = [str(each["loc"][0]) for each in found if each["type"] in ("missing", "too_short")]
         where = ".".join(str(part) for part in first["loc"])
         said = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
             known = Column.model_fields if len(first["loc"]) > 1 else Schema.model_fields
             said = f"is unknown; {nearest(str(first['loc'][-1]), known)}"
+        elif missing:
+            raise FeedError(
+                f"{place}: the roles {', '.join(missing)} are missing: name the columns of the patient (subject), of "
+                "the time, of what is known (state) and of what was decided (action)"
+            ) from error
         raise FeedError(f"{place}: {f'{where}: ' if where else ''}{said}") from error
 
 
