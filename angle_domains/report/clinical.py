@@ -27,6 +27,7 @@ from angle_domains.report.page import (
     write_page,
 )
 from angle_domains.report.scales import linear
+from angle_domains.tables import AGENTS
 
 _FEWEST = 11  # patients in a cell that is shown
 _ACTIONS = 40  # of the table
@@ -53,14 +54,21 @@ def headline(found: ClinicalValue, run: RunSummary) -> str:
     """Name and cohort in a line, and what is known in words."""
     rows = found.rows
     seen = "that training never saw" if found.split == "test" else "that training has seen, or was chosen by"
+    told = " · practised on a model of the training patients" if practised(run) else ""
     cohort = f"{count(len(np.unique(rows.entity)), 'patient')}, {count(len(rows.starts), 'stay')}"
     return (
         f"<header><h1>{escape(run.name)}</h1>"
         f'<p class="kicker">{escape(run.agent)} on {escape(found.name)} · {escape(found.split)} part, {cohort} '
-        f"{seen} · <b>{escape(BANNER)}</b></p>"
+        f"{seen}{told} · <b>{escape(BANNER)}</b></p>"
         f'<div class="verdict {standing(found)}" id="verdict"><p>{escape(sentence(found))}</p></div>'
         "</header>"
     )
+
+
+def practised(run: RunSummary) -> bool:
+    """Whether the agent acted in a model of patients; else it read their records."""
+    offline = run.agent in AGENTS and AGENTS[run.agent].offline
+    return not offline and run.config.get("training", {}).get("source") != "records"
 
 
 def standing(found: ClinicalValue) -> str:
@@ -95,7 +103,7 @@ def key_numbers(found: ClinicalValue, run: RunSummary) -> str:
         entries.append(("q_self", f"{found.q_self:.4g}", "the agent's own belief, no value"))
     if found.truth is not None:
         entries.append(("Truth", f"{found.truth:.4f}", "exact: the process is known"))
-    entries.append(("Trained", f"{run.steps:,}", "updates" if not run.curve or run.steps_per_second else "steps"))
+    entries.append(("Trained", f"{run.steps:,}", "decisions in a model of patients" if practised(run) else "updates"))
     return tiles(entries)
 
 

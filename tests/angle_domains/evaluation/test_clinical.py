@@ -121,6 +121,12 @@ def test_the_page_says_what_is_known_and_what_is_refused(tmp_path: Path) -> None
         assert "&lt;ward&gt;" in page
         assert "fewer than 11 patients are not shown" in page
         assert "http" not in page.replace("http://www.w3.org", "")
+    assert "practised on a model" not in kept
+    other = RunSummary(name="<ward>", feed="clinical", agent="ppo", config={"training": {"source": None}})
+    assert (
+        "practised on a model of the training patients"
+        in write_report(verdict("clinician"), other, tmp_path / "ppo.html").read_text()
+    )
     assert "Not told apart from what the recorded decisions earned" in kept
     assert "not estimable" in refused
     assert 'class="forest"' in kept
