@@ -1,6 +1,6 @@
 """Where an agent's experience comes from: environments that it acts in, or records that it reads."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from angle_domains.config import AgentConfig
@@ -9,7 +9,7 @@ from angle_domains.loops import LoopState, OfflineState, begin, rejoin
 from angle_domains.replay import ReplayBuffer, recorded
 from angle_domains.tables import AGENTS, FEEDS, agent_spec, feed_entry, names, resolve
 from angle_domains.types import Agent, Report
-from feeds.base import LoggedFeed
+from feeds.base import FeedSpec, LoggedFeed
 
 
 class Experience(Protocol):
@@ -32,14 +32,16 @@ class Experience(Protocol):
 class Lived:
     """Environments in which the agent acts; rows are written to the replay as it goes."""
 
-    def __init__(self, config: AgentConfig, feed: Any, agent: Agent, device: str) -> None:
+    def __init__(
+        self, config: AgentConfig, spec: FeedSpec, agent: Agent, device: str, world: Callable[[], Any]
+    ) -> None:
         self.seed, self.steps, streams = config.seed, config.training.steps, config.training.streams
-        spec, vector = agent_spec(config.agent_name), feed_entry(config.feed_name).vector
-        self.envs = resolve(vector)(feed, streams, split="train", device=device)
-        self.loop = resolve(spec.loop)
-        self.replay: ReplayBuffer = resolve(spec.replay)(
-            agent, streams=streams, steps=self.steps, stack=feed.spec.stack, seed=config.seed, device=device
+        entry, vector = agent_spec(config.agent_name), feed_entry(config.feed_name).vector
+        self.loop = resolve(entry.loop)
+        self.replay: ReplayBuffer = resolve(entry.replay)(
+            agent, streams=streams, steps=self.steps, stack=spec.stack, seed=config.seed, device=device
         )
+        self.envs = resolve(vector)(world(), streams, split="train", device=device)  # last: a world may take minutes
         self.state: LoopState | None = None
 
     @property
@@ -102,7 +104,7 @@ def open_experience(config: AgentConfig, feed: Any, agent: Any, device: str) -> 
             raise ConfigError(
                 f"{told} needs recorded episodes, and the feed '{config.feed_name}' has none: {_logged()}"
             )
-        return Lived(config, feed, agent, device)
+        return Lived(config, feed.spec, agent, device, lambda: feed)
     if source == "model" and spec.offline:
         raise ConfigError(f"the agent '{config.agent_name}' learns from records alone: leave training.source=model out")
     if spec.offline or source == "records":
@@ -113,7 +115,7 @@ def open_experience(config: AgentConfig, feed: Any, agent: Any, device: str) -> 
                 f"leave training.source=records out, or choose {', '.join(able)}"
             )
         return Read(config, feed, agent, device)
-    return Lived(config, _practice(config, feed), agent, device)
+    return Lived(config, feed.spec, agent, device, lambda: _practice(config, feed))
 
 
 def _practice(config: AgentConfig, feed: LoggedFeed) -> Any:

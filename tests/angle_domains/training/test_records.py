@@ -40,7 +40,7 @@ def test_a_run_on_records_ends_with_its_report_and_the_test_part_opened_once(tmp
     page = result.report.read_text()
     assert "Research, not for care." in page
     assert "Research, not for care." in result.lines
-    assert any(line.startswith("WIS: ") for line in result.lines)
+    assert any(line.startswith(("WIS: ", "value: not estimable")) for line in result.lines)
     assert any(line.startswith("q_self: ") for line in result.lines)
     assert len(RunFolder(tmp_path / "one").note()["test_opened"]) == 1
     [again] = evaluate("one", root=tmp_path)
@@ -75,6 +75,14 @@ def trainer(config: AgentConfig, path: Path) -> Any:
 def test_any_agent_with_a_replay_can_read_records_as_a_control(tmp_path: Path) -> None:
     config = configure("dqn", "training.source=records", "agent.replay.warm_up=1", "agent.replay.batch=8", steps=200)
     assert type(trainer(config, tmp_path).experience).__name__ == "Read"
+
+
+def test_settings_that_do_not_fit_are_told_before_a_model_is_fitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("metalearn.patient_model.PatientModel", None)  # who asked for one would fail otherwise
+    with pytest.raises(ConfigError, match="ends before agent.replay.warm_up=50,000"):
+        trainer(configure("dqn", steps=200), tmp_path)
 
 
 def test_what_cannot_meet_is_refused_in_one_sentence(tmp_path: Path) -> None:
