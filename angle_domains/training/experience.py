@@ -7,6 +7,7 @@ from angle_domains.config import AgentConfig
 from angle_domains.errors import ConfigError
 from angle_domains.loops import LoopState, OfflineState, begin, rejoin
 from angle_domains.replay import ReplayBuffer, recorded
+from angle_domains.replay.recorded import Taught
 from angle_domains.tables import AGENTS, FEEDS, agent_spec, feed_entry, names, resolve
 from angle_domains.types import Agent, Report
 from feeds.base import FeedSpec, LoggedFeed
@@ -108,7 +109,7 @@ def open_experience(config: AgentConfig, feed: Any, agent: Any, device: str) -> 
     if source == "model" and spec.offline:
         raise ConfigError(f"the agent '{config.agent_name}' learns from records alone: leave training.source=model out")
     if spec.offline or source == "records":
-        if not hasattr(agent, "replay"):
+        if not isinstance(agent, Taught):
             able = [name for name in names(AGENTS, "angle_domains.agents") if agent_spec(name).offline]
             raise ConfigError(
                 f"the agent '{config.agent_name}' learns from its own decisions alone, not from records: "
