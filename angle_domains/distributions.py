@@ -194,5 +194,9 @@ class Dirichlet:
 
 
 def to_show(distribution: Distribution) -> dict[str, Tensor]:
-    """What a picture can tell of a distribution: how likely each of its choices is, where it has some; in logs."""
-    return {"log_probs": distribution.log_probs} if isinstance(distribution, Categorical) else {}
+    """What a picture can tell of a distribution: how likely each of its choices is, where it has some; in logs.
+
+    `[*b, k]`, or `[*b, n, k]` for n choices side by side; what a part cannot choose is as good as impossible.
+    """
+    choices = distribution.parts if isinstance(distribution, MultiCategorical) else distribution
+    return {"log_probs": choices.log_probs} if isinstance(choices, Categorical) else {}

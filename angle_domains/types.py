@@ -72,7 +72,8 @@ class Window:
 class Decision:
     """An agent's answer to a percept; `extras` (log_prob, …) are stored in the row.
 
-    Without exploration nothing is stored, and they may hold what is to be shown: `q` or `log_probs`, `[B, n]`.
+    Without exploration nothing is stored, and they may hold what is to be shown: `q` or `log_probs`, `[B, n]`,
+    of several choices side by side `[B, parts, most]`.
     """
 
     action: Tensor  # [B, *act]

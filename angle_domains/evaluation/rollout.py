@@ -13,6 +13,7 @@ import torch
 from gymnasium.vector.utils import create_empty_array
 from jaxtyping import Bool, Float, Int
 
+from angle_domains.percepts import allowed
 from angle_domains.types import Agent, Percept
 from feeds.base import FeedSpec, Step
 
@@ -88,7 +89,7 @@ class AgentDriver:
             discount=torch.ones(1),
             first=torch.tensor([first]),
             last=torch.tensor([False]),
-            mask=allowed(step),
+            mask=allowed(step.info, torch.from_numpy(step.terminated | step.truncated), self.feed.spec.action_space),
         )
 
 
@@ -103,12 +104,6 @@ class TargetDriver:
         targets = self.targets(int(step.info["bar"][0]), self.decisions)
         self.decisions += 1
         return self.feed.hold(state, targets[None])
-
-
-def allowed(step: Step) -> torch.Tensor | None:
-    """The actions `[1, *mask]` that the feed allows now, where it names them."""
-    mask = step.info.get("action_mask")
-    return None if mask is None else torch.as_tensor(np.asarray(mask, np.bool_))
 
 
 def blank_action(spec: FeedSpec) -> torch.Tensor:

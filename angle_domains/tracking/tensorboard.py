@@ -1,6 +1,6 @@
 """The same scalars for `tensorboard --logdir`, with histograms and pictures, which MLflow is not given."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from feeds.base import FeedSpec
 
 _FLUSH = 5  # seconds
+_FRAME = 16  # bytes about a record: its length and two checksums
 _BINS = 64  # of a histogram, equally wide: TensorBoard draws fewer
 
 
@@ -23,7 +24,8 @@ class TensorboardTracker:
 
     A resumed run writes them anew, its scalars from the journal of its folder: a killed process may have left the last
     seconds out, and they cannot be told apart by looking at the files. Histograms and pictures stand there alone and
-    are carried over.
+    are carried over. A file that cannot be read to its end is kept beside them, under a name that
+    TensorBoard passes by.
     """
 
     run_id: str | None = None
@@ -52,12 +54,10 @@ class TensorboardTracker:
         for step, milliseconds, values in known:
             self.gate.restore((key, step) for key in values)
             self._write(values, step, milliseconds / 1_000)
-        for event in _drawn(earlier):
-            if self._admit(event.summary.value[0].tag, event.step) and known:
-                self._writer.file_writer.event_writer.add_event(event)
+        whole = [self._carry_over(old, write=bool(known)) for old in earlier]
         self._writer.flush()
-        for old in earlier if known else ():
-            old.unlink()
+        for old, read in zip(earlier, whole, strict=True) if known else ():
+            old.unlink() if read else old.rename(old.with_name(old.name.replace("tfevents", "unreadable")))
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         self._write(self.gate.admit(metrics, step), step)
@@ -91,19 +91,23 @@ class TensorboardTracker:
         for key, value in values.items():
             self._writer.add_scalar(key, value, step, walltime=walltime)
 
+    def _carry_over(self, path: Path, *, write: bool) -> bool:
+        """Takes histograms and pictures of an earlier file along, up to where it is damaged; True where it is not."""
+        from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+        from tensorboard.compat.proto.event_pb2 import Event
+
+        read = 0
+        for record in RawEventFileLoader(str(path)).Load():
+            read += len(record) + _FRAME
+            event = Event.FromString(record)
+            drawn = any(value.WhichOneof("value") in ("histo", "image") for value in event.summary.value)
+            if drawn and self._admit(event.summary.value[0].tag, event.step) and write:
+                self._writer.file_writer.event_writer.add_event(event)
+        return read == path.stat().st_size
+
     def _admit(self, key: str, step: int) -> bool:
         """False where this step was logged: a run that goes on comes by the steps after its checkpoint again."""
         if step <= self._newest.get(key, -1):
             return False
         self._newest[key] = step
         return True
-
-
-def _drawn(files: Iterable[Path]) -> Iterator[Any]:
-    """The events with a histogram or a picture, as far as the files can be read."""
-    from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
-
-    for path in files:
-        for event in LegacyEventFileLoader(str(path)).Load():
-            if any(value.WhichOneof("value") in ("histo", "image") for value in event.summary.value):
-                yield event

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ class Moment:
     episode: int
     step: int
     action: np.ndarray
-    chosen: int | None  # the place of the action among choices
+    chosen: tuple[int, ...]  # the place of the action among the choices; of several made side by side, of each
     reward: float
     total: float  # return so far
     over: bool
@@ -87,7 +87,7 @@ def moments(agent: Agent, envs: Any, showing: Showing, camera: Any = None) -> It
             episode=episode,
             step=step,
             action=action[0].cpu().numpy(),
-            chosen=int(action[0]) - int(space.start) if isinstance(space, spaces.Discrete) else None,
+            chosen=_places(action[0].cpu().numpy(), space),
             reward=float(returns[0] - before[0]),
             total=float(returns[0]),
             over=ended,
@@ -105,11 +105,25 @@ def _thoughts(decision: Decision, space: spaces.Space[Any], mask: Tensor | None)
         return Thoughts.of_action(_array(decision.action), space)
     values, log_probs = decision.extras.get("q"), decision.extras.get("log_probs")
     forbidden = np.zeros(1, bool) if mask is None else ~mask[0].cpu().numpy()
+    if isinstance(space, spaces.MultiDiscrete):
+        if log_probs is None:
+            return None
+        shown = Thoughts.of_parts(np.exp(_array(log_probs)), space.nvec.ravel().tolist())
+        return replace(shown, numbers=np.where(forbidden.ravel(), -np.inf, shown.numbers))
     if values is not None:
         return Thoughts.of_values(np.where(forbidden, -np.inf, _array(values)))
     if log_probs is not None:
         return Thoughts.of_probabilities(np.where(forbidden, -np.inf, np.exp(_array(log_probs))))
     return None
+
+
+def _places(action: np.ndarray, space: spaces.Space[Any]) -> tuple[int, ...]:
+    if isinstance(space, spaces.Discrete):
+        return (int(action) - int(space.start),)
+    if not isinstance(space, spaces.MultiDiscrete):
+        return ()
+    before = np.cumsum([0, *space.nvec.ravel()[:-1]])
+    return tuple((before + (action - space.start).ravel()).tolist())
 
 
 def _array(batch: Tensor) -> np.ndarray:

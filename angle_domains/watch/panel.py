@@ -1,7 +1,7 @@
 """What an agent thinks of each action, drawn beside the picture of the game."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -27,6 +27,7 @@ class Thoughts:
     low: Float[np.ndarray, " #n"]
     high: Float[np.ndarray, " #n"]
     base: Float[np.ndarray, " #n"]
+    names: tuple[str, ...] = ()  # of the actions, where their places do not say it
 
     @classmethod
     def of_values(cls, numbers: Float[np.ndarray, " n"]) -> Self:
@@ -38,6 +39,13 @@ class Thoughts:
     @classmethod
     def of_probabilities(cls, numbers: Float[np.ndarray, " n"]) -> Self:
         return cls("probability", numbers, np.zeros(1), np.ones(1), np.zeros(1))
+
+    @classmethod
+    def of_parts(cls, numbers: Float[np.ndarray, "p k"], counts: Sequence[int]) -> Self:
+        """Probabilities of choices that are made side by side: those of the first part, then of the next."""
+        flat = np.concatenate([of[:count] for of, count in zip(numbers, counts, strict=True)])
+        names = tuple(f"{part}.{choice}" for part, count in enumerate(counts) for choice in range(count))
+        return replace(cls.of_probabilities(flat), names=names)
 
     @classmethod
     def of_action(cls, numbers: Float[np.ndarray, " n"], space: spaces.Box) -> Self:
@@ -54,8 +62,8 @@ class Thoughts:
         return np.broadcast_to(np.clip(share, 0.0, 1.0), self.numbers.shape)
 
 
-def beside(picture: Picture, thoughts: Thoughts | None, chosen: int | None, words: Sequence[str]) -> Picture:
-    """The picture with a panel at its right: `words`, then a bar for each number, the chosen one's lit."""
+def beside(picture: Picture, thoughts: Thoughts | None, chosen: Collection[int], words: Sequence[str]) -> Picture:
+    """The picture with a panel at its right: `words`, then a bar for each number, those of the chosen lit."""
     large = magnified(picture)
     panel = Image.new("RGB", (_WIDTH, large.shape[0]), _BACK)
     draw = ImageDraw.Draw(panel)
@@ -67,7 +75,7 @@ def beside(picture: Picture, thoughts: Thoughts | None, chosen: int | None, word
     return np.concatenate((large, np.asarray(panel, np.uint8)), 1)
 
 
-def _bars(draw: ImageDraw.ImageDraw, thoughts: Thoughts, chosen: int | None, top: int, bottom: int) -> None:
+def _bars(draw: ImageDraw.ImageDraw, thoughts: Thoughts, chosen: Collection[int], top: int, bottom: int) -> None:
     draw.text((_EDGE, top), thoughts.what, _TEXT, _font(13))
     top += _LINE + 4
     height = max(4, min(_HIGHEST, (bottom - top) // len(thoughts.numbers)))
@@ -78,14 +86,16 @@ def _bars(draw: ImageDraw.ImageDraw, thoughts: Thoughts, chosen: int | None, top
         if y + height > bottom + 2:
             return
         middle, known = y + height / 2, bool(np.isfinite(number))
-        lit = index == chosen
+        lit = index in chosen
         draw.rectangle((_FROM, y + gap, _TO, y + height - gap), _TRACK)
         if known:
             left, right = sorted((begins[index], ends[index]))
             draw.rectangle((left, y + gap, max(right, left + 1), y + height - gap), _CHOSEN if lit else _BAR)
         if height >= _LEAST:
             colour = _TEXT if lit else _QUIET
-            draw.text((_FROM - 8, middle), str(index), colour, font, anchor="rm")
+            draw.text(
+                (_FROM - 8, middle), thoughts.names[index] if thoughts.names else str(index), colour, font, anchor="rm"
+            )
             draw.text((_WIDTH - _EDGE, middle), _written(float(number), thoughts.what), colour, font, anchor="rm")
 
 

@@ -92,6 +92,27 @@ def test_histograms_and_pictures_outlive_a_resume_and_stand_once(runs: Path, uri
     assert len(list((folder / "tensorboard").iterdir())) == (2 if uri == "off" else 1)
 
 
+def test_a_file_damaged_in_the_middle_is_read_up_to_there_and_kept(runs: Path) -> None:
+    tracking, folder = TrackingConfig(tensorboard=True), runs / "a"
+    first = open_tracker(tracking, info("a"), folder)
+    for step in range(10, 60, 10):
+        first.log({"loss": 1.0}, step)
+        first.log_histograms(lambda: {"value/q": torch.tensor([1.0])}, step)
+    first.finish("KILLED")
+    [path] = (folder / "tensorboard").iterdir()
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 0xFF
+    path.write_bytes(damaged)
+    second = open_tracker(tracking, info("a", resume=True), folder)
+    second.log_histograms(lambda: {"value/q": torch.tensor([2.0])}, 60)
+    second.finish()
+    steps = [event.step for event in read_events(folder).Histograms("value/q")]
+    assert 1 < len(steps) < 6
+    assert steps == [*range(10, 10 * len(steps), 10), 60]
+    [kept] = [each for each in (folder / "tensorboard").iterdir() if "tfevents" not in each.name]
+    assert kept.read_bytes() == damaged
+
+
 def test_nothing_is_made_where_nobody_keeps_it(runs: Path) -> None:
     def make() -> Any:
         raise AssertionError

@@ -139,7 +139,7 @@ def test_the_ending_holds_the_last_pictures_without_the_panel(tmp_path: Path) ->
 BAR, CHOSEN, TRACK = (78, 126, 186), (240, 170, 60), (34, 44, 57)
 
 
-def bars(thoughts: Thoughts, chosen: int | None = None) -> list[tuple[tuple[int, ...], list[int]]]:
+def bars(thoughts: Thoughts, *chosen: int) -> list[tuple[tuple[int, ...], list[int]]]:
     """Of each bar that the panel shows: its colour, and the columns from the first to the last."""
     panel = beside(np.zeros((320, 320, 3), np.uint8), thoughts, chosen, ("a",))[:, 320:]
     found = []
@@ -155,7 +155,7 @@ def bars(thoughts: Thoughts, chosen: int | None = None) -> list[tuple[tuple[int,
 def test_the_panel_lights_the_chosen_action() -> None:
     picture = np.full((320, 320, 3), 9, np.uint8)
     values = Thoughts.of_values(np.array([1.0, 2.0, -np.inf]))
-    one = beside(picture, values, 1, ("a",))
+    one = beside(picture, values, (1,), ("a",))
     assert one.shape == (320, 540, 3)
     np.testing.assert_array_equal(one[:, :320], picture)
     assert bars(values, 1) == [(BAR, [36, 37]), (CHOSEN, [36, 150])]  # from the lowest to the highest; none forbidden
@@ -174,7 +174,7 @@ def test_an_action_in_a_box_is_drawn_from_zero_towards_the_edges() -> None:
 
 def test_equal_values_and_long_titles_do_no_harm() -> None:
     same = Thoughts.of_values(np.full(40, 3.0))
-    seen = beside(np.zeros((320, 320, 3), np.uint8), same, 0, ("w" * 90,))
+    seen = beside(np.zeros((320, 320, 3), np.uint8), same, (0,), ("w" * 90,))
     assert (seen[:30, -4:] == (18, 24, 32)).all()  # the words end before the edge
 
 
@@ -196,7 +196,7 @@ def test_action_values_reach_the_picture() -> None:
     agent = Thinks(LadderFeed.spec.action_space, 0)
     first = next(moments(agent, camera.envs, Showing(), camera))
     assert first.thoughts is not None
-    assert (first.thoughts.what, first.chosen) == ("value", 1)
+    assert (first.thoughts.what, first.chosen) == ("value", (1,))
     np.testing.assert_array_equal(first.thoughts.numbers, [0.5, 2.0])
 
 
@@ -214,7 +214,7 @@ def test_agents_that_draw_their_actions_show_probabilities(name: str) -> None:
         assert moment.thoughts is not None
         assert moment.thoughts.what == "probability"
         assert moment.thoughts.numbers.sum() == pytest.approx(1.0)
-        assert moment.thoughts.numbers.argmax() == moment.chosen == moment.action
+        assert (moment.thoughts.numbers.argmax(),) == moment.chosen == (moment.action,)
 
 
 @pytest.mark.parametrize("name", ["ppo", "td3", "sac"])
@@ -225,11 +225,47 @@ def test_agents_that_act_in_a_box_show_what_they_do(name: str) -> None:
     agent = resolve(spec.build)(resolve(spec.config)(**SMALL), world, **MADE)
     first = next(moments(agent, envs, Showing(epsilon=1.0)))
     assert first.thoughts is not None
-    assert (first.thoughts.what, first.chosen) == ("action", None)
+    assert (first.thoughts.what, first.chosen) == ("action", ())
     assert (first.thoughts.low.tolist(), first.thoughts.high.tolist()) == ([-2.0], [2.0])
     wanted = agent.act(begin(envs, 0).percept, explore=False).action[0]
     assert first.thoughts.numbers == pytest.approx(wanted.numpy())  # not what chance put in its place
     assert first.action != pytest.approx(wanted.numpy())
+
+
+class Pair(gym.Env[Any, Any]):
+    """Two choices at once, of two and of three, the second counted from 5; an episode is one step."""
+
+    observation_space = spaces.Box(-1.0, 1.0, (1,))
+    action_space = spaces.MultiDiscrete([2, 3], start=[0, 5])
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        return np.zeros(1, np.float32), 0.0, True, False, {}
+
+
+def test_choices_side_by_side_have_bars_each() -> None:
+    envs = SyncVectorEnv([Pair], autoreset_mode=AutoresetMode.NEXT_STEP)
+    spec = agent_spec("ppo")
+    world = FeedSpec("pair", envs.single_observation_space, envs.single_action_space)
+    agent = resolve(spec.build)(resolve(spec.config)(**SMALL), world, **MADE)
+    first = next(moments(agent, envs, Showing()))
+    assert first.thoughts is not None
+    assert first.thoughts.names == ("0.0", "0.1", "1.0", "1.1", "1.2")
+    halves = np.split(first.thoughts.numbers, [2])
+    assert [half.sum() for half in halves] == pytest.approx([1.0, 1.0])
+    assert first.chosen == (halves[0].argmax(), 2 + halves[1].argmax()) == (first.action[0], 2 + first.action[1] - 5)
+    mask = torch.tensor([[True, False, True, True, False]])
+    decision = agent.act(begin(envs, 0).percept._replace(mask=mask), explore=False)
+    thoughts = games._thoughts(decision, envs.single_action_space, mask)
+    assert thoughts is not None
+    assert np.isneginf(thoughts.numbers).tolist() == (~mask[0]).tolist()
+    lit = beside(np.zeros((320, 320, 3), np.uint8), first.thoughts, first.chosen, ("a",))
+    assert (lit == CHOSEN).all(-1).any(1).sum() > (
+        beside(np.zeros((320, 320, 3), np.uint8), first.thoughts, first.chosen[:1], ("a",)) == CHOSEN
+    ).all(-1).any(1).sum()
 
 
 def test_forbidden_actions_have_no_bar() -> None:
