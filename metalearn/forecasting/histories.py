@@ -86,24 +86,25 @@ def cut(
     *,
     length: int,
     horizons: tuple[int, ...],
-) -> tuple[History, Future, Int[Tensor, " n"]]:
-    """All histories of a sequence of episodes with what came after, and the rows at which they end.
+    ends: Int[Tensor, " n"] | None = None,
+) -> tuple[History, Future, Int[Tensor, " m"]]:
+    """The histories that end at some rows of a sequence of episodes, by default at all, with what came after.
 
     A history holds nothing from before its episode began: such ticks are unseen. A future beyond the end of its
-    episode is unseen too; rows with no future at all are left out.
+    episode is unseen too; rows with no future at all are left out, and those that are kept are given last.
     """
     rows = len(value)
     episode = first.long().cumsum(0)
-    ends = torch.arange(rows)
+    ends = torch.arange(rows) if ends is None else ends
     back = ends.unsqueeze(1) - torch.arange(length - 1, -1, -1)
     ahead = ends.unsqueeze(1) + torch.tensor(horizons)
     known = (back >= 0) & (episode[back.clamp(min=0)] == episode[ends].unsqueeze(1))
     comes = (ahead < rows) & (episode[ahead.clamp(max=rows - 1)] == episode[ends].unsqueeze(1))
-    kept = comes.any(1).nonzero().squeeze(1)
+    kept = comes.any(1)
     back, known = back[kept].clamp(min=0), known[kept]
     ahead, comes = ahead[kept].clamp(max=rows - 1), comes[kept]
     there = known.unsqueeze(-1) * seen[back]
     gaps = torch.where(known & ~first[back], elapsed[back], 0.0)
     history = History(value[back] * there, there, gaps)
     came = comes.unsqueeze(-1) * seen[ahead]
-    return history, Future(value[ahead] * came, came), kept
+    return history, Future(value[ahead] * came, came), ends[kept]

@@ -1,7 +1,7 @@
 """Which rows are followed by an event soon."""
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
@@ -14,15 +14,18 @@ def event_within(
     before the horizon without an event, and not because the task `ended`, nothing is known either: a transfer is not
     survival.
     """
-    rows = len(event)
-    episode = first.long().cumsum(0)
-    wait = torch.full((rows,), torch.inf)  # rows until the next event
-    left = torch.zeros(rows)  # rows of the episode that are still to come
-    resolved = ended.clone()  # its end tells that nothing more will come
-    for row in range(rows - 2, -1, -1):
-        if episode[row] == episode[row + 1]:
-            wait[row] = 1.0 if event[row + 1] else wait[row + 1] + 1.0
-            left[row], resolved[row] = left[row + 1] + 1.0, resolved[row + 1]
-    soon = wait <= horizon
-    cut_short = ~soon & ~resolved & (left < horizon)
+    rows = torch.arange(len(event))
+    last = _last_rows(first)
+    place = torch.where(event, rows, len(event))
+    ahead = torch.cat([place[1:], place.new_tensor([len(event)])])
+    coming = ahead.flip(0).cummin(0).values.flip(0)  # the next row with an event, in whatever episode
+    soon = (coming <= last) & (coming - rows <= horizon)
+    cut_short = ~soon & ~ended[last] & (last - rows < horizon)
     return soon.float(), (~cut_short & ~event).float()
+
+
+def _last_rows(first: Bool[Tensor, " t"]) -> Int[Tensor, " t"]:
+    """The last row of the episode that each row is of."""
+    starts = first.nonzero().squeeze(-1)
+    stops = torch.cat([starts[1:], starts.new_tensor([len(first)])])
+    return (stops - 1).repeat_interleave(stops - starts)

@@ -1,0 +1,178 @@
+"""A detector of coming risk that learns beside an agent: errors count more where the action matters, chances hold."""
+
+from itertools import pairwise
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from feeds.settings import Settings
+from metalearn.forecasting.histories import History, cut, typical_change
+from metalearn.forecasting.models import dense
+from metalearn.risk.calibration import Temperature, controlled_threshold
+from metalearn.risk.labels import event_within
+from metalearn.risk.measures import measure
+from metalearn.states import Scaler, States, held_out
+from metalearn.steering import Q
+
+_LEAST_EVENTS = 5  # held out, of either kind, below which nothing is calibrated
+
+
+class RiskConfig(Settings):
+    """Which event, how far ahead, and by what."""
+
+    event: Literal["drawdown", "death"] = "drawdown"  # rewards that fall so far below their peak; a bad end of the task
+    drawdown: PositiveFloat = 0.1  # how far, in units of the reward
+    horizon: PositiveInt = 20  # rows ahead
+    length: PositiveInt = 8  # ticks that are looked back on
+    hidden: tuple[PositiveInt, ...] = ()  # none: logistic regression
+    updates: PositiveInt = 50
+    batch: PositiveInt = 256
+    learning_rate: PositiveFloat = 3e-3
+    decay: NonNegativeFloat = 1e-3
+    steering: NonNegativeFloat = 1.0  # how much more errors count where the values of actions lie apart; 0: not at all
+    most_weight: PositiveFloat = 4.0
+    most_missed: float = Field(default=0.2, gt=0, lt=1)  # share of events that the threshold may miss
+    most_rows: PositiveInt = 8_000
+
+
+def events(states: States, config: RiskConfig) -> Bool[Tensor, " n"]:
+    """Rows in which the event holds."""
+    if config.event == "death":
+        return states.terminated & (states.reward < 0)
+    total = states.reward.double().cumsum(0)
+    path = total + (total.max() - total.min() + 1.0) * states.first.cumsum(0)  # no peak outlasts its episode
+    return path.cummax(0).values - path >= config.drawdown - 1e-9
+
+
+class RiskSubstrate:
+    """The chance of the event within the horizon."""
+
+    def __init__(self, config: RiskConfig, entries: int, seed: int) -> None:
+        self.config, self.entries = config, entries
+        self.generator = torch.Generator().manual_seed(seed)
+        sizes = (4 * entries, *config.hidden)
+        layers: list[nn.Module] = []
+        for before, after in pairwise(sizes):
+            layers += [dense(before, after, self.generator), nn.SiLU()]
+        self.network = nn.Sequential(*layers, dense(sizes[-1], 1, self.generator, share=0.1))
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=config.learning_rate, weight_decay=config.decay
+        )
+        self.line = Temperature()
+        self.threshold = 0.0  # an alarm always, until events were seen
+        self.scaler: Scaler | None = None
+        self.typical = torch.ones(entries)
+
+    @property
+    def ready(self) -> bool:
+        return self.scaler is not None
+
+    def update(self, states: States, q: Q | None) -> dict[str, float]:
+        """Learns from the rows that may be learned from, is judged and calibrated on the others."""
+        apart = held_out(states)
+        if self.scaler is None:
+            self.scaler = Scaler.fitted(states, ~apart)
+            self.typical = typical_change(
+                self._histories(states, (~apart).nonzero().squeeze(-1)[: self.config.most_rows])
+            )
+        label, known = event_within(events(states, self.config), states.first, states.terminated, self.config.horizon)
+        known = (known > 0) & ~states.last
+        rows = self._drawn(known & ~apart)
+        metrics = {"risk/events": float(label[rows].sum())}
+        if 0 < metrics["risk/events"] < len(rows):
+            metrics["risk/loss"] = self._descend(states, rows, label[rows], q)
+        return metrics | self._calibrate(states, self._drawn(known & apart), label)
+
+    def chance(self, history: History) -> Float[Tensor, " b"]:
+        """Of the event, calibrated."""
+        with torch.no_grad():
+            return self.line(self.network(self._features(history)).squeeze(-1))
+
+    def _features(self, history: History) -> Float[Tensor, "b f"]:
+        """Of each entry its last value, how it moved since the window began, whether it is known, how old it is."""
+        scale = history.scale(self.typical)
+        begun = history.relative(scale)[..., 0, :]
+        length = history.value.shape[-2]
+        age = (length - 1 - history.newest()) / length
+        never = (history.newest() < 0).to(age)
+        return torch.cat([history.level(), begun.clamp(-5.0, 5.0), never, age], -1)
+
+    def _histories(self, states: States, ends: Int[Tensor, " m"]) -> History:
+        """All that end at those rows; what comes after plays no part."""
+        assert self.scaler is not None
+        value = self.scaler.apply(states.observation) * states.seen
+        history, _, _ = cut(
+            value, states.seen, states.elapsed, states.first, length=self.config.length, horizons=(0,), ends=ends
+        )
+        return history
+
+    def _drawn(self, rows: Bool[Tensor, " n"]) -> Int[Tensor, " m"]:
+        places = rows.nonzero().squeeze(-1)
+        if len(places) > self.config.most_rows:
+            kept = torch.randperm(len(places), generator=self.generator)[: self.config.most_rows]
+            places = places[kept.sort().values]
+        return places
+
+    def _weights(self, states: States, rows: Int[Tensor, " m"], label: Float[Tensor, " m"], q: Q | None) -> Tensor:
+        """Both kinds count alike in sum; within them rows count more where the best action is far above the worst."""
+        share = label.mean()
+        weight = torch.where(label > 0, 0.5 / share, 0.5 / (1.0 - share))
+        if q is None or self.config.steering == 0.0:
+            return weight
+        with torch.no_grad():
+            values = q(states.observation[rows])
+        gap = values.amax(-1) - values.amin(-1)
+        lift = self.config.steering * (gap / values.std().clamp(min=1e-8)).clamp(0.0, self.config.most_weight)
+        steered = weight * (1.0 + lift)
+        return steered / steered.mean()
+
+    def _descend(self, states: States, rows: Int[Tensor, " m"], label: Float[Tensor, " m"], q: Q | None) -> float:
+        weight = self._weights(states, rows, label, q)
+        features, parameters = self._features(self._histories(states, rows)), list(self.network.parameters())
+        losses = []
+        for _ in range(self.config.updates):
+            some = torch.randint(len(rows), (min(self.config.batch, len(rows)),), generator=self.generator)
+            logit = self.network(features[some]).squeeze(-1)
+            loss = binary_cross_entropy_with_logits(logit, label[some], weight[some])
+            for parameter, slope in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+                parameter.grad = slope
+            self.optimizer.step()
+            losses.append(float(loss.detach()))
+        return sum(losses) / len(losses)
+
+    def _calibrate(self, states: States, rows: Int[Tensor, " m"], label: Float[Tensor, " n"]) -> dict[str, float]:
+        """Judges what serves on rows held out, then fits line and threshold to them, unweighted."""
+        came = label[rows]
+        if min(float(came.sum()), float((1.0 - came).sum())) < _LEAST_EVENTS:
+            return {}
+        history = self._histories(states, rows)
+        before = measure(self.chance(history), came)
+        with torch.no_grad():
+            logit = self.network(self._features(history)).squeeze(-1)
+        self.line = Temperature.fitted(logit, came)
+        self.threshold = controlled_threshold(self.line(logit), came, self.config.most_missed)
+        told = {name: float(value) for name, value in before._asdict().items() if name != "rows"}
+        return {f"risk/{name}": value for name, value in told.items()} | {"risk/threshold": self.threshold}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "generator": self.generator.get_state(),
+            "network": dict(self.network.state_dict()),
+            "optimizer": self.optimizer.state_dict(),
+            "line": [self.line.slope, self.line.shift],
+            "threshold": self.threshold,
+            "typical": self.typical,
+            "scaler": None if self.scaler is None else self.scaler._asdict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.generator.set_state(state["generator"])
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.line, self.threshold = Temperature(*state["line"]), state["threshold"]
+        self.typical = state["typical"]
+        self.scaler = None if state["scaler"] is None else Scaler(**state["scaler"])

@@ -1,0 +1,95 @@
+"""What an agent lived through, or what was recorded, as the models beside it read it."""
+
+from typing import NamedTuple, Self
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+class States(NamedTuple):
+    """N rows, episode after episode: what the action of the row before led to, and the action taken in it."""
+
+    observation: Float[Tensor, "n d"]
+    seen: Float[Tensor, "n d"]  # 1 where an entry was measured
+    elapsed: Float[Tensor, " n"]  # since the row before; 0 in first rows
+    first: Bool[Tensor, " n"]
+    terminated: Bool[Tensor, " n"]  # the task ended in this row
+    reward: Float[Tensor, " n"]  # 0 in first rows
+    action: Int[Tensor, " n"] | None  # the place of a discrete action; None where actions are others
+    entity: Int[Tensor, " n"]  # asset, patient or stream
+
+    @classmethod
+    def whole(
+        cls,
+        observation: Float[Tensor, "n d"],
+        first: Bool[Tensor, " n"],
+        *,
+        terminated: Bool[Tensor, " n"] | None = None,
+        reward: Float[Tensor, " n"] | None = None,
+        action: Int[Tensor, " n"] | None = None,
+        entity: Int[Tensor, " n"] | None = None,
+    ) -> Self:
+        """Rows of which all was measured, a unit of time apart; without entities each episode is one."""
+        rows = len(observation)
+        return cls(
+            observation=observation,
+            seen=torch.ones_like(observation),
+            elapsed=(~first).to(observation.dtype),
+            first=first,
+            terminated=torch.zeros(rows, dtype=torch.bool) if terminated is None else terminated,
+            reward=torch.zeros(rows) if reward is None else reward,
+            action=action,
+            entity=first.long().cumsum(0) - 1 if entity is None else entity,
+        )
+
+    @property
+    def last(self) -> Bool[Tensor, " n"]:
+        """The last row of each episode."""
+        return torch.cat([self.first[1:], torch.ones(1, dtype=torch.bool)])
+
+    def returns(self, gamma: float, steps: int) -> tuple[Float[Tensor, " n"], Bool[Tensor, " n"]]:
+        """The discounted rewards of the next `steps` rows, and whether they are whole: not cut by the record's end."""
+        rows = len(self.reward)
+        total, weight = torch.zeros(rows), torch.ones(rows)
+        alive, whole = torch.ones(rows, dtype=torch.bool), torch.ones(rows, dtype=torch.bool)
+        last, at = self.last, torch.arange(rows)
+        for _ in range(steps):
+            stops = last[at]
+            whole &= ~(alive & stops & ~self.terminated[at])
+            alive &= ~stops
+            at = torch.where(alive, at + 1, at)
+            total += torch.where(alive, weight * self.reward[at], 0.0)
+            weight = weight * gamma ** self.elapsed[at]
+        return total, whole & ~last
+
+
+def held_out(states: States, share: int = 5) -> Bool[Tensor, " n"]:
+    """Rows that nothing is fitted on: every fifth entity where there are five, else the last fifth of the rows."""
+    known = states.entity.unique()
+    if len(known) >= share:
+        return torch.isin(states.entity, known[share - 1 :: share])
+    rows = torch.arange(len(states.entity))
+    return rows >= len(rows) - len(rows) // share
+
+
+class Scaler(NamedTuple):
+    """Brings entries to a mean of 0 and a standard deviation of 1; fitted once, on rows that may be learned from."""
+
+    mean: Float[Tensor, " d"]
+    std: Float[Tensor, " d"]
+
+    @classmethod
+    def fitted(cls, states: States, rows: Bool[Tensor, " n"]) -> Self:
+        """Over what was measured; entries that hardly vary are left at their own size."""
+        seen = states.seen[rows]
+        count = seen.sum(0).clamp(min=1.0)
+        mean = (states.observation[rows] * seen).sum(0) / count
+        variance = ((states.observation[rows] - mean).square() * seen).sum(0) / count
+        return cls(mean, torch.where(variance > 1e-12, variance.sqrt(), 1.0))
+
+    def apply(self, observation: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
+        return ((observation - self.mean) / self.std).clamp(-10.0, 10.0)
+
+    def undo(self, standard: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
+        return standard * self.std + self.mean

@@ -1,0 +1,171 @@
+"""Substrates beside an agent: what they learn, what they leave alone, and that they go on to the bit."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from metalearn.forecasting.substrate import ForecastConfig, ForecastSubstrate
+from metalearn.risk.labels import event_within
+from metalearn.risk.measures import measure
+from metalearn.risk.substrate import RiskConfig, RiskSubstrate, events
+from metalearn.states import States
+
+KINDS = ["ridge", "linear", "mixer", "gru"]
+
+
+def lived(seed: int, *, rows: int = 40, episodes: int = 30, pull: float = 0.5) -> States:
+    """Three entries that return to their means by `pull`; the reward is the first, and what falls far ends badly."""
+    drawn = torch.Generator().manual_seed(seed)
+    value = torch.randn(episodes, rows, 3, generator=drawn)
+    for row in range(1, rows):
+        value[:, row] += (1.0 - pull) * value[:, row - 1]
+    first = torch.zeros(episodes, rows, dtype=torch.bool)
+    first[:, 0] = True
+    reward = torch.where(first, 0.0, value[..., 0])
+    return States.whole(
+        5.0 + 2.0 * value.flatten(0, 1),
+        first.flatten(),
+        reward=reward.flatten(),
+        action=torch.randint(2, (episodes * rows,), generator=drawn),
+    )
+
+
+def q(states: torch.Tensor) -> torch.Tensor:
+    return torch.stack([states[:, 0], 0.5 * states[:, 1]], -1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_forecasts_beat_the_last_value_and_cover(kind: str) -> None:
+    made = ForecastSubstrate(ForecastConfig(kind=kind, coupling="none", learning_rate=1e-2, updates=40), 3, seed=0)
+    metrics: dict[str, float] = {}
+    for seed in range(6):
+        metrics = made.update(lived(seed), q)
+    assert metrics["forecast/error_against_last"] < 0.95
+    assert 0.7 < metrics["forecast/coverage_80"] < 0.9
+
+
+@pytest.mark.parametrize("kind", ["ridge", "linear"])
+def test_white_noise_and_walks_show_no_skill(kind: str) -> None:
+    made = ForecastSubstrate(ForecastConfig(kind=kind, coupling="none", learning_rate=1e-2), 3, seed=0)
+    metrics: dict[str, float] = {}
+    for seed in range(6):
+        metrics = made.update(lived(seed, pull=0.0), None)
+    assert metrics["forecast/error_against_last"] > 0.97
+
+
+def test_the_gate_opens_as_far_as_q_explains_returns() -> None:
+    config = ForecastConfig(kind="linear", gamma=0.0, return_steps=1)
+    states = lived(0, episodes=300)
+    knows, guesses = ForecastSubstrate(config, 3, seed=0), ForecastSubstrate(config, 3, seed=0)
+    # the next reward is 0.5 (x - 5) / 2 and noise of variance 1, of a whole variance of 4 / 3
+    known = knows.update(states, lambda s: (0.25 * (s[:, :1] - 5.0)).expand(-1, 2))
+    guessed = guesses.update(states, lambda s: s[:, 1:2].expand(-1, 2))
+    assert known["forecast/heard"] == pytest.approx(0.25, abs=0.1)
+    assert guessed["forecast/heard"] < 0.05
+
+
+@pytest.mark.parametrize("coupling", ["gradient", "values", "gated", "shuffled"])
+def test_q_is_read_alone(coupling: str) -> None:
+    network = nn.Linear(3, 2)
+    before = [parameter.clone() for parameter in network.parameters()]
+    ForecastSubstrate(ForecastConfig(kind="linear", coupling=coupling), 3, seed=0).update(lived(0), network)
+    RiskSubstrate(RiskConfig(drawdown=4.0), 3, seed=0).update(lived(0), network)
+    assert all(parameter.grad is None for parameter in network.parameters())
+    assert all(torch.equal(*pair) for pair in zip(before, network.parameters(), strict=True))
+
+
+def test_what_is_held_out_is_never_fitted() -> None:
+    states = lived(0)
+    other = states._replace(observation=states.observation.clone())
+    kept = torch.isin(states.entity, states.entity.unique()[4::5])
+    other.observation[kept] = 1e3 * torch.randn(int(kept.sum()), 3)
+    one, two = (ForecastSubstrate(ForecastConfig(kind="linear", coupling="none"), 3, seed=0) for _ in range(2))
+    one.update(states, None)
+    two.update(other, None)
+    assert one.network is not None
+    assert two.network is not None
+    assert all(torch.equal(*pair) for pair in zip(one.network.parameters(), two.network.parameters(), strict=True))
+
+
+def test_drawdowns_and_deaths_by_hand() -> None:
+    first = torch.tensor([True, False, False, False, True, False])
+    reward = torch.tensor([0.0, 1.0, -0.5, -0.6, 0.0, -1.0])
+    ended = torch.tensor([False, False, False, False, False, True])
+    states = States.whole(torch.zeros(6, 1), first, terminated=ended, reward=reward)
+    fell = events(states, RiskConfig(event="drawdown", drawdown=1.0))
+    assert fell.tolist() == [False, False, False, True, False, True]
+    died = events(states, RiskConfig(event="death"))
+    assert died.tolist() == [False, False, False, False, False, True]
+
+
+def falls(seed: int, *, known: bool = True, rows: int = 40, episodes: int = 60) -> States:
+    """Episodes that end badly with a chance that the second entry tells; unless it is another's."""
+    drawn = torch.Generator().manual_seed(seed)
+    level = torch.randn(episodes, 1, generator=drawn)
+    observation = torch.stack([torch.randn(episodes, rows, generator=drawn), level.expand(-1, rows)], -1)
+    lasts = torch.rand(episodes, rows, generator=drawn) >= 0.04 * torch.exp(1.5 * level)
+    alive = torch.cat([torch.ones(episodes, 1), torch.cumprod(lasts[:, 1:].float(), 1)], 1)
+    there = torch.cat([torch.ones(episodes, 1), alive[:, :-1]], 1) > 0
+    bad = there & (alive == 0)
+    first = torch.zeros(episodes, rows, dtype=torch.bool)
+    first[:, 0] = True
+    if not known:
+        observation[..., 1] = level[torch.randperm(episodes, generator=drawn)]
+    entity = torch.arange(episodes).unsqueeze(1).expand(-1, rows)
+    return States.whole(
+        observation[there], first[there], terminated=bad[there], reward=-bad[there].float(), entity=entity[there]
+    )
+
+
+def test_risk_is_told_apart_where_it_can_be_and_its_chances_hold() -> None:
+    made, blind = (RiskSubstrate(RiskConfig(event="death", horizon=5), 2, seed=0) for _ in range(2))
+    for seed in range(8):
+        made.update(falls(seed), None)
+        control = blind.update(falls(seed, known=False), None)
+    assert 0.0 < made.threshold < 0.5
+    assert control["risk/auroc"] < 0.65
+    states = falls(99, episodes=600)
+    label, known = event_within(events(states, made.config), states.first, states.terminated, made.config.horizon)
+    rows = ((known > 0) & ~states.last).nonzero().squeeze(-1)
+    found = measure(made.chance(made._histories(states, rows)), label[rows])
+    assert found.auroc > 0.75
+    assert found.ece < 0.06
+
+
+def test_weights_lift_rows_where_actions_matter_and_keep_the_kinds_balanced() -> None:
+    made = RiskSubstrate(RiskConfig(steering=2.0, most_weight=3.0), 3, seed=0)
+    states, rows = lived(0), torch.arange(4)
+    label = torch.tensor([1.0, 0.0, 0.0, 0.0])
+    plain = made._weights(states, rows, label, None)
+    assert plain.tolist() == pytest.approx([2.0, 2.0 / 3, 2.0 / 3, 2.0 / 3])
+
+    def apart(observation: torch.Tensor) -> torch.Tensor:
+        return torch.tensor([[0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 9.0]])
+
+    lifted = made._weights(states, rows, label, apart)
+    assert lifted.mean().item() == pytest.approx(1.0)
+    assert (lifted[3] / lifted[2]).item() == pytest.approx(1.0 + 2.0 * min(3.0, 9.0 / apart(label).std().item()))
+    assert (lifted[0] / lifted[1]).item() == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_forecaster_goes_on_to_the_bit(kind: str) -> None:
+    def make() -> ForecastSubstrate:
+        return ForecastSubstrate(ForecastConfig(kind=kind), 3, seed=3)
+
+    _goes_on(make, [lived(seed) for seed in range(4)])
+
+
+def test_a_detector_goes_on_to_the_bit() -> None:
+    _goes_on(lambda: RiskSubstrate(RiskConfig(event="death", horizon=5), 2, seed=3), [falls(seed) for seed in range(4)])
+
+
+def _goes_on(make: Any, batches: list[States]) -> None:
+    straight, first, second = make(), make(), make()
+    told = [straight.update(states, q) for states in batches]
+    for states in batches[:2]:
+        first.update(states, q)
+    second.load_state_dict(first.state_dict())
+    assert [second.update(states, q) for states in batches[2:]] == told[2:]
