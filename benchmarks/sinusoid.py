@@ -15,16 +15,16 @@ from typing import Any
 import torch
 from torch import Generator
 
-from metalearn.meta_learner import MetaConfig, MetaLearner
+from metalearn.meta_learner import InnerConfig, MetaLearner
 from metalearn.tasks import Examples, Tasks
 
 WAYS = {
-    "ridge": MetaConfig(inner="ridge"),
-    "maml": MetaConfig(inner="maml"),
-    "fomaml": MetaConfig(inner="fomaml"),
-    "anil": MetaConfig(inner="anil"),
-    "reptile": MetaConfig(inner="reptile", steps=10, rate=0.02, reptile_share=0.1),
-    "none": MetaConfig(inner="none"),
+    "ridge": InnerConfig(inner="ridge"),
+    "maml": InnerConfig(inner="maml"),
+    "fomaml": InnerConfig(inner="fomaml"),
+    "anil": InnerConfig(inner="anil"),
+    "reptile": InnerConfig(inner="reptile", steps=10, rate=0.02, reptile_share=0.1),
+    "none": InnerConfig(inner="none"),
 }
 STEPS = (0, 1, 5, 10)  # to adapt in
 HELD_OUT = 600
@@ -39,7 +39,7 @@ def sinusoids(tasks: int, shots: int, queries: int, generator: Generator) -> Tas
     return Tasks(Examples.whole(x[:, :shots], y[:, :shots]), Examples.whole(x[:, shots:], y[:, shots:]))
 
 
-def train(config: MetaConfig, updates: int, seed: int) -> tuple[MetaLearner, float]:
+def train(config: InnerConfig, updates: int, seed: int) -> tuple[MetaLearner, float]:
     """A learner, and updates a second of the processor."""
     learner = MetaLearner(config, 1, 1, torch.Generator().manual_seed(seed))
     drawn = torch.Generator().manual_seed(seed + 1)

@@ -17,7 +17,7 @@ from metalearn.tasks import Examples, Tasks
 Inner = Literal["ridge", "maml", "fomaml", "anil", "reptile", "none"]
 
 
-class MetaConfig(BaseModel):
+class InnerConfig(BaseModel):
     """How a network adapts to a task, and how it learns to."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,7 +34,7 @@ class MetaConfig(BaseModel):
 class MetaLearner(nn.Module):
     """Adapts to the support of tasks, and learns from how that does on their queries."""
 
-    def __init__(self, config: MetaConfig, inputs: int, outputs: int, generator: Generator) -> None:
+    def __init__(self, config: InnerConfig, inputs: int, outputs: int, generator: Generator) -> None:
         super().__init__()
         self.config = config
         self.network = Network(inputs, config.hidden, outputs, generator)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from metalearn.meta_learner import MetaConfig, MetaLearner
+from metalearn.meta_learner import InnerConfig, MetaLearner
 from metalearn.tasks import Examples, Tasks
 
 WAYS = ["ridge", "maml", "fomaml", "anil", "reptile", "none"]
@@ -23,7 +23,7 @@ def sinusoids(tasks: int, shots: int, seed: int) -> Tasks:
 
 
 def learner(inner: str, seed: int = 0, **settings: object) -> MetaLearner:
-    return MetaLearner(MetaConfig(inner=inner, **settings), 1, 1, torch.Generator().manual_seed(seed))  # type: ignore[arg-type]
+    return MetaLearner(InnerConfig(inner=inner, **settings), 1, 1, torch.Generator().manual_seed(seed))  # type: ignore[arg-type]
 
 
 def error(made: MetaLearner, tasks: Tasks, steps: int | None = None) -> float:

@@ -1,0 +1,76 @@
+"""The last rows that each stream lived through, kept apart from the agent's replay, whose draws it must not disturb."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from metalearn.states import States
+
+
+class Diary:
+    """A ring of `rows` ticks of `streams` streams, read as episodes one after another."""
+
+    def __init__(self, rows: int, streams: int, entries: int) -> None:
+        self.rows, self.streams = rows, streams
+        self.observation = torch.zeros(rows, streams, entries)
+        self.elapsed, self.reward = torch.zeros(rows, streams), torch.zeros(rows, streams)
+        self.first = torch.zeros(rows, streams, dtype=torch.bool)
+        self.terminated = torch.zeros(rows, streams, dtype=torch.bool)
+        self.action = torch.zeros(rows, streams, dtype=torch.int64)
+        self.discrete = True
+        self.written = 0
+
+    def append(
+        self,
+        observation: Float[Tensor, "b d"],
+        reward: Float[Tensor, " b"],
+        first: Bool[Tensor, " b"],
+        terminated: Bool[Tensor, " b"],
+        action: Int[Tensor, " b"] | None,
+        elapsed: Float[Tensor, " b"] | None = None,
+    ) -> None:
+        """Takes a tick in; the oldest makes room. Without `elapsed` a unit of time passed."""
+        at = self.written % self.rows
+        self.observation[at], self.first[at], self.terminated[at] = observation, first, terminated
+        self.reward[at] = torch.where(first, 0.0, reward)
+        self.elapsed[at] = torch.where(first, 0.0, torch.ones_like(reward) if elapsed is None else elapsed)
+        self.discrete = action is not None
+        if action is not None:
+            self.action[at] = action
+        self.written += 1
+
+    def __len__(self) -> int:
+        """Rows held, of all streams together."""
+        return min(self.written, self.rows) * self.streams
+
+    def states(self) -> States:
+        """All rows held, stream after stream; an episode whose beginning was lost begins with what is left of it."""
+        held = min(self.written, self.rows)
+        order = torch.arange(self.written - held, self.written) % self.rows
+
+        def flat(column: Tensor) -> Tensor:
+            return column[order].transpose(0, 1).flatten(0, 1)
+
+        first = self.first[order].clone()
+        first[0] = True
+        begins = first.T.flatten()
+        observation = flat(self.observation)
+        return States(
+            observation=observation,
+            seen=torch.ones_like(observation),
+            elapsed=torch.where(begins, 0.0, flat(self.elapsed)),
+            first=begins,
+            terminated=flat(self.terminated),
+            reward=torch.where(begins, 0.0, flat(self.reward)),
+            action=flat(self.action) if self.discrete else None,
+            entity=torch.arange(self.streams).repeat_interleave(held),
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in ("rows", "streams")}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value.clone() if isinstance(value, Tensor) else value)

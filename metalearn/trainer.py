@@ -1,0 +1,140 @@
+"""The MetaLearnerTrainer: substrate models that learn beside an agent, steered by its Q, and a learner of how to adapt.
+
+Q is handed in as a function of states, `[B, D]` to values `[B, A]` of all actions or `[B, 1]` of the state; it is read
+and never changed: gradients are taken with respect to the substrates' parameters alone.
+"""
+
+import math
+import time
+from typing import Any, Literal
+
+import torch
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from feeds.settings import Settings
+from metalearn.drift import Adwin, PageHinkley
+from metalearn.forecasting.substrate import ForecastConfig, ForecastSubstrate
+from metalearn.meta_learner import InnerConfig, MetaLearner
+from metalearn.risk.substrate import RiskConfig, RiskSubstrate
+from metalearn.states import Scaler, States, held_out
+from metalearn.steering import Q
+from metalearn.task_sampler import TaskSampler
+
+FEWEST_TASKS = 8  # below which learning to adapt overfits to them
+_REST = 4  # after an alarm nothing is an alarm for a fourth of the usual wait
+
+
+class MetaLearningConfig(Settings):
+    """What learns beside the agent, and when."""
+
+    forecast: ForecastConfig = ForecastConfig()
+    risk: RiskConfig = RiskConfig()
+    adaptation: InnerConfig = InnerConfig()
+    support: PositiveInt = 24  # rows of a task to adapt to
+    query: PositiveInt = 16  # rows of a task to be judged by
+    adaptations: PositiveInt = 10  # updates of the learner of how to adapt, each time
+    warm_up: NonNegativeInt = 5_000  # steps before the first update
+    every: PositiveInt = 10_000  # steps between updates
+    drift: Literal["page-hinkley", "adwin", "none"] = "page-hinkley"  # alarms that bring an update forward
+    budget: float = Field(default=0.2, gt=0, le=1)  # share of the time that substrates may take
+    rows: PositiveInt = 20_000  # of what was lived through that are kept to learn from
+
+
+class MetaLearnerTrainer:
+    """Updates substrates and learner; what it remembers goes into checkpoints."""
+
+    def __init__(self, config: MetaLearningConfig, entries: int, seed: int) -> None:
+        self.config = config
+        self.forecast = ForecastSubstrate(config.forecast, entries, seed)
+        self.risk = RiskSubstrate(config.risk, entries, seed + 1)
+        self.generator = torch.Generator().manual_seed(seed + 2)
+        length = config.forecast.length
+        self.sampler = TaskSampler(length, config.forecast.horizons[0], config.support, config.query)
+        width = entries * (length + 2)
+        self.learner = MetaLearner(config.adaptation, width, entries, self.generator)
+        self.drift: PageHinkley | Adwin | None = None
+        if config.drift != "none":
+            self.drift = PageHinkley() if config.drift == "page-hinkley" else Adwin()
+        self.updated = -1  # step of the last update
+        self.alarmed = -math.inf  # step of the last alarm
+        self.seconds = 0.0  # that updates took, over all processes
+        self.tasks = 0  # in the last batch
+        self._pending = False  # an alarm that no update has answered yet
+
+    def meta_learning_condition(self, step: int, seconds: float) -> bool:
+        """Whether an update is due: after the warm-up, every so many steps or on an alarm, within the budget of time.
+
+        `seconds` is what training took so far, updates included.
+        """
+        config = self.config
+        if step < config.warm_up or self.seconds > config.budget * max(seconds, 1e-9):
+            return False
+        return self.updated < 0 or step - self.updated >= config.every or self._pending
+
+    def watch(self, step: int, error: float) -> bool:
+        """Takes in how wrong the last forecasts were; True where that raises an alarm of drift."""
+        if self.drift is None or not self.drift.update(error):
+            return False
+        if step - self.alarmed < self.config.every / _REST:
+            return False
+        self.alarmed, self._pending = step, True
+        return True
+
+    def update(self, step: int, states: States, q: Q | None) -> dict[str, float]:
+        """All three updates; metrics by `forecast/`, `risk/` and `meta/`."""
+        begun = time.monotonic()
+        metrics = self.update_substrate_forecasting(states, q)
+        metrics |= self.update_substrate_model_with_risk_detection(states, q)
+        metrics |= self.update_meta_learning_model(states, q)
+        self.updated, self._pending = step, False
+        self.seconds += time.monotonic() - begun
+        return metrics | {"meta/seconds": self.seconds}
+
+    def update_substrate_forecasting(self, states: States, Q: Q | None) -> dict[str, float]:
+        """Trains the forecaster; metrics of rows that are held out."""
+        return self.forecast.update(states, Q)
+
+    def update_substrate_model_clinical_forecasting(self, states: States, Q: Q | None) -> dict[str, float]:
+        """The same by the name that it has for patients."""
+        return self.update_substrate_forecasting(states, Q)
+
+    def update_substrate_model_with_risk_detection(self, states: States, Q: Q | None) -> dict[str, float]:
+        """Trains the detector of risk; metrics of rows that are held out."""
+        return self.risk.update(states, Q)
+
+    def update_meta_learning_model(self, states: States, Q: Q | None) -> dict[str, float]:
+        """Learns to adapt over the tasks in these rows; with too few of them, says so and learns nothing.
+
+        Q plays no part where tasks adapt by regression on how entries move; it is taken for the sake of one signature.
+        """
+        del Q
+        scaler = self.forecast.scaler
+        if scaler is None:
+            scaler = Scaler.fitted(states, ~held_out(states))
+        losses = []
+        for _ in range(self.config.adaptations):
+            drawn = self.sampler.draw(states, scaler, self.forecast.typical, ~held_out(states), self.generator)
+            self.tasks = 0 if drawn is None else len(drawn.support.x)
+            if drawn is None or self.tasks < FEWEST_TASKS:
+                return {"meta/tasks": float(self.tasks)}
+            losses.append(self.learner.learn(drawn)["loss"])
+        return {"meta/tasks": float(self.tasks), "meta/loss": sum(losses) / len(losses)}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "forecast": self.forecast.state_dict(),
+            "risk": self.risk.state_dict(),
+            "learner": self.learner.state(),
+            "generator": self.generator.get_state(),
+            "drift": None if self.drift is None else self.drift.state_dict(),
+            "clock": [self.updated, self.alarmed, self.seconds, self.tasks, self._pending],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.forecast.load_state_dict(state["forecast"])
+        self.risk.load_state_dict(state["risk"])
+        self.learner.restore(state["learner"])
+        self.generator.set_state(state["generator"])
+        if self.drift is not None:
+            self.drift.load_state_dict(state["drift"])
+        self.updated, self.alarmed, self.seconds, self.tasks, self._pending = state["clock"]
