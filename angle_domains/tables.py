@@ -83,6 +83,16 @@ FEEDS: dict[str, FeedEntry] = {
         report="angle_domains.report.clinical:write_report",
         check="feeds.clinical.audit:check",
         logged=True,
+        envs=("angle_domains/Clinical-v*",),
+    ),
+    "icu-sepsis": FeedEntry(
+        summary="ICU-Sepsis, a process estimated from MIMIC-III to act in: every policy's value is known exactly",
+        config="feeds.clinical.config:ProcessConfig",
+        build="feeds.clinical.process:IcuSepsisFeed",
+        judge="angle_domains.evaluation.icu_sepsis:judge",
+        play="angle_domains.evaluation.icu_sepsis:play",
+        report="angle_domains.report.icu_sepsis:write_report",
+        envs=("angle_domains/IcuSepsis-v*",),
     ),
     "market": FeedEntry(
         summary="Prices of one universe as portfolio decisions, with costs and no look-ahead",
