@@ -85,6 +85,17 @@ FEEDS: dict[str, FeedEntry] = {
         logged=True,
         envs=("angle_domains/Clinical-v*",),
     ),
+    "glucose": FeedEntry(
+        summary="Virtual patients with type-1 diabetes (simglucose): insulin by what a sensor reads",
+        config="feeds.glucose.config:GlucoseConfig",
+        build="feeds.glucose.feed:GlucoseFeed",
+        judge="angle_domains.evaluation.games:judge",
+        play="angle_domains.watch.games:play",
+        report="angle_domains.report.games:write_report",
+        vector="feeds.games:vector",
+        knows="feeds.glucose.config:knows",
+        listing="feeds.glucose.config:listing",
+    ),
     "icu-sepsis": FeedEntry(
         summary="ICU-Sepsis, a process estimated from MIMIC-III to act in: every policy's value is known exactly",
         config="feeds.clinical.config:ProcessConfig",
