@@ -75,4 +75,5 @@ def allowed(info: dict[str, Any], last: Tensor, space: spaces.Space[Any]) -> Ten
 
 def _stacked(rows: Any) -> Tensor:
     """`[B, *mask]`: environments that are stepped one by one give an array of arrays."""
-    return torch.as_tensor(np.stack(list(rows)) if getattr(rows, "dtype", object) == object else rows)
+    single = isinstance(rows, np.ndarray) and rows.dtype.kind == "O"
+    return torch.as_tensor(np.stack(list(rows)) if single else rows)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -238,10 +238,8 @@ def play(feed: IcuSepsisFeed, agent: Agent, showing: Showing) -> Iterator[str]:
             decision, place = agent.act(state.percept, state.memory, explore=False), _place(envs)
             over = int(advance(envs, state, decision.action.detach(), decision.memory)[0][0])
             fluids, vasopressors = divmod(int(decision.action[0]), _LEVELS)
-            sofa, hour = read_counts().sofa[place], steps * HOURS
-            yield (
-                f"patient {patient + 1}, hour {hour}: SOFA {sofa:.1f}, fluids {fluids}, vasopressors {vasopressors} of 4"
-            )
+            seen = f"hour {steps * HOURS}: SOFA {read_counts().sofa[place]:.1f}"
+            yield f"patient {patient + 1}, {seen}, fluids {fluids}, vasopressors {vasopressors} of 4"
             steps += 1
         end = "survived" if _place(envs) == SURVIVAL else "died" if over else "was not followed to the end"
         yield f"patient {patient + 1} {end} after {count(steps, 'decision')}"

@@ -1,4 +1,4 @@
-"""The report of a policy on ICU-Sepsis: its exact value beside that of clinicians, of chance and of the best there is."""
+"""The report of a policy on ICU-Sepsis: its exact value beside that of clinicians, of chance and of the optimum."""
 
 from html import escape
 from pathlib import Path
@@ -81,9 +81,9 @@ def value(found: ProcessValue) -> str:
         else "by a linear solve over the states"
     )
     text = (
-        f"Survival of patients, undiscounted. The agent's is known {how}; the others' exactly. Parts of this feed differ "
-        "in their patients and not in their law, so nothing here is the luck of a sample, and nothing says more of real "
-        "patients than the estimated process does."
+        f"Survival of patients, undiscounted. The agent's is known {how}; the others' exactly. Parts of this feed "
+        "differ in their patients and not in their law, so choosing among checkpoints flatters none. Nothing here says "
+        "more of real patients than the estimated process does."
     )
     rows = [(_NAMES[name], _reach(worth), f"{worth.survival:.4f}") for name, worth in found.worth.items()]
     scale = linear(np.array([[row.low, row.high] for _, row, _ in rows]), count=6)

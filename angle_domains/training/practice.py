@@ -27,7 +27,9 @@ class Practice:
 
     def __init__(self, feed: LoggedFeed, settings: BaseModel, model: PatientModelConfig, run: Path) -> None:
         self.feed, self.model, self.folder = feed, model, run / FOLDER
-        same = settings.model_dump(mode="json", exclude={"path"})  # data may move: the digest tells whether they changed
+        same = settings.model_dump(
+            mode="json", exclude={"path"}
+        )  # data may move: the digest tells whether they changed
         self.meta = {"data": feed.describe()["digest"], "feed": same, "model": model.model_dump(mode="json")}
         self.made: Any = None
 

@@ -40,8 +40,8 @@ def parts() -> Parts:
     found = find_spec(PACKAGE)
     if found is None or not found.submodule_search_locations:
         raise FeedError(
-            f"the feed 'glucose' needs the package simglucose: {REMEDY} (with its own requirements it would pull an old "
-            "gym and gymnasium)"
+            f"the feed 'glucose' needs the package simglucose: {REMEDY} (what it asks for itself would pull an old gym "
+            "and gymnasium)"
         )
     folder = Path(next(iter(found.submodule_search_locations)))
     with _past_the_door(found, folder):

@@ -34,7 +34,7 @@ def test_the_whole_report(tmp_path: Path) -> None:
         "mbp: train mean",
         "actions   block of action_vaso, norepinephrine",
         "reward    oviss: reads up to 6 h beyond the decision",
-        "ids       0 patients stand in two parts",
+        "ids       0 patients in two parts",
         "action    no feature tells the decision of its own row; the nearest is",
         "outcome   no feature tells who dies by itself; the nearest is",
         "terminal  100% of the deaths of the training part (",
@@ -50,12 +50,12 @@ def test_it_goes_on_without_rows_that_break_rules(tmp_path: Path) -> None:
     bad = FRAME.with_columns(mbp=pl.when(pl.int_range(pl.len()) == 50).then(999.0).otherwise("mbp"))
     text, accepted = report(bad, tmp_path)
     assert not accepted
-    assert "verdict   refused: 1 findings under feed.policy=error" in text
+    assert "verdict   refused: 1 finding under feed.policy=error" in text
     assert "row 51, patient" in text
     assert "proof     nothing leaks" in text
     text, accepted = report(bad, tmp_path, policy="quarantine")
     assert accepted
-    assert "verdict   accepted with 1 findings" in text
+    assert "verdict   accepted with 1 finding" in text
 
 
 def test_a_feature_that_holds_the_action_is_told(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def test_names() -> None:
 
 
 def test_risk_by_hand() -> None:
-    """At 100 mg/dl: ln 100 = 4.60517, to the power of 1.084 it is 5.23537; less 5.381, times 1.509, squared, times 10."""
+    """Of 100 mg/dl: its logarithm 4.60517 to the power of 1.084 is 5.23537; less 5.381, by 1.509, squared, by 10."""
     assert risk(100.0) == pytest.approx(10 * (1.509 * (5.23537 - 5.381)) ** 2, abs=1e-3)
     assert risk(112.5) < 1e-3
     assert risk(50.0) > risk(80.0) > risk(112.5) < risk(180.0) < risk(300.0)
