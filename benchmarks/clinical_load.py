@@ -94,7 +94,7 @@ def write_table(folder: Path, rows: int) -> int:
     subject, hour = np.repeat(np.arange(patients), HOURS), np.tile(np.arange(HOURS, dtype=float), patients)
     columns = {"subject_id": subject, "stay_id": subject, "time_hour": hour}
     for name in STATE:
-        value = CENTRE.get(name, 10) * chance.normal(1.0, 0.1, len(subject)).clip(0.1)
+        value = (CENTRE.get(name, 10) * chance.normal(1.0, 0.1, len(subject))).clip(0.1, 100.0)
         columns[name] = np.where(chance.random(len(subject)) < 0.8, value, np.nan)
     columns["norepinephrine"] = chance.uniform(0, 0.5, len(subject))
     columns["death"] = (subject % 5 == 0).astype(np.int64)

@@ -59,7 +59,7 @@ def make_patient(name: str) -> Any:
     import pandas as pd
 
     table = pd.read_csv(parts().tables / "vpatient_params.csv")
-    row = table.loc[table.Name == name].squeeze()
+    row: Any = table.loc[table.Name == name].squeeze()
     start = np.array(row.iloc[2:15], np.float64)
     # plain attributes: the equations read some sixty of them several times a minute, slowly from a row of pandas
     known = SimpleNamespace(**{str(key): value for key, value in row.items()})

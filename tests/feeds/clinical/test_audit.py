@@ -1,6 +1,7 @@
 """The report of `feeds check`: whole, and red for every kind of leak."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import polars as pl
 import pytest
 
 from feeds.clinical import episodes
-from feeds.clinical.audit import auroc, check, future, terminal
+from feeds.clinical.audit import auroc, check, future, ids, terminal
 from feeds.clinical.config import ClinicalConfig
 from feeds.clinical.states import StateCoder
 from tests.feeds.clinical.tables import ROLES, feed, table, write_set
@@ -126,6 +127,14 @@ def test_deaths_that_never_reach_training_are_told(monkeypatch: pytest.MonkeyPat
     leak = terminal(made, made.episodes("train"))
     assert not leak.passed
     assert leak.told.startswith("0% of the deaths")
+
+
+def test_a_patient_in_two_parts_is_told() -> None:
+    people = {"train": ["a", "b"], "validation": ["b", "c"], "test": ["a"]}
+    shown: Any = SimpleNamespace(part=lambda split: SimpleNamespace(identities=np.array(people[split])))
+    leak = ids(shown)
+    assert not leak.passed
+    assert leak.told == "2 patients in two parts"
 
 
 def test_the_area_by_hand() -> None:
