@@ -74,6 +74,11 @@ def read_meta(folder: Path) -> dict[str, Any]:
     return _read_manifest(folder)["meta"]
 
 
+def remove(folder: Path) -> None:
+    """Takes a checkpoint away, where there is one."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def sweep(parent: Path) -> None:
     """Removes drafts that a killed process left behind."""
     for draft in parent.glob(f"{_PREFIX}*"):

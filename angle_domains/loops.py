@@ -17,7 +17,7 @@ from gymnasium.vector.utils import create_empty_array
 from torch import Tensor
 
 from angle_domains.errors import ConfigError
-from angle_domains.percepts import allowed, for_environment, perceive
+from angle_domains.percepts import allowed, for_environment, passed, perceive
 from angle_domains.replay import RecordedConfig, ReplayBuffer, ReplayConfig
 from angle_domains.types import Agent, Percept, Report, Window
 
@@ -133,7 +133,9 @@ def begin(envs: VectorEnv[Any, Any, Any], seed: int) -> LoopState:
     no = torch.zeros(streams, dtype=torch.bool, device=seen.device)
     zero = torch.zeros(streams, device=seen.device)
     return LoopState(
-        percept=Percept(seen, blank, zero, zero + 1.0, ~no, no, allowed(info, no, envs.single_action_space)),
+        percept=Percept(
+            seen, blank, zero, zero + 1.0, ~no, no, allowed(info, no, envs.single_action_space), passed(info, ~no)
+        ),
         returns=torch.zeros(streams, dtype=torch.float64),
         lengths=torch.zeros(streams, dtype=torch.int64),
     )

@@ -38,7 +38,18 @@ def perceive(
         first=before.last,
         last=last,
         mask=torch.ones_like(before.mask) if mask is None and before.mask is not None else mask,
+        elapsed=passed(info, before.last),
     )
+
+
+def passed(info: dict[str, Any], first: Tensor) -> Tensor | None:
+    """`[B]` float32: the time since the row before, 0 in `first` rows; None where the environment tells none.
+
+    It tells it as `discount_time`, in the units of gamma's exponent: hours, where gamma is that of an hour.
+    """
+    if "discount_time" not in info:
+        return None
+    return torch.as_tensor(info["discount_time"], dtype=torch.float32).masked_fill(first, 0.0)
 
 
 def allowed(info: dict[str, Any], last: Tensor, space: spaces.Space[Any]) -> Tensor | None:
@@ -49,7 +60,7 @@ def allowed(info: dict[str, Any], last: Tensor, space: spaces.Space[Any]) -> Ten
     """
     if "action_mask" not in info:
         return None
-    mask = torch.as_tensor(np.stack(list(info["action_mask"]))).to(last.device, torch.bool)
+    mask = _stacked(info["action_mask"]).to(last.device, torch.bool)
     named = torch.as_tensor(info.get("_action_mask", np.ones(len(mask), dtype=bool))).to(last.device)
     mask = mask | (~named | last).reshape(-1, *[1] * (mask.ndim - 1))
     parts = space.nvec.ravel().tolist() if isinstance(space, spaces.MultiDiscrete) else [mask[0].numel()]
@@ -60,3 +71,9 @@ def allowed(info: dict[str, Any], last: Tensor, space: spaces.Space[Any]) -> Ten
             "although its episode goes on: at least one must be allowed"
         )
     return mask
+
+
+def _stacked(rows: Any) -> Tensor:
+    """`[B, *mask]`: environments that are stepped one by one give an array of arrays."""
+    single = isinstance(rows, np.ndarray) and rows.dtype.kind == "O"
+    return torch.as_tensor(np.stack(list(rows)) if single else rows)

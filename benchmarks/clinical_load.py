@@ -1,8 +1,8 @@
-"""Seconds and peak memory from clinical events to episodes: one JSON line.
+"""Seconds and peak memory from clinical events to episodes: a JSON line for each form.
 
-Writes a MEDS data set of long event rows (10 million unless `--rows` says otherwise; generated stays of 72 hours with
-twelve columns) to a temporary folder, and reads, checks and turns it into the rows of all parts in a process of its own
-on two threads.
+Writes 10 million rows (unless `--rows` says otherwise) of generated stays of 72 hours with twelve columns to a
+temporary folder, as a MEDS data set of one event a row and as a table of one hour a row, and reads, checks and turns
+each into the rows of all parts in a process of its own on two threads.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -86,21 +87,47 @@ def write_events(folder: Path, rows: int) -> int:
     return len(whole)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=10_000_000)
-    chosen = parser.parse_args()
+def write_table(folder: Path, rows: int) -> int:
+    """Every hour of every stay, all columns measured in four of five; the number of rows."""
+    chance = np.random.default_rng(0)
+    patients = max(20, rows // HOURS)
+    subject, hour = np.repeat(np.arange(patients), HOURS), np.tile(np.arange(HOURS, dtype=float), patients)
+    columns = {"subject_id": subject, "stay_id": subject, "time_hour": hour}
+    for name in STATE:
+        value = (CENTRE.get(name, 10) * chance.normal(1.0, 0.1, len(subject))).clip(0.1, 100.0)
+        columns[name] = np.where(chance.random(len(subject)) < 0.8, value, np.nan)
+    columns["norepinephrine"] = chance.uniform(0, 0.5, len(subject))
+    columns["death"] = (subject % 5 == 0).astype(np.int64)
+    reason = pl.when(pl.col("death") == 1).then(pl.lit("death")).otherwise(pl.lit("discharge"))
+    frame = pl.DataFrame(columns).fill_nan(None).with_columns(traj_end_reason=reason)
+    frame.write_parquet(folder / "table.parquet")
+    return len(frame)
+
+
+FORMS = {"meds": write_events, "table": write_table}
+
+
+def measure(form: str, rows: int) -> dict[str, Any]:
     root = Path(__file__).resolve().parents[1]
     with tempfile.TemporaryDirectory() as folder:
-        events = write_events(Path(folder), chosen.rows)
+        written = FORMS[form](Path(folder), rows)
         config = json.dumps({"path": folder, "roles": ROLES, "actions": {"codec": "block"}})
         environment = {**os.environ, "POLARS_MAX_THREADS": "2", "PYTHONPATH": str(root)}
         command = [sys.executable, "-c", _CHILD, config]
         child = subprocess.run(command, env=environment, capture_output=True, text=True)
         if child.returncode:
             raise SystemExit(child.stderr)
-        result = json.loads(child.stdout)
-    print(json.dumps({"benchmark": "clinical_load", "events": events, **result, "cpus": os.cpu_count()}))
+        return {"rows": written, **json.loads(child.stdout)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--form", choices=tuple(FORMS), help="one of the forms alone")
+    chosen = parser.parse_args()
+    for form in [chosen.form] if chosen.form else FORMS:
+        result = measure(form, chosen.rows)
+        print(json.dumps({"benchmark": "clinical_load", "form": form, **result, "cpus": os.cpu_count()}), flush=True)
 
 
 if __name__ == "__main__":

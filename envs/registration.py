@@ -8,6 +8,7 @@ import gymnasium
 NAMESPACE = "angle_domains"
 ENVIRONMENTS = {
     "Clinical-v0": ("metalearn.patient_env:make_clinical", "metalearn.patient_env:make_clinical_vector"),
+    "IcuSepsis-v0": ("envs.icu_sepsis:make_icu_sepsis", "envs.icu_sepsis:make_icu_sepsis_vector"),
     "Market-v0": ("envs.market:make_market", "envs.market:make_market_vector"),
 }
 

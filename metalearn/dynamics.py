@@ -1,5 +1,7 @@
 """What recorded decisions led to, as networks: the next observation, the reward, the end, and what is usually done."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from gymnasium import spaces
@@ -51,20 +53,29 @@ class Dynamics(nn.Module):
         self.double()
 
     @property
+    def updates_in_all(self) -> int:
+        """Of a fit: those of the ensemble, and those of the model of the recorded decisions."""
+        return self.config.updates * (1 + (self.behaviour is not None))
+
+    @property
     def moving(self) -> Bool[Tensor, " d"]:
         return ~self.static & ~self.flag
 
-    def learn(self, rows: Rows) -> None:
-        """Fits all to recorded episodes, in float32 for speed; the same rows and seed give the same bits."""
+    def learn(self, rows: Rows, tell: Callable[[int], None] | None = None) -> None:
+        """Fits all to recorded episodes, in float32 for speed; the same rows and seed give the same bits.
+
+        `tell` hears how many of `updates_in_all` are done.
+        """
+        tell = tell or _silent
         before = np.flatnonzero(~rows.last)
         obs = torch.as_tensor(rows.observation, dtype=torch.float64).flatten(1)
         self._survey(obs, torch.as_tensor(~rows.first), torch.as_tensor(rows.reward[before + 1]))
         came = self.decisions(rows)
         self.float()
-        self._fit(Decisions(*(column.float() for column in came)))
+        self._fit(Decisions(*(column.float() for column in came)), tell)
         if self.behaviour is not None:
             action = torch.as_tensor(rows.action[before]).long() - self.first
-            self._fit_behaviour(came.inputs[:, : obs.shape[1]].float(), action)
+            self._fit_behaviour(came.inputs[:, : obs.shape[1]].float(), action, tell)
         self.double()
 
     def decisions(self, rows: Rows) -> Decisions:
@@ -103,12 +114,20 @@ class Dynamics(nn.Module):
         expected = (end * seen.final + (1.0 - end) * seen.reward).std(0, correction=0)
         return (entries + expected) * self.reward_std
 
-    def allowed(self, obs: Float[Tensor, "b d"]) -> Bool[Tensor, "b n"] | None:
-        """The discrete actions that are not rarer than `support` in such states, the likeliest always among them."""
+    def allowed(
+        self, obs: Float[Tensor, "b d"], valid: Bool[Tensor, "b n"] | None = None
+    ) -> Bool[Tensor, "b n"] | None:
+        """The discrete actions that are not rarer than `support` in such states, the likeliest always among them.
+
+        Of what is not `valid` none is: the likeliest is then that of the valid ones.
+        """
         if self.behaviour is None:
             return None
         chance = self._choice(self._standardised(obs)).softmax(-1)
-        return (chance >= self.config.support) | (chance == chance.amax(-1, keepdim=True))
+        if valid is not None:
+            chance = torch.where(valid, chance, -1.0)
+        supported = (chance >= self.config.support) | (chance == chance.amax(-1, keepdim=True))
+        return supported if valid is None else supported & valid
 
     def _choice(self, seen: Float[Tensor, "b d"]) -> Float[Tensor, "b n"]:
         assert self.behaviour is not None
@@ -127,7 +146,7 @@ class Dynamics(nn.Module):
         self.delta_mean, self.delta_std = delta.mean(0), _spread(delta)
         self.reward_std = reward.std(correction=0).clamp(min=_FLAT)
 
-    def _fit(self, came: Decisions) -> None:
+    def _fit(self, came: Decisions, tell: Callable[[int], None]) -> None:
         config, parameters = self.config, list(self.ensemble.parameters())
         optimizer = torch.optim.Adam(parameters, lr=config.learning_rate, fused=True)
         generator = Generator().manual_seed(config.seed + 1)
@@ -140,8 +159,9 @@ class Dynamics(nn.Module):
             loss.backward()
             nn.utils.clip_grad_norm_(parameters, _MAX_GRAD_NORM * config.members)
             optimizer.step()
+            tell(update + 1)
 
-    def _fit_behaviour(self, seen: Float[Tensor, "n d"], action: Tensor) -> None:
+    def _fit_behaviour(self, seen: Float[Tensor, "n d"], action: Tensor, tell: Callable[[int], None]) -> None:
         assert self.behaviour is not None
         config = self.config
         optimizer = torch.optim.Adam(self.behaviour.parameters(), lr=config.learning_rate, fused=True)
@@ -151,8 +171,13 @@ class Dynamics(nn.Module):
             optimizer.zero_grad(set_to_none=True)
             cross_entropy(self._choice(seen[chosen[0]]), action[chosen[0]]).backward()
             optimizer.step()
+            tell(config.updates + update + 1)
 
 
 def _spread(values: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
     std = values.std(0, correction=0)
     return torch.where(std > _FLAT, std, 1.0)
+
+
+def _silent(updates: int) -> None:
+    pass

@@ -14,6 +14,11 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("angle_domains", "feeds", "envs", "metalearn")
+LICENCES = {
+    "LICENSE": "Apache License",
+    "feeds/data/icu_sepsis/LICENSE": "MIT License",
+    "feeds/data/mimic4demo_vaso/LICENSE": "Open Database License",
+}
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,17 @@ def test_the_wheel_holds_four_packages_their_data_and_the_configurations(wheel: 
     assert {f"angle_domains/_configs/market/{agent}.yaml" for agent in ("ppo", "a2c")} <= names
     assert f"{info}/licenses/LICENSE" in names
     assert not any("__pycache__" in name for name in names)
+
+
+def test_the_licences_of_code_and_data_are_told(wheel: Path) -> None:
+    info = f"{wheel.name.removesuffix('-py3-none-any.whl')}.dist-info"
+    with zipfile.ZipFile(wheel) as packed:
+        told = packed.read(f"{info}/METADATA").decode().partition("\n\n")[0].splitlines()
+        texts = {name: packed.read(f"{info}/licenses/{name}").decode() for name in LICENCES}
+    assert "License-Expression: Apache-2.0 AND MIT AND ODbL-1.0" in told
+    assert {line.removeprefix("License-File: ") for line in told if line.startswith("License-File: ")} == set(LICENCES)
+    for name, words in LICENCES.items():
+        assert words in texts[name]
 
 
 def test_what_is_imported_comes_from_the_wheel(installed: Installed) -> None:

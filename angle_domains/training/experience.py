@@ -1,6 +1,7 @@
 """Where an agent's experience comes from: environments that it acts in, or records that it reads."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Protocol
 
 from angle_domains.config import AgentConfig
@@ -9,6 +10,7 @@ from angle_domains.loops import LoopState, OfflineState, begin, rejoin
 from angle_domains.replay import ReplayBuffer, recorded
 from angle_domains.replay.recorded import Taught
 from angle_domains.tables import AGENTS, FEEDS, agent_spec, feed_entry, names, resolve
+from angle_domains.training.practice import Practice, Told
 from angle_domains.types import Agent, Report
 from feeds.base import FeedSpec, LoggedFeed
 
@@ -29,12 +31,22 @@ class Experience(Protocol):
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
+    def keep(self) -> None:
+        """Writes to the folder of the run what was made for it and outlasts it: a model of patients."""
+        ...
+
 
 class Lived:
     """Environments in which the agent acts; rows are written to the replay as it goes."""
 
     def __init__(
-        self, config: AgentConfig, spec: FeedSpec, agent: Agent, device: str, world: Callable[[], Any]
+        self,
+        config: AgentConfig,
+        spec: FeedSpec,
+        agent: Agent,
+        device: str,
+        world: Callable[[], Any],
+        keep: Callable[[], None] | None = None,
     ) -> None:
         self.seed, self.steps, streams = config.seed, config.training.steps, config.training.streams
         entry, vector = agent_spec(config.agent_name), feed_entry(config.feed_name).vector
@@ -44,6 +56,7 @@ class Lived:
         )
         self.envs = resolve(vector)(world(), streams, split="train", device=device)  # last: a world may take minutes
         self.state: LoopState | None = None
+        self._keep = keep
 
     @property
     def step(self) -> int:
@@ -68,6 +81,10 @@ class Lived:
             self.state = rejoin(self.envs, self.seed, self.state)
         else:
             self.envs.load_state_dict(state["envs"])
+
+    def keep(self) -> None:
+        if self._keep is not None:
+            self._keep()
 
 
 class Read:
@@ -95,9 +112,15 @@ class Read:
         self.replay.load_state_dict(state["replay"])
         self.state = OfflineState.from_state_dict(state["loop"])
 
+    def keep(self) -> None:
+        pass
 
-def open_experience(config: AgentConfig, feed: Any, agent: Any, device: str) -> Experience:
-    """As `training.source` says, by default what suits the agent; ConfigError where feed and agent do not meet."""
+
+def open_experience(config: AgentConfig, feed: Any, agent: Any, device: str, run: Path, told: Told) -> Experience:
+    """As `training.source` says, by default what suits the agent; ConfigError where feed and agent do not meet.
+
+    A model of patients that the folder `run` keeps is used again; else `told` hears how far its fit is.
+    """
     spec, logged, source = agent_spec(config.agent_name), isinstance(feed, LoggedFeed), config.training.source
     if not logged:
         if spec.offline or source is not None:
@@ -116,14 +139,8 @@ def open_experience(config: AgentConfig, feed: Any, agent: Any, device: str) -> 
                 f"leave training.source=records out, or choose {', '.join(able)}"
             )
         return Read(config, feed, agent, device)
-    return Lived(config, feed.spec, agent, device, lambda: _practice(config, feed))
-
-
-def _practice(config: AgentConfig, feed: LoggedFeed) -> Any:
-    """A model of the recorded patients to act in; fitted anew, to the same bits, wherever the run goes on."""
-    from metalearn.patient_model import PatientModel
-
-    return PatientModel(feed, config.training.model)
+    practice = Practice(feed, config.feed, config.training.model, run)
+    return Lived(config, feed.spec, agent, device, lambda: practice.open(told), practice.keep)
 
 
 def _logged() -> str:

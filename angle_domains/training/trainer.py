@@ -67,7 +67,7 @@ class AgentTrainer:
         self.agent: Agent = build(over_run(config.agent, config.training.steps), self.feed.spec, **made)
         if config.training.compile:
             compile_losses(self.agent, self.device)
-        self.experience = open_experience(config, self.feed, self.agent, self.device)
+        self.experience = open_experience(config, self.feed, self.agent, self.device, run.path, console)
         self.experience.replay.folder = run.replay
         self.progress = Progress()
         self.step = 0
@@ -88,6 +88,7 @@ class AgentTrainer:
     def train(self, tracker: Tracker, stop: StopSignal) -> None:
         """Trains to the budget; returns early, with a checkpoint written, where a signal came."""
         self.tracker = tracker
+        self.experience.keep()
         self.console.start(self.config.training.steps, self.run.name)
         self._clock = time.monotonic()
         for report in self.experience.reports(self.agent):

@@ -10,9 +10,9 @@ from feeds.clinical.border import read_records
 from feeds.clinical.config import ClinicalConfig
 from feeds.clinical.episodes import deaths, doses_of
 from feeds.clinical.feed import ClinicalFeed
-from feeds.clinical.findings import CheckReport
 from feeds.clinical.records import LEAST, REASONS, Records
 from feeds.clinical.split import SPLITS
+from feeds.findings import CheckReport, count
 
 TELLS = 0.98  # AUROC of one feature against the outcome that gives a leak away
 ACTS = 0.95  # correlation of one feature with the dose of its own row, likewise; what is lagged may be as near
@@ -52,19 +52,20 @@ def audit(config: ClinicalConfig, records: Records, report: CheckReport) -> Audi
     """The report on records that were read under the policy "quarantine"."""
     strict = config.policy == "error"
     feed = ClinicalFeed(config, records=(records, report))
-    count = sum(report.counts.values())
+    found = sum(report.counts.values())
     lines = [replace(report, policy=config.policy).text()]
-    if strict and count:
-        lines += [f"verdict   refused: {count:,} findings under feed.policy=error; what follows leaves them out"]
+    if strict and found:
+        said = f"refused: {count(found, 'finding')} under feed.policy=error; what follows leaves them out"
     else:
-        lines += [f"verdict   accepted{f' with {count:,} findings' if count else ''}"]
+        said = f"accepted with {count(found, 'finding')}" if found else "accepted"
+    lines.append(f"verdict   {said}")
     rows = {split: feed.episodes(split) for split in SPLITS}
     leaks = [*future(feed), ids(feed), *own_action(feed), *telling(feed, rows["train"]), terminal(feed, rows["train"])]
     lines += [*_parts(feed, rows), *_features(feed), *_reward(feed)]
     lines += [f"{leak.name:<10}{'' if leak.passed else 'FAILED: '}{leak.told}" for leak in leaks]
     passed = all(leak.passed for leak in leaks)
     lines.append(f"proof     {'nothing leaks that was looked for' if passed else 'FAILED: see above'}")
-    return Audit("\n".join(lines), passed and not (strict and count))
+    return Audit("\n".join(lines), passed and not (strict and found))
 
 
 def future(feed: ClinicalFeed) -> list[Leak]:
@@ -85,9 +86,11 @@ def future(feed: ClinicalFeed) -> list[Leak]:
         if feed.config.actions.timing == "same_row":
             moved["actions"] = _differ(one.action, two.action, before & ~one.last)
         moved["rewards"] = _differ(one.reward, two.reward, before & (reach <= cut))
-        told = ", ".join(f"{count:,} {name}" for name, count in moved.items() if count)
+        told = ", ".join(f"{number:,} {name}" for name, number in moved.items() if number)
         said = f"DIFFER in {told}" if told else "equal to the bit"
-        text = f"everything after {share:.0%} of each stay changed: {int(before.sum()):,} rows up to there {said}"
+        text = (
+            f"everything after {share:.0%} of each stay changed: {count(int(before.sum()), 'row')} up to there {said}"
+        )
         leaks.append(Leak("future", text, not told))
     return leaks
 
@@ -117,7 +120,7 @@ def ids(feed: ClinicalFeed) -> Leak:
     """Patients and stays that stand in two parts."""
     parts = [set(feed.part(split).identities.tolist()) for split in SPLITS]
     shared = sum(len(one & two) for at, one in enumerate(parts) for two in parts[at + 1 :])
-    return Leak("ids", f"{shared:,} patients stand in two parts", not shared)
+    return Leak("ids", f"{count(shared, 'patient')} in two parts", not shared)
 
 
 def own_action(feed: ClinicalFeed) -> list[Leak]:
@@ -215,8 +218,8 @@ def _parts(feed: ClinicalFeed, rows: dict[str, Rows]) -> list[str]:
         ends = np.bincount(records.reason, minlength=len(REASONS))
         told = ", ".join(f"{_count(n)} {name}" for name, n in zip(REASONS, ends.tolist(), strict=True) if n)
         lines.append(
-            f"split     {split}: {len(records.identities):,} patients, {len(records.patient):,} stays, "
-            f"{int((~part.last).sum()):,} decisions; ends: {told}"
+            f"split     {split}: {count(len(records.identities), 'patient')}, {count(len(records.patient), 'stay')}, "
+            f"{count(int((~part.last).sum()), 'decision')}; ends: {told}"
         )
     return lines
 
@@ -241,7 +244,7 @@ def _reward(feed: ClinicalFeed) -> list[str]:
     actions, reward = profile["actions"], profile["reward"]
     held = f", {actions['held_on']:,} held on" if actions["held_on"] else ""
     return [
-        f"actions   {actions['codec']} of {', '.join(actions['columns'])}: {actions['decisions']:,} decisions, "
+        f"actions   {actions['codec']} of {', '.join(actions['columns'])}: {count(actions['decisions'], 'decision')}, "
         f"{actions['clipped']:,} moved into what can be expressed{held}",
         f"reward    {reward['kind']}{': ' + reward['flag'] if reward['flag'] else ''}",
         f"digest    sha256 {feed.records.digest()}",

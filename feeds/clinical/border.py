@@ -9,11 +9,12 @@ import polars as pl
 from feeds.clinical import cast
 from feeds.clinical.config import ClinicalConfig, Ends
 from feeds.clinical.episodes import with_end_rows
-from feeds.clinical.findings import CheckReport, Findings
+from feeds.clinical.findings import Findings
 from feeds.clinical.read import ROW, Table, read_table
 from feeds.clinical.records import DEATH, DISCHARGE, HOUR_CAP, TRANSFER, Coded, Records
 from feeds.clinical.rules import Draft, check, check_keys, check_order
 from feeds.errors import FeedError
+from feeds.findings import CheckReport, count
 
 
 def read_records(config: ClinicalConfig, frame: Any = None) -> tuple[Records, CheckReport]:
@@ -27,15 +28,18 @@ def read_records(config: ClinicalConfig, frame: Any = None) -> tuple[Records, Ch
         findings.stop()
     records = _records(draft, table, config)
     if not len(records.patient):
-        raise FeedError(f"{table.name}: no stay is left that holds a decision; of rules broken: {findings.counts}")
+        raise FeedError(
+            f"{table.name}: no stay is left that holds a decision; of rules broken: {findings.tally.counts}"
+        )
     report = CheckReport(
         source=table.name,
-        rows=len(table.frame),
-        stays=len(draft.drop_stay),
-        patients=len(draft.identities),
+        facts={
+            "rows": f"{len(table.frame):,}",
+            "stays": f"{len(draft.drop_stay):,} of {count(len(draft.identities), 'patient')}",
+        },
         policy=config.policy,
-        findings=tuple(findings.kept),
-        counts=findings.counts,
+        findings=tuple(findings.tally.kept),
+        counts=findings.tally.counts,
         notes=records.notes,
     )
     return records, report
@@ -138,11 +142,17 @@ def _records(draft: Draft, table: Table, config: ClinicalConfig) -> Records:
     least = 1 if config.ends.last_action == "taken" else 2
     short = ~draft.drop_stay & (rows < least)
     counts["stays of one row, which hold no decision"] = int(short.sum())
-    counts = {name: count for name, count in counts.items() if count}
-    notes += [f"left out: {count:,} {name}" for name, count in counts.items()]
+    counts = {name: number for name, number in counts.items() if number}
+    notes += [f"left out: {_counted(number, name)}" for name, number in counts.items()]
     records = replace(records, notes=tuple(notes), counts=counts)
     records = records.stays(~draft.drop_stay & ~short, keep)
     return with_end_rows(records) if config.ends.last_action == "taken" else records
+
+
+def _counted(number: int, name: str) -> str:
+    """ "1 stay that broke a rule", "2 stays that broke a rule"."""
+    noun, _, rest = name.partition("s ")
+    return f"{count(number, noun)} {rest.replace('hold ', 'holds ') if number == 1 else rest}"
 
 
 def _ends(draft: Draft, ends: Ends) -> tuple[np.ndarray, np.ndarray]:

@@ -154,3 +154,11 @@ class ClinicalConfig(Settings):
         if isinstance(given.get("roles"), Mapping):  # in one sentence, where a union would give several
             given["roles"] = make_schema(given["roles"], "feed.roles")
         return given
+
+
+class ProcessConfig(Settings):
+    """Of ICU-Sepsis itself, in which agents act; see feeds.clinical.process."""
+
+    observation: Literal["features", "state"] = "features"  # 47 numbers, or which of the 716 states, one-hot
+    leave_out: tuple[str, ...] = ()  # features that are not shown
+    mask: bool = True  # info says which actions are admissible; False: all may be taken, to where the others lead

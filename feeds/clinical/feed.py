@@ -11,12 +11,12 @@ from feeds.clinical.border import read_records
 from feeds.clinical.codecs import codec_kind, make_codec
 from feeds.clinical.config import ClinicalConfig
 from feeds.clinical.episodes import doses_of, make_rows, story_of, terminated
-from feeds.clinical.findings import CheckReport
 from feeds.clinical.records import Records
 from feeds.clinical.rewards import Story, components, make_term, pay
 from feeds.clinical.split import SPLITS, patient_parts
 from feeds.clinical.states import Fitted, StateCoder
 from feeds.errors import FeedError, nearest
+from feeds.findings import CheckReport
 
 
 class ClinicalFeed:

@@ -8,7 +8,7 @@ ones of its state do on average.
 
 from functools import cache
 from hashlib import sha256
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -19,9 +19,9 @@ from scipy import sparse
 from feeds import random
 from feeds.backend import Backend, backend
 from feeds.base import Block, FeedSpec, Step
+from feeds.clinical.config import ProcessConfig
 from feeds.data.icu_sepsis import AFTER, DEATH, HOURS, NUM_ACTIONS, NUM_STATES, PROCESS, SURVIVAL, read_counts
 from feeds.errors import FeedError, nearest
-from feeds.settings import Settings
 
 Array = Any
 Policy = Float[np.ndarray, "s a"]  # probabilities of the actions in each state
@@ -31,12 +31,6 @@ TELLTALES = ("max_dose_vaso", "input_4hourly")
 
 _BITS = 40  # of chance in a step: probabilities are kept to 1e-12
 _PATIENTS = slice(0, DEATH)  # states of patients
-
-
-class ProcessConfig(Settings):
-    observation: Literal["features", "state"] = "features"  # 47 numbers, or which of the 716 states, one-hot
-    leave_out: tuple[str, ...] = ()  # features that are not shown
-    mask: bool = True  # info says which actions are admissible
 
 
 class ProcessState(NamedTuple):
@@ -61,6 +55,7 @@ class IcuSepsisFeed:
             units={"reward": "survival"},
         )
         put, table = self.backend.put, sampling_table()
+        self.shown = shown  # [S, n] what is seen of each state
         self._shown, self._row_of, self._edges = put(shown), put(table.row_of), put(table.edges)
         self._successor, self._admissible = put(table.successor), put(np.array(read_counts().admissible))
 
@@ -209,13 +204,20 @@ def action_values(values: Float[np.ndarray, " s"], gamma: float = 1.0) -> Float[
 
 def exact_value(policy: Policy, gamma: float = 1.0) -> float:
     """The expected return of a policy from its first state, by linear solve."""
-    return float(_first() @ state_values(policy, gamma))
+    return float(first_state() @ state_values(policy, gamma))
+
+
+def expected_visits(policy: Policy) -> Float[np.ndarray, " s"]:
+    """How often an episode comes to each state, on average; 0 at the ends."""
+    inner = np.eye(DEATH) - _policy_chances(policy)[:, _PATIENTS]
+    visits = np.zeros(NUM_STATES)
+    visits[_PATIENTS] = np.linalg.solve(inner.T, first_state()[_PATIENTS])
+    return visits
 
 
 def expected_steps(policy: Policy) -> float:
     """Decisions of an episode, on average."""
-    inner = np.eye(DEATH) - _policy_chances(policy)[:, _PATIENTS]
-    return float(_first()[_PATIENTS] @ np.linalg.solve(inner, np.ones(DEATH)))
+    return float(expected_visits(policy).sum())
 
 
 def optimal_policy(gamma: float = 1.0, *, worst: bool = False) -> Policy:
@@ -232,7 +234,8 @@ def optimal_policy(gamma: float = 1.0, *, worst: bool = False) -> Policy:
         policy = better
 
 
-def _first() -> Float[np.ndarray, " s"]:
+def first_state() -> Float[np.ndarray, " s"]:
+    """Probabilities of the state in which an episode begins."""
     return _rows()[[-1]].toarray()[0]
 
 

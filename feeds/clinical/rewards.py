@@ -31,6 +31,7 @@ from feeds.clinical.fill import at_offset, newest
 from feeds.clinical.privacy import pseudonym
 from feeds.clinical.records import DEATH, Records
 from feeds.errors import FeedError, nearest
+from feeds.findings import count, row_in
 
 PUBLIC_NAMES = {"vp1": "action_vaso", "vp2": "norepinephrine"}
 _READS = {
@@ -208,9 +209,10 @@ def pay(term: Term, story: Story) -> np.ndarray:
     if len(wrong):
         records, at = story.records, int(wrong[0])
         name = pseudonym(str(records.identities[records.patient[records.stay[at]]]))
+        row = row_in(records.source, int(records.row[at]))
         raise FeedError(
-            f"{records.source}, row {records.row[at]}, patient {name}: the reward is missing or infinite "
-            f"({len(wrong):,} rows) [reward]"
+            f"{records.source}, {row}, patient {name}: the reward is missing or infinite "
+            f"({count(len(wrong), 'row')}) [reward]"
         )
     return paid
 

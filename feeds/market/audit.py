@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from feeds.findings import CheckReport, count
 from feeds.market.bars import Bars
 from feeds.market.config import MarketConfig
 from feeds.market.features import Features
@@ -13,7 +14,6 @@ from feeds.market.feed import MarketFeed
 from feeds.market.future import Trial, future_trials
 from feeds.market.raw_future import RawProof, raw_trials
 from feeds.market.read import read_bars
-from feeds.market.validate import CheckReport
 from feeds.split import Part
 
 _SHOWN = 40  # features that are told one by one
@@ -49,10 +49,12 @@ def check(path: str, config: MarketConfig) -> Audit:
 
 
 def _verdict(report: CheckReport, strict: bool) -> list[str]:
-    count = sum(report.counts.values())
-    if strict and count:
-        return [f"verdict   refused: {count:,} findings under feed.policy=error; what follows leaves those rows out"]
-    return [f"verdict   accepted{f' with {count:,} findings' if count else ''}"]
+    found = sum(report.counts.values())
+    if strict and found:
+        said = f"refused: {count(found, 'finding')} under feed.policy=error; what follows leaves those rows out"
+    else:
+        said = f"accepted with {count(found, 'finding')}" if found else "accepted"
+    return [f"verdict   {said}"]
 
 
 def _universe(bars: Bars) -> list[str]:

@@ -10,12 +10,13 @@ import numpy as np
 import polars as pl
 
 from feeds.errors import FeedError
+from feeds.findings import CheckReport
 from feeds.market.bars import Bars
 from feeds.market.config import Columns, MarketConfig
 from feeds.market.panel import digest, fill, scatter, to_bars
 from feeds.market.rows import Rows, read_rows
 from feeds.market.tables import Table, Watch, find_files, open_files, open_frame
-from feeds.market.validate import CheckReport, Findings, check_repeats, check_rows, check_values
+from feeds.market.validate import Findings, check_repeats, check_rows, check_values
 
 _STARTS = ("open_time", "start", "start_time", "bar_start", "period_start", "window_start", "begin")
 _YEARS_OF_SURVIVORS = 2.0
@@ -81,7 +82,7 @@ def read_source(source: Source) -> tuple[Bars, CheckReport]:
     check_values(panel, config, findings)
     findings.stop()
     if not panel.present.any():
-        raise FeedError(f"{source.name}: no row keeps the rules; first finding: {findings.kept[0]}")
+        raise FeedError(f"{source.name}: no row keeps the rules; first finding: {findings.tally.kept[0]}")
     bars = to_bars(panel, config.max_gap_days, source.name)
     bars = replace(bars, notes=(*source.notes, *_table_notes(rows), *universe_notes(bars)))
     return bars, _report(bars, config, table, len(rows.code), findings)
@@ -91,15 +92,15 @@ def _report(bars: Bars, config: MarketConfig, table: Table | None, rows: int, fi
     first, last = (str(stamp)[:16].replace("T", " ") for stamp in (bars.timestamp[0], bars.timestamp[-1]))
     return CheckReport(
         source=bars.source,
-        files=tuple(str(file) for file in table.files) if table else (),
-        rows=rows,
-        symbols=len(bars.symbols),
-        bars=len(bars.timestamp),
-        first=first,
-        last=last,
+        facts={
+            "rows": f"{rows:,}",
+            "symbols": f"{len(bars.symbols):,}",
+            "bars": f"{len(bars.timestamp):,} from {first} to {last} (UTC)",
+        },
         policy=config.policy,
-        findings=tuple(findings.kept),
-        counts=dict(findings.counts),
+        files=tuple(str(file) for file in table.files) if table else (),
+        findings=tuple(findings.tally.kept),
+        counts=dict(findings.tally.counts),
         notes=bars.notes,
     )
 

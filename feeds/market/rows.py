@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from feeds.errors import FeedError, nearest
+from feeds.findings import row_in
 from feeds.market.config import MarketConfig
 from feeds.market.instants import Instants, read_instants, typed_instant
 from feeds.market.tables import PATH, ROW, Table, is_long
@@ -107,7 +108,7 @@ def namer(table: Table, keys: pl.DataFrame) -> Callable[[int], str]:
 
     def place(index: int) -> str:
         file, row = table.place(keys[ROW][index]) if len(keys) else (table.name, 0)
-        return f"{file}, row {row}"
+        return f"{file}, {row_in(file, row)}"
 
     return place
 
@@ -169,7 +170,9 @@ def _numbers_only(table: Table, column: str, hint: str = "") -> None:
         if bad.any():
             line = int(bad.arg_max() or 0)
             file, row = table.place(line)
-            raise FeedError(f"{file}, row {row}: column '{column}' holds '{text[line]}', wanted a number{hint}")
+            raise FeedError(
+                f"{file}, {row_in(file, row)}: column '{column}' holds '{text[line]}', wanted a number{hint}"
+            )
     raise FeedError(f"{table.name}: column '{column}' is {table.dtypes[column]}, wanted numbers{hint}")
 
 

@@ -27,12 +27,12 @@ import numpy as np
 
 from feeds.errors import nearest
 from feeds.market.config import MarketConfig
-from feeds.market.findings import CheckReport, Finding, Findings
+from feeds.market.findings import Findings
 from feeds.market.instants import foreign_zone
 from feeds.market.panel import DAY, Panel, carried, last_bar
 from feeds.market.rows import Rows
 
-__all__ = ["CheckReport", "Finding", "Findings", "check_repeats", "check_rows", "check_values"]
+__all__ = ["Findings", "check_repeats", "check_rows", "check_values"]
 
 _ROUNDING = 1e-6
 
@@ -42,7 +42,7 @@ def check_rows(rows: Rows, config: MarketConfig, findings: Findings) -> None:
     for column in rows.unknown:
         hint = nearest(column, [*type(config.columns).model_fields])
         detail = f"column '{column}' is unknown ({hint}); name it in feed.columns, as an extra or as what it is"
-        findings.add("unknown_column", 1, iter([Finding("unknown_column", rows.table.name, None, None, None, detail)]))
+        findings.whole("unknown_column", rows.table.name, detail)
     foreign = np.flatnonzero(foreign_zone(rows.instants))
     findings.rows("time_zone", rows, foreign, lambda index: _zone(rows, index))
     findings.rows("unsorted", rows, _backward(rows), lambda index: "its time lies before that of the row before")

@@ -1,9 +1,13 @@
+import gymnasium
 import numpy as np
+import pytest
 from gymnasium.vector import SyncVectorEnv
 
 from envs.feed_env import FeedEnv
+from envs.registration import register_envs
 from envs.vector import FeedVectorEnv
 from feeds.clinical.process import IcuSepsisFeed
+from feeds.errors import FeedError
 
 STREAMS = 6
 
@@ -25,3 +29,15 @@ def test_stream_i_is_a_single_environment() -> None:
             np.testing.assert_array_equal(mine, reference)
         ended += int(terminated.sum())
     assert ended > 2 * STREAMS
+
+
+def test_gymnasium_makes_it_by_name() -> None:
+    register_envs()
+    env = gymnasium.make("angle_domains/IcuSepsis-v0", observation="state")
+    envs = gymnasium.make_vec("angle_domains/IcuSepsis-v0", num_envs=3, mask=False, split="test")
+    assert env.reset(seed=0)[0].shape == (716,)
+    seen, info = envs.reset(seed=0)
+    assert seen.shape == (3, 47)
+    assert "action_mask" not in info
+    with pytest.raises(FeedError, match="does not take observatio=.*did you mean 'observation'"):
+        gymnasium.make("angle_domains/IcuSepsis-v0", observatio="state")

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from gymnasium import spaces
 
 from feeds.base import FeedSpec
@@ -31,7 +32,7 @@ def sturdy() -> PatientModel:
 
 def states(level: float, streams: int = 400, raised: float = 1.0) -> ModelState:
     obs = np.tile(np.array([level, 0.5 * raised, raised, 0.0]), (streams, 1))
-    return ModelState(np.arange(streams), np.zeros(streams, np.int64), obs)
+    return ModelState(np.arange(streams), np.zeros(streams, np.int64), obs, np.zeros((streams, 0)))
 
 
 class TestPatientModel(FeedContract):
@@ -107,13 +108,38 @@ def test_only_training_patients_are_learned_from() -> None:
 
 
 def test_it_runs_on_torch_alike() -> None:
-    import torch
-
     feed = model().to("torch")
     here, there = states(1.0, 6), ModelState(*(torch.as_tensor(array) for array in states(1.0, 6)))
     ours, theirs = model().step(here, np.ones(6, np.int64))[1], feed.step(there, torch.ones(6, dtype=torch.int64))[1]
     np.testing.assert_array_equal(ours.observation, theirs.observation.numpy())
     np.testing.assert_array_equal(ours.reward, theirs.reward.numpy())
+
+
+def test_it_tells_how_far_the_fit_is() -> None:
+    heard: list[int] = []
+    small = SMALL.model_copy(update={"updates": 7})
+    made = PatientModel(Recorded(20), small, tell=heard.append)
+    assert heard == list(range(1, 15))
+    assert made.dynamics.updates_in_all == 14
+
+
+def test_time_passes_between_rows_and_not_before_the_first() -> None:
+    feed = model()
+    state, first = feed.reset(np.arange(3), split="train")
+    _, later = feed.step(state, np.ones(3, np.int64))
+    assert first.info["discount_time"].tolist() == [0.0] * 3
+    assert later.info["discount_time"].tolist() == [1.0] * 3
+
+
+def test_what_is_not_valid_is_never_allowed_and_something_always_is() -> None:
+    obs = torch.from_numpy(states(1.5, 4).obs)
+    own = model().dynamics.allowed(obs)
+    assert own is not None
+    assert own.tolist() == [[True, True, False]] * 4
+    valid = torch.tensor([[True, True, True], [False, True, True], [True, False, True], [False, False, True]])
+    both = model().dynamics.allowed(obs, valid)
+    assert both is not None
+    assert both.tolist() == [[True, True, False], [False, True, False], [True, False, False], [False, False, True]]
 
 
 def test_actions_of_other_kinds_are_refused() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from angle_domains import checkpoint
 from angle_domains.config import AgentConfig, load_config
 from angle_domains.errors import ConfigError
 from angle_domains.runs import RunFolder
@@ -61,6 +62,38 @@ def test_a_run_that_goes_on_is_the_one_that_never_stopped(agent: str, more: tupl
     broken, straight = (RunFolder(tmp_path / name).load_last()[0] for name in ("broken", "straight"))
     assert_same(broken["agent"], straight["agent"])
     assert_same(broken["replay"], straight["replay"])
+
+
+def practise(root: Path, steps: int, **more: Any) -> list[str]:
+    """A run that practises; what it told."""
+    console = Lines()
+    config = configure("ppo", "name=one", "agent.horizon=16", "agent.anneal_steps=null", steps=steps)
+    train(config, console=console, root=root, **more)
+    return console.told
+
+
+def test_the_model_is_kept_with_the_run_and_not_fitted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "fitting the model of patients" in practise(tmp_path, 128)
+    kept = tmp_path / "one" / "patient-model"
+    assert {file.name for file in kept.iterdir()} == {"manifest.json", "state.json", "tensors.safetensors"}
+    before, _ = checkpoint.load(kept)
+    with monkeypatch.context() as patch:
+        patch.setattr("metalearn.dynamics.Dynamics.learn", None)  # who fitted one would fail
+        assert "fitting the model of patients" not in practise(tmp_path, 256, resume="one")
+        evaluate("one", root=tmp_path)
+    assert_same(checkpoint.load(kept)[0], before)
+
+
+def test_a_model_that_is_damaged_is_fitted_anew_to_the_same_bits(tmp_path: Path) -> None:
+    practise(tmp_path, 128)
+    kept = tmp_path / "one" / "patient-model"
+    before, _ = checkpoint.load(kept)
+    with (kept / "tensors.safetensors").open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x7f")
+    told = practise(tmp_path, 256, resume="one")
+    assert any("damaged" in line and "fitted anew" in line for line in told)
+    assert_same(checkpoint.load(kept)[0], before)
 
 
 def test_the_rows_of_a_log_are_not_written_again(tmp_path: Path) -> None:

@@ -40,7 +40,9 @@ class Lines:
     def __init__(self) -> None:
         self.told: list[str] = []
 
-    def start(self, total: int, label: str) -> None: ...
+    def start(self, total: int, label: str) -> None:
+        self.told.append(label)
+
     def update(self, step: int, metrics: dict[str, float]) -> None: ...
     def line(self, text: str) -> None:
         self.told.append(text)

@@ -1,6 +1,7 @@
 """The report of `feeds check`: whole, and red for every kind of leak."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import polars as pl
 import pytest
 
 from feeds.clinical import episodes
-from feeds.clinical.audit import auroc, check, future, terminal
+from feeds.clinical.audit import auroc, check, future, ids, terminal
 from feeds.clinical.config import ClinicalConfig
 from feeds.clinical.states import StateCoder
 from tests.feeds.clinical.tables import ROLES, feed, table, write_set
@@ -34,7 +35,7 @@ def test_the_whole_report(tmp_path: Path) -> None:
         "mbp: train mean",
         "actions   block of action_vaso, norepinephrine",
         "reward    oviss: reads up to 6 h beyond the decision",
-        "ids       0 patients stand in two parts",
+        "ids       0 patients in two parts",
         "action    no feature tells the decision of its own row; the nearest is",
         "outcome   no feature tells who dies by itself; the nearest is",
         "terminal  100% of the deaths of the training part (",
@@ -50,12 +51,12 @@ def test_it_goes_on_without_rows_that_break_rules(tmp_path: Path) -> None:
     bad = FRAME.with_columns(mbp=pl.when(pl.int_range(pl.len()) == 50).then(999.0).otherwise("mbp"))
     text, accepted = report(bad, tmp_path)
     assert not accepted
-    assert "verdict   refused: 1 findings under feed.policy=error" in text
+    assert "verdict   refused: 1 finding under feed.policy=error" in text
     assert "row 51, patient" in text
     assert "proof     nothing leaks" in text
     text, accepted = report(bad, tmp_path, policy="quarantine")
     assert accepted
-    assert "verdict   accepted with 1 findings" in text
+    assert "verdict   accepted with 1 finding" in text
 
 
 def test_a_feature_that_holds_the_action_is_told(tmp_path: Path) -> None:
@@ -126,6 +127,14 @@ def test_deaths_that_never_reach_training_are_told(monkeypatch: pytest.MonkeyPat
     leak = terminal(made, made.episodes("train"))
     assert not leak.passed
     assert leak.told.startswith("0% of the deaths")
+
+
+def test_a_patient_in_two_parts_is_told() -> None:
+    people = {"train": ["a", "b"], "validation": ["b", "c"], "test": ["a"]}
+    shown: Any = SimpleNamespace(part=lambda split: SimpleNamespace(identities=np.array(people[split])))
+    leak = ids(shown)
+    assert not leak.passed
+    assert leak.told == "2 patients in two parts"
 
 
 def test_the_area_by_hand() -> None:

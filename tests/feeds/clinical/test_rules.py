@@ -14,9 +14,9 @@ import pytest
 from feeds.clinical.border import read_records
 from feeds.clinical.config import ClinicalConfig
 from feeds.clinical.feed import ClinicalFeed
-from feeds.clinical.findings import MOST
 from feeds.clinical.privacy import SALT, pseudonym
 from feeds.errors import FeedError
+from feeds.findings import MOST
 from tests.feeds.clinical.tables import ROLES, SCHEMA, table
 
 SOUND = table(20, holes=0.2)

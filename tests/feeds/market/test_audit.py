@@ -82,9 +82,9 @@ def test_the_report_goes_on_without_rows_that_break_rules(tmp_path: Path) -> Non
     path = write(frame.with_columns(high=bad).drop("index"), tmp_path / "prices.csv")
     text, accepted = check(str(path), CONFIG)
     assert not accepted
-    assert "verdict   refused: 1 findings under feed.policy=error" in text
-    assert f"{path}, row 51 (CCC, 2020-01-17): high" in text
+    assert "verdict   refused: 1 finding under feed.policy=error" in text
+    assert f"{path}, row 51, line 52 (CCC, 2020-01-17): high" in text
     assert "proof     no observation" in text
     text, accepted = check(str(path), CONFIG.model_copy(update={"policy": "quarantine"}))
     assert accepted
-    assert "verdict   accepted with 1 findings" in text
+    assert "verdict   accepted with 1 finding" in text

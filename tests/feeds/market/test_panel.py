@@ -90,7 +90,7 @@ def test_synthetic_worlds_are_narrowed_like_files(monkeypatch: pytest.MonkeyPatc
     assert calls == [("synthetic-brownian", 7)]
     assert bars.shape == (4, 2)
     assert bars.close.tolist() == whole.close[:4][:, [2, 0]].tolist()
-    assert report.symbols == 2
+    assert report.facts["symbols"] == "2"
     with pytest.raises(FeedError, match="no rows of ZZZ"):
         read_bars(config.model_copy(update={"symbols": ("ZZZ",)}))
 

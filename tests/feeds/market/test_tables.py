@@ -45,7 +45,7 @@ def test_a_parquet_file_damaged_in_the_middle(tmp_path: Path) -> None:
 
 def test_a_truncated_csv_file(tmp_path: Path) -> None:
     path = text(tmp_path / "prices.csv", "timestamp,symbol,close\n2020-01-01,A,1.0\n2020-01-02,A")
-    assert "row 2 (A, 2020-01-02): close is nan" in refusal(path)
+    assert "row 2, line 3 (A, 2020-01-02): close is nan" in refusal(path)
     path = text(path, "timestamp,symbol,close\n2020-01-01,A,1.0\n2020-01-0")
     assert "row 2" in refusal(path)
 
@@ -109,9 +109,9 @@ def test_files_of_one_folder_share_columns_and_zones(tmp_path: Path) -> None:
 
 def test_text_where_numbers_belong(tmp_path: Path) -> None:
     path = text(tmp_path / "p.csv", "timestamp,symbol,close\n2020-01-01,A,1.0\n2020-01-02,A,n/a\n")
-    assert refusal(path) == f"{path}, row 2: column 'close' holds 'n/a', wanted a number"
+    assert refusal(path) == f"{path}, row 2, line 3: column 'close' holds 'n/a', wanted a number"
     path = text(tmp_path / "w.csv", "timestamp,A,B\n2020-01-01,1.0,2.0\n2020-01-02,1.1,x\n")
-    assert "row 2: column 'B' holds 'x', wanted a number" in refusal(path)
+    assert "row 2, line 3: column 'B' holds 'x', wanted a number" in refusal(path)
     frame = long_frame().with_columns(pl.col("close").cast(pl.String))
     assert "column 'close' is String, wanted numbers" in refusal(write(frame, tmp_path / "p.parquet"))
     wide = wide_frame(long_frame()).with_columns(pl.col("BBB").cast(pl.String))

@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 from feeds.errors import FeedError
+from feeds.findings import MOST, CheckReport
 from feeds.market.bars import Bars
 from feeds.market.config import Columns, MarketConfig
-from feeds.market.findings import MOST, CheckReport
 from feeds.market.read import read_bars
 from tests.feeds.market.frames import CONFIG, days, long_frame
 
@@ -71,7 +71,9 @@ def test_error_names_file_row_symbol_time_and_rule(case: str) -> None:
 def test_quarantine_leaves_the_row_out_and_tells(case: str) -> None:
     values, rule, _ = CELL_RULES[case]
     bars, report = read(spoil(**values), "quarantine")
-    assert [(found.row, found.symbol, found.rule) for found in report.findings] == [(38, "BBB", rule)]
+    assert [(found.row, found.where, found.rule) for found in report.findings] == [
+        (38, "frame, row 38 (BBB, 2020-01-13)", rule)
+    ]
     assert f"row 38 (BBB, 2020-01-13): {report.findings[0].detail} [{rule}]" in report.text()
     expected, _ = read(SOUND, "error")
     assert np.argwhere(~bars.tradable).tolist() == [[T, N]]
