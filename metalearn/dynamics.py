@@ -107,8 +107,12 @@ class Dynamics(nn.Module):
         """The discrete actions that are not rarer than `support` in such states, the likeliest always among them."""
         if self.behaviour is None:
             return None
-        chance = self._choice(self._standardised(obs)).softmax(-1)
+        chance = self.usual(obs)
         return (chance >= self.config.support) | (chance == chance.amax(-1, keepdim=True))
+
+    def usual(self, obs: Float[Tensor, "b d"]) -> Float[Tensor, "b n"]:
+        """How probable the discrete actions are in the records."""
+        return self._choice(self._standardised(obs)).softmax(-1)
 
     def _choice(self, seen: Float[Tensor, "b d"]) -> Float[Tensor, "b n"]:
         assert self.behaviour is not None

@@ -150,7 +150,13 @@ def fit(
                 break
     done = converged(recent, config)
     value = float(np.mean([check.value for check in recent])) * data.scale if done else None
-    return FqeFit(_everywhere(network, rows if read is None else read, config.device) * data.scale, value, done, update, tuple(history))
+    return FqeFit(
+        _everywhere(network, rows if read is None else read, config.device) * data.scale,
+        value,
+        done,
+        update,
+        tuple(history),
+    )
 
 
 def converged(recent: "deque[_Check]", config: FqeConfig) -> bool:

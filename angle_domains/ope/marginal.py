@@ -4,7 +4,8 @@ Xie, Ma and Wang (2019), "Towards optimal off-policy evaluation for reinforcemen
 sampling". How much more often the target is in a state after t decisions follows from how much more often it was in the
 states before; a product over a whole stay, whose spread grows with its length, never comes up. What it costs is the
 Markov property: the state must tell all that the future hangs on. Two forms: `state` weights the decision in a state by
-the propensities, `state_action` by how often it was taken there at that step, which estimates them by counting.
+the propensities, `state_action` by how often it was taken there at that step, which estimates them by counting. Both
+are normalised in every state at every step, so that no patient of the target's is lost or doubled by chance.
 """
 
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ def fit(
         if action is None:
             raise ConfigError("marginalised weights of states and actions need the actions")
         ratio = episodes.target / _counted(state, action, episodes.real)
+    ratio = _normalised(ratio, state, episodes.real)
     found = _solve(episodes, state, gamma, ratio, cut)
     if cut is None:
         return found
@@ -59,6 +61,11 @@ def fit(
     return Marginal(
         found.value, found.direct, found.effective, found.largest, found.cut_share, found.value - whole.value
     )
+
+
+def _widened(visits: np.ndarray) -> np.ndarray:
+    """By how much deviations from a mean of so many are too small; of a single one nothing is known."""
+    return np.sqrt(visits / np.maximum(visits - 1.0, 1.0))
 
 
 def _counted(state: np.ndarray, action: np.ndarray, real: np.ndarray) -> Float[np.ndarray, "e t"]:
@@ -71,6 +78,17 @@ def _counted(state: np.ndarray, action: np.ndarray, real: np.ndarray) -> Float[n
         _, where, visits = np.unique(pairs[:, 0], return_inverse=True, return_counts=True)
         share[here, t] = times[place.ravel()] / visits[where.ravel()]
     return share
+
+
+def _normalised(ratio: np.ndarray, state: np.ndarray, real: np.ndarray) -> Float[np.ndarray, "e t"]:
+    """Of mean 1 in each state at each step; 0 where the target takes nothing that was taken there."""
+    found = np.zeros(ratio.shape)
+    for t in range(ratio.shape[1]):
+        here = real[:, t]
+        _, place = np.unique(state[here, t], return_inverse=True)
+        mean = np.bincount(place, ratio[here, t]) / np.bincount(place)
+        found[here, t] = np.divide(ratio[here, t], mean[place], out=np.zeros(here.sum()), where=mean[place] > 0.0)
+    return found
 
 
 def _solve(episodes: Episodes, state: np.ndarray, gamma: float, ratio: np.ndarray, cut: float | None) -> Marginal:
@@ -94,10 +112,10 @@ def _solve(episodes: Episodes, state: np.ndarray, gamma: float, ratio: np.ndarra
     direct, later = np.zeros(episodes.size), np.zeros(episodes.size)
     for t in reversed(range(steps)):
         here = real[:, t]
-        gained = ratio[here, t] * (reward[here, t] + later[here])
-        summed, visits = (np.bincount(state[here, t], each, most) for each in (gained, np.ones(here.sum())))
+        gained, share = reward[here, t] + later[here], ratio[here, t]
+        summed, visits = (np.bincount(state[here, t], each, most) for each in (share * gained, np.ones(here.sum())))
         worth = np.divide(summed, visits, out=np.zeros(most), where=visits > 0)[state[here, t]]
-        direct[here] += weight[here, t] * (gained - worth)
+        direct[here] += weight[here, t] * share * (gained - worth) * _widened(visits[state[here, t]])
         later = np.zeros(episodes.size)
         later[here] = worth
     direct += later  # the value of the first state

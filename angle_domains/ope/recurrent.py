@@ -128,7 +128,9 @@ def _loss(network: _History, stays: _Stays, chosen: Tensor, which: Bool[Tensor, 
 @torch.no_grad()
 def _held_loss(network: _History, stays: _Stays) -> float:
     held = stays.kept.any(1).nonzero()[:, 0]
-    parts = [(_loss(network, stays, part, stays.kept).item(), int(stays.kept[part].sum())) for part in held.split(_READ)]
+    parts = [
+        (_loss(network, stays, part, stays.kept).item(), int(stays.kept[part].sum())) for part in held.split(_READ)
+    ]
     return sum(loss * count for loss, count in parts) / sum(count for _, count in parts)
 
 

@@ -84,7 +84,5 @@ def test_nobodys_values_come_from_a_network_that_learned_from_them() -> None:
 
 def test_one_fold_that_has_not_converged_is_enough_for_no_value() -> None:
     rows = one_hot(stays(*CHAIN * 3, hours=2.0))
-    found = cross_fit(
-        rows, POLICY[rows.observation.argmax(1)], 0.5, QUICK.model_copy(update={"updates": 60}), count=2
-    )
+    found = cross_fit(rows, POLICY[rows.observation.argmax(1)], 0.5, QUICK.model_copy(update={"updates": 60}), count=2)
     assert (found.converged, found.value) == (False, None)
