@@ -119,6 +119,8 @@ def _values(found: ClinicalValue) -> Iterator[str]:
         yield from (estimate.words() for estimate in found.estimates.values())
     if found.fitted:
         yield f"values: {found.fitted}"
+    if found.foreseen is not None and not found.foreseen.credible:
+        yield f"MODEL: no estimate; {found.foreseen.words()}"
     yield from first.diagnostics.lines()
     if found.behaviour != "known":
         yield f"propensities: none were recorded; a {found.behaviour} model stands in, fitted across patients"

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from angle_domains.evaluation import Terms
-from angle_domains.evaluation.foreseen import Foreseen, foresee
+from angle_domains.evaluation.foreseen import Foreseen, Foresight, foresee
 from angle_domains.ope import behaviour, fqe, marginal, tabular
 from angle_domains.ope.diagnostics import Calibration
 from angle_domains.ope.episodes import Episodes, from_rows, places
@@ -16,6 +16,7 @@ from angle_domains.types import Agent
 from feeds.base import Rows
 
 GAMMA = 1.0  # values are undiscounted: what is earned over a whole stay
+_FEW = 4_000  # states among which a foreseen one is placed
 _VISITS = 5  # rows for each distinct observation, from which on values are counted
 
 
@@ -102,14 +103,21 @@ def gather(
         episodes = episodes._replace(marginal=found.direct)
         words = f"fitted values by counting {states[1]:,} states, of each patient by others"
         words = words if episodes.q is not None else "no fitted values: the policy goes in circles in these records"
-    ahead = None
-    if terms.judging.rollouts:
-        ahead = foresee(
-            feed, agent, rows, GAMMA, config=terms.model, epsilon=terms.epsilon,
-            repeats=terms.judging.rollouts, seed=terms.seed,
-        )  # fmt: skip
+    if not terms.judging.rollouts:
+        return Evidence(episodes, words, found)
+    ahead = _ahead(feed, agent, rows, terms, few=states is not None)
+    if ahead.credible:
         episodes = episodes._replace(foreseen=ahead.by_stay)
     return Evidence(episodes, words, found, ahead)
+
+
+def _ahead(feed: Any, agent: Agent, rows: Rows, terms: Terms, *, few: bool) -> Foreseen:
+    train = feed.episodes("train").observation if few else rows.observation[:0]
+    states = np.unique(train.reshape(len(train), int(np.prod(rows.observation.shape[1:]))), axis=0)
+    wanted = Foresight(
+        terms.model, terms.judging.rollouts, terms.epsilon, states if 0 < len(states) <= _FEW else None, terms.seed
+    )
+    return foresee(feed, agent, rows, GAMMA, wanted)
 
 
 def _folds(rows: Rows, terms: Terms) -> int:

@@ -9,13 +9,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from angle_domains.evaluation.cohort import chances, told
+from angle_domains.ope.episodes import from_rows, returns
 from angle_domains.types import Agent, Percept
 from feeds.base import FeedSpec, LoggedFeed, Rows
-from metalearn.foresight import Scene, play_out
+from metalearn.foresight import Scene, World, play_out, recorded_choice
 from metalearn.patient_model import PatientModel
 from metalearn.settings import PatientModelConfig
 
 _SUPPORT = 1e-3  # of the recorded decisions in such states: rarer ones count as forbidden, where records have masks
+_ERRORS = 3.0  # standard errors by which a model that is believed may miss what the recorded decisions earned
 _APART = 7_919  # added to the seed: no policy practised in the very model that judges it
 
 
@@ -26,6 +28,9 @@ class Foreseen:
     by_stay: Float[np.ndarray, " e"] = field(repr=False)  # mean return of each stay, over members and repeats
     members: tuple[float, ...]  # the value by each member
     cut_share: float  # of the foreseen stays, which were still going on when the longest recorded one was over
+    recorded: float  # what it foresees for the recorded decisions
+    observed: float  # what these earned
+    error: float  # standard error of that
 
     @property
     def value(self) -> float:
@@ -34,42 +39,54 @@ class Foreseen:
     @property
     def disagreement(self) -> float:
         """Standard deviation of the members' values: what is unknown of the model, as far as it knows itself."""
-        return float(np.std(self.members, ddof=1)) if len(self.members) > 1 else float("nan")
+        return float(np.std(self.members, ddof=1)) if len(self.members) > 1 else 0.0
+
+    @property
+    def credible(self) -> bool:
+        """Whether it foresees what is known: that the recorded decisions earned what they did."""
+        return abs(self.recorded - self.observed) <= _ERRORS * np.hypot(self.error, self.disagreement)
 
     def words(self) -> str:
+        held = f"of the recorded decisions, which earned {self.observed:.4g}, it foresees {self.recorded:.4g}"
+        if not self.credible:
+            return f"the model of patients is not believed: {held}"
         low, high = min(self.members), max(self.members)
         cut = f"; {self.cut_share:.0%} of its stays never ended" if self.cut_share > 0.005 else ""
         return (
             f"{len(self.members)} models say {low:.4g} to {high:.4g} (SD {self.disagreement:.2g}), "
-            f"which the interval over patients does not hold{cut}"
+            f"which the interval over patients does not hold; {held}{cut}"
         )
 
 
-def foresee(
-    feed: LoggedFeed,
-    agent: Agent,
-    rows: Rows,
-    gamma: float,
-    *,
-    config: PatientModelConfig,
-    epsilon: float = 0.0,
-    repeats: int = 2,
-    seed: int = 0,
-) -> Foreseen:
-    """Of stays that begin as those in `rows` and are played out `repeats` times in each member of a model."""
-    settings = config.model_copy(update={"pessimism": 0.0, "support": _SUPPORT, "seed": config.seed + _APART})
-    model = PatientModel(feed, settings)
-    starts = torch.as_tensor(rows.observation[_begun(rows)]).repeat(repeats, *[1] * (rows.observation.ndim - 1))
-    actor = _Actor(agent, feed.spec, epsilon, model.hours, np.random.default_rng(seed))
-    played = play_out(model, starts, actor.choose, gamma, seed=seed, masked=rows.mask is not None)
-    returns = played.returns.numpy().reshape(settings.members, repeats, -1)
-    members = tuple(float(value) for value in returns.mean((1, 2)))
-    return Foreseen(returns.mean((0, 1)), members, float(played.cut.double().mean()))
+@dataclass(frozen=True)
+class Foresight:
+    """How much is played out, and in which model."""
+
+    config: PatientModelConfig
+    repeats: int = 2  # of each stay in each member
+    epsilon: float = 0.0  # random decisions of a greedy agent
+    known: Float[np.ndarray, "s d"] | None = field(default=None, repr=False)  # all states, where they are few
+    seed: int = 0
 
 
-def _begun(rows: Rows) -> np.ndarray:
-    """First rows of the stays that hold a decision, as estimators count them."""
-    return rows.starts[rows.stops - rows.starts > 1]
+def foresee(feed: LoggedFeed, agent: Agent, rows: Rows, gamma: float, wanted: Foresight) -> Foreseen:
+    """Of stays that begin as those in `rows`, by a model that no policy practised in; discrete actions."""
+    changed = {"pessimism": 0.0, "support": _SUPPORT, "seed": wanted.config.seed + _APART}
+    model = PatientModel(feed, wanted.config.model_copy(update=changed))
+    known = None if wanted.known is None else torch.as_tensor(wanted.known, dtype=torch.float64)
+    world = World(model, rows.mask is not None, known)
+    begun = rows.starts[rows.stops - rows.starts > 1]  # stays that hold a decision, as estimators count them
+    starts = torch.as_tensor(rows.observation[begun]).flatten(1)
+    actor = _Actor(agent, feed.spec, wanted.epsilon, model.hours, np.random.default_rng(wanted.seed))
+    played = play_out(world, starts.repeat(wanted.repeats, 1), actor.choose, gamma, seed=wanted.seed)
+    usual = play_out(world, starts, recorded_choice(model, seed=wanted.seed), gamma, seed=wanted.seed)
+    parts = played.returns.numpy().reshape(model.config.members, wanted.repeats, -1)
+    members = tuple(float(value) for value in parts.mean((1, 2)))
+    earned = returns(from_rows(rows, np.ones(len(rows)), behaviour=np.ones(len(rows))), gamma)
+    return Foreseen(
+        parts.mean((0, 1)), members, float(played.cut.double().mean()), float(usual.returns.mean()),
+        float(earned.mean()), float(earned.std() / np.sqrt(len(earned))),
+    )  # fmt: skip
 
 
 @dataclass
