@@ -31,7 +31,7 @@ def curves(table: RunTable, key: str) -> Iterator[str]:
     yield f'<p class="legend">{"".join(_label(row, colour) for row, colour in drawn)}</p>'
     yield (
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT + 58}" width="{_WIDTH}" role="img" '
-        f'aria-label="{escape(key, quote=True)} over environment steps">'
+        f'aria-label="{escape(key, quote=True)} over {_unit(table)}">'
     )
     for tick in values.ticks:
         y = place(0, tick)[1]
@@ -40,7 +40,7 @@ def curves(table: RunTable, key: str) -> Iterator[str]:
     for tick in steps:
         x = place(tick, values.low)[0]
         yield f'<text x="{x:.1f}" y="{_TOP + _HEIGHT + 20}" text-anchor="middle">{tick:,.0f}</text>'
-    yield f'<text x="{_LEFT + _PLOT / 2:.0f}" y="{_TOP + _HEIGHT + 42}" text-anchor="middle">environment steps</text>'
+    yield f'<text x="{_LEFT + _PLOT / 2:.0f}" y="{_TOP + _HEIGHT + 42}" text-anchor="middle">{_unit(table)}</text>'
     box = f"{_LEFT} {_TOP} {_PLOT} {_HEIGHT}"  # bands may be wider than the chart: this cuts them
     yield f'<svg x="{_LEFT}" y="{_TOP}" width="{_PLOT}" height="{_HEIGHT}" viewBox="{box}">'
     for row, colour in drawn:
@@ -56,6 +56,11 @@ def curves(table: RunTable, key: str) -> Iterator[str]:
 def colours(table: RunTable) -> list[str]:
     """One for each row, the same in every chart."""
     return [_COLOURS[index % len(_COLOURS)] for index in range(len(table.rows))]
+
+
+def _unit(table: RunTable) -> str:
+    """Of the horizontal axis."""
+    return ", or ".join(dict.fromkeys(row.unit for row in table.rows))
 
 
 def _step_ticks(rows: Sequence[Row], key: str) -> list[float]:

@@ -31,6 +31,7 @@ _MEANING = {  # of the keys that have charts
     "test/return": "Mean return of whole episodes of the test part",
     "test/iqm": "Mean of the middle half of the returns on the test part",
     "test/human_normalised": "Return on the test part: 0 is random play, 1 a professional tester",
+    "test/wis": "Value of a stay on the recorded test patients by weighted importance sampling",
     "test/sharpe": "Sharpe ratio of the test part, annualised",
     "test/excess_sharpe": "Sharpe ratio of the test part less that of equal weight",
     "test/cagr": "Growth of wealth in a year of the test part",

@@ -11,21 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    Field,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    SerializeAsAny,
-    field_validator,
-)
+from pydantic import BaseModel, Field, NonNegativeInt, PositiveFloat, PositiveInt, SerializeAsAny, field_validator
 
 from angle_domains.addresses import mask
 from angle_domains.config_env import match_env
 from angle_domains.config_errors import unknown_key, validated
 from angle_domains.config_text import KeyPath, Layers, Source
 from angle_domains.errors import ConfigError, nearest
+from angle_domains.ope.settings import JudgingConfig
 from angle_domains.showing import EPISODE_LIMIT
 from angle_domains.tables import AGENTS, FEEDS, agent_spec, feed_entry, names, resolve
 from feeds.settings import Settings
@@ -58,6 +51,7 @@ class TrainingConfig(Settings):
     evaluation_epsilon: float = Field(default=0.0, ge=0, le=1)  # random actions in games that are judged
     source: Literal["records", "model"] | None = None  # of experience, where episodes were recorded; None: as the agent
     model: PatientModelConfig = PatientModelConfig()  # of patients, in which agents practise that act
+    judging: JudgingConfig = JudgingConfig()  # of policies by recorded patients
     films: NonNegativeInt = 5  # of the best policy at most, spread over the run, where there are pictures
 
 

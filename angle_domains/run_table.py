@@ -9,15 +9,18 @@ from statistics import fmean
 from typing import Any
 
 from angle_domains.errors import ConfigError, nearest
+from angle_domains.tables import AGENTS
 from angle_domains.tracking.courier import ROLE
 from angle_domains.tracking.journal import Journal
 from angle_domains.tracking.links import compare_link, ui_base
 from angle_domains.tracking.store import Store, load_mlflow
 
 CURVES = ("validation/score", "episode/return")  # what is drawn over environment steps
-FACTS = ("feed", "data", "agent", "seeds", "status")  # of a row, before its metrics
+FACTS = ("feed", "data", "agent", "seeds", "trained", "status")  # of a row, before its metrics
 PARENT = "mlflow.parentRunId"
 SPEED = "time/steps_per_second"
+VALUE = "wis"  # of the metrics of recorded patients: the one that stands for a policy's value
+NOT_ESTIMABLE = "not estimable"
 NOTE = "[low, high]: 95 % interval, of one run over resampled time or episodes, of several seeds over the seeds"
 
 
@@ -41,6 +44,22 @@ class Row:
         """What it was judged on: measures of other data stand beside each other, but do not compare."""
         return self.params.get("feed.path") or self.params.get("env", "–")
 
+    @property
+    def unit(self) -> str:
+        """What a step of training is: who learns from records alone takes none in an environment."""
+        known = self.agent in AGENTS and AGENTS[self.agent].offline
+        return "updates" if known or self.params.get("training.source") == "records" else "environment steps"
+
+    @property
+    def trained(self) -> str:
+        steps = self.params.get("training.steps", "")
+        return f"{int(steps):,} {self.unit}" if steps.isdigit() else "–"
+
+    def refuses(self, key: str) -> bool:
+        """Whether a value was asked for by that metric and could not be given."""
+        group = key.rpartition("/")[0]
+        return key == f"{group}/{VALUE}" and key not in self.metrics and self.metrics.get(f"{group}/refused") == 1.0
+
     def curve(self, key: str) -> tuple[tuple[int, float], ...]:
         """(environment step, value) of a learning curve; empty where it has none."""
         return self.curves.get(key, ())
@@ -54,7 +73,7 @@ class Row:
         """The metric as text, with its interval where there is one."""
         value, interval = self.metrics.get(key), self.interval(key)
         if value is None:
-            return "–"
+            return NOT_ESTIMABLE if self.refuses(key) else "–"
         return number(value) + (f" [{number(interval[0])}, {number(interval[1])}]" if interval else "")
 
 
@@ -69,6 +88,7 @@ class RunTable:
     def keys(self) -> list[str]:
         """The metrics that any of the runs has: test, validation, episodes, the rest, speed; bounds are in cells."""
         found = {key for row in self.rows for key in row.metrics}
+        found |= {key for row in self.rows if row.refuses(key := f"test/{VALUE}")}
         bounds = {f"{key}{end}" for key in found for end in ("_low", "_high")}
         groups = ("test/", "validation/", "episode/")
         rank = {group: index for index, group in enumerate(groups)}

@@ -30,6 +30,7 @@ class FeedEntry:
     vector: str = "envs.vector:FeedVectorEnv"  # (feed, streams, *, split, device) -> vector environment
     films: bool = False  # `play` can make films, so training makes some of the best policy
     logged: bool = False  # it holds recorded episodes, and nothing to try out
+    valued: str | None = None  # (feed, agent, terms) -> Episodes, by which policies are selected; None: they are not
     check: str | None = None  # (path, config) -> report, and whether the data are accepted; None: no data
     envs: tuple[str, ...] = ()  # names that --env may give for this feed; `*` matches anything
     knows: str | None = None  # name -> whether --env may give it, beyond the patterns of `envs`
@@ -81,6 +82,7 @@ FEEDS: dict[str, FeedEntry] = {
         judge="angle_domains.evaluation.clinical:judge",
         play="angle_domains.evaluation.clinical:play",
         report="angle_domains.report.clinical:write_report",
+        valued="angle_domains.evaluation.clinical:under",
         check="feeds.clinical.audit:check",
         logged=True,
         envs=("angle_domains/Clinical-v*",),

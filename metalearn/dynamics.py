@@ -123,11 +123,15 @@ class Dynamics(nn.Module):
         """
         if self.behaviour is None:
             return None
-        chance = self._choice(self._standardised(obs)).softmax(-1)
+        chance = self.usual(obs)
         if valid is not None:
             chance = torch.where(valid, chance, -1.0)
         supported = (chance >= self.config.support) | (chance == chance.amax(-1, keepdim=True))
         return supported if valid is None else supported & valid
+
+    def usual(self, obs: Float[Tensor, "b d"]) -> Float[Tensor, "b n"]:
+        """How probable the discrete actions are in the records."""
+        return self._choice(self._standardised(obs)).softmax(-1)
 
     def _choice(self, seen: Float[Tensor, "b d"]) -> Float[Tensor, "b n"]:
         assert self.behaviour is not None

@@ -89,7 +89,7 @@ class PatientModel:
         ended = uniform(chance, 1) < seen.ended.sigmoid()
         doubt = self.dynamics.doubt(every)
         reward = torch.where(ended, seen.final, seen.reward) * self.dynamics.reward_std - self.config.pessimism * doubt
-        following = self.dynamics.following(obs, seen, *_chances(chance, obs.shape[1]))
+        following = self.dynamics.following(obs, seen, *chances(chance, obs.shape[1]))
         doses = doses.clone() if self.dosing is None else self.dosing.after(action, doses)
         following = following if self.dosing is None else self.dosing.shown(following, doses)
         cut = ~ended & (tick + 1 >= self.longest)
@@ -142,7 +142,7 @@ def _of(every: Foresight, member: Tensor) -> Foresight:
     return Foresight(*(part[member, torch.arange(len(member), device=member.device)] for part in every))
 
 
-def _chances(key: Tensor, entries: int) -> tuple[Tensor, Tensor]:
+def chances(key: Tensor, entries: int) -> tuple[Tensor, Tensor]:
     """Standard normal and uniform numbers `[B, entries]` (Box-Muller)."""
     counter = torch.arange(entries, device=key.device) + 2
     first, second, third = (uniform(key[:, None], counter + entries * part) for part in range(3))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    run: options.RunOrNone = None,
+    run: options.Runs = None,
     split: options.Split = "test",
     episodes: options.Episodes = None,
     seeds: Annotated[
@@ -24,18 +24,44 @@ def evaluate(
         bool,
         typer.Option("--selftest", help="First holds the off-policy estimators against exact truth, half a minute."),
     ] = False,
+    select: Annotated[
+        bool,
+        typer.Option("--select", help="Validation patients choose among the runs, test patients judge the chosen."),
+    ] = False,
+    override: Annotated[
+        bool,
+        typer.Option("--override", help="Shows off-policy numbers that are not estimable, marked as overridden."),
+    ] = False,
+    set_: options.JudgingSet = None,
 ) -> None:
-    """Judges a run's best checkpoint on a part of the data and writes its report."""
+    """Judges the best checkpoint of runs on a part of the data and writes their reports."""
     strata = options.parse_seeds(seeds) or ()
     if selftest:
         _hold_against_truth()
-    if run is None and selftest:
+    if not run and selftest:
         return
-    if run is None:
+    if not run:
         raise ConfigError("evaluate: name a run, or give --selftest")
-    from angle_domains.training import evaluate as judge
+    if select and split != "test":
+        raise ConfigError(f"--split {split} and --select cannot stand together: validation chooses, test judges")
+    from angle_domains import training
 
-    raise typer.Exit(tell(judge(run, split=split, episodes=episodes, seeds=strata, root=options.ROOT)))
+    overrides = tuple(set_ or ())
+
+    def judge(name: str) -> list[Any]:
+        return training.evaluate(
+            name,
+            split=split,
+            episodes=episodes,
+            seeds=strata,
+            overrides=overrides,
+            override=override,
+            root=options.ROOT,
+        )
+
+    if select:
+        raise typer.Exit(tell(training.select_run(run, judge, overrides=overrides, root=options.ROOT)))
+    raise typer.Exit(tell(result for name in run for result in judge(name)))
 
 
 def _hold_against_truth() -> None:

@@ -84,6 +84,14 @@ Set = Annotated[
         help="Sets one key, as in feed.path=prices.csv; may be repeated.",
     ),
 ]
+JudgingSet = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="How recorded patients judge, as in training.judging.behaviour.kind=recurrent; may be repeated.",
+    ),
+]
 Steps = Annotated[int | None, typer.Option(min=1, metavar="N", help="Environment steps in all, over all streams.")]
 Seed = Annotated[
     int | None, typer.Option(min=0, metavar="N", help="The one seed that all chance of the run follows from.")
@@ -122,12 +130,6 @@ Run = Annotated[
     str,
     typer.Argument(
         metavar="RUN", help="A run by its name, its folder or its tracking id.", autocompletion=complete_run
-    ),
-]
-RunOrNone = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="[RUN]", help="A run by its name, its folder or its tracking id.", autocompletion=complete_run
     ),
 ]
 Runs = Annotated[

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from angle_domains.ope.settings import JudgingConfig
 from angle_domains.showing import EPISODE_LIMIT
+from metalearn.settings import PatientModelConfig
 
 if TYPE_CHECKING:
     from angle_domains.evaluation.skill import Trials
@@ -18,6 +20,9 @@ class Verdict:
     metrics: dict[str, float]  # stable keys, at most a dozen
     lines: tuple[str, ...]  # for a terminal: a table and the verdict in one sentence
     detail: Any = field(default=None, repr=False)  # None where the judge was quick
+    ranked: bool = True  # False: the score says nothing, and of checkpoints without one the last is kept
+    by: str = ""  # what the score is, or why there is none; empty where the metrics tell
+    tags: dict[str, str] = field(default_factory=dict)  # what a store should say of it in words
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,10 @@ class Terms:
     seeds: tuple[int, ...] = ()  # of games: those of the episodes; each is a stratum of the intervals
     epsilon: float = 0.0  # of games: how often an action is drawn at random
     episode_limit: int = EPISODE_LIMIT  # of games: steps after which an episode that does not end is cut
+    judging: JudgingConfig = field(default_factory=JudgingConfig)  # of recorded patients: how policies are valued
+    model: PatientModelConfig = field(
+        default_factory=PatientModelConfig
+    )  # likewise: of the patient model among the estimators
 
 
 __all__ = ["Terms", "Verdict"]

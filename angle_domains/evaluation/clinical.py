@@ -1,103 +1,139 @@
 """The judge of policies for patients: what records can tell of them, and that they cannot where they cannot."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from angle_domains.errors import ConfigError
 from angle_domains.evaluation import Terms, Verdict
+from angle_domains.evaluation.clinical_value import BANNER, ClinicalValue, lines, metrics, tags
 from angle_domains.evaluation.cohort import Intended, intended, policy_at
-from angle_domains.evaluation.words import count
-from angle_domains.ope import behaviour, fqe, tabular
-from angle_domains.ope.diagnostics import Calibration
+from angle_domains.evaluation.evidence import GAMMA, Evidence, Propensities, counted, gather, numbered, propensities
+from angle_domains.evaluation.robust import examine
+from angle_domains.evaluation.skill import Trials
 from angle_domains.ope.episodes import Episodes, from_rows, places
-from angle_domains.ope.estimators import ESTIMATORS
 from angle_domains.ope.value import Estimate, OpeConfig, evaluate
 from angle_domains.showing import Showing
 from angle_domains.types import Agent
-from feeds.base import FeedSpec, Rows
+from feeds.base import Rows
 from feeds.clinical.feed import ClinicalFeed
 from feeds.clinical.truth import known_states, true_value
 
-GAMMA = 1.0  # values are undiscounted: what is earned over a whole stay
-_FOLDS = 5  # of patients, across which a behaviour policy is estimated
-BANNER = "Research, not for care."
-_VISITS = 5  # rows for each distinct observation, from which on values are counted
-_QUICK = OpeConfig(estimators=("WIS",), draws=1, interval="percentile", override=True)
-
-
-@dataclass(frozen=True)
-class ClinicalValue:
-    """What was found on one part, for a page."""
-
-    split: str
-    name: str
-    rows: Rows
-    spec: FeedSpec
-    intent: Intended
-    observed: float  # mean return of the records
-    estimates: dict[str, Estimate]  # empty where actions are continuous
-    q_self: float | None  # what the agent itself holds the first decisions worth: never a value
-    agreement: float  # of decisions, in which the likeliest action is the recorded one; of doses, mean difference
-    truth: float | None  # the policy's exact value where the process behind the records is known
-    source: dict[str, Any]
-
-    @property
-    def refused(self) -> bool:
-        return all(estimate.refused for estimate in self.estimates.values())
+__all__ = ["BANNER", "GAMMA", "ClinicalValue", "judge", "play", "under"]
 
 
 def judge(feed: Any, agent: Agent, terms: Terms) -> Verdict:
     """What the recorded patients of one part tell of a policy.
 
-    The score by which checkpoints are chosen is the weighted importance sampling estimate, however weak; where there
-    is none, because actions are continuous, all checkpoints are alike and the first of them stays.
+    A quick verdict is for choosing checkpoints: by DR where states can be counted, else by WIS; by nothing where the
+    estimate is refused or actions are continuous, so that no number that means nothing decides what is kept.
     """
     rows = feed.episodes(terms.split)
     intent = intended(agent, rows, feed.spec, terms.epsilon)
     if intent.policy is None:
         return _unvalued(feed, rows, intent, terms)
-    chances, calibration = _behaviour(feed, rows, terms.seed)
+    known = propensities(feed, rows, terms)
     if not terms.full:
-        found = evaluate(from_rows(rows, intent.policy, behaviour=chances), GAMMA, _QUICK, calibration=calibration)
-        metrics = {"agreement": _agreement(rows, intent), "refused": float(found["WIS"].overridden)}
-        told = f"{terms.split}: {found['WIS'].words()}; agreement {metrics['agreement']:.1%}"
-        return Verdict(terms.split, _score(found["WIS"], rows), metrics, (told,))
-    config = OpeConfig(seed=terms.seed)
-    found = evaluate(from_rows(rows, intent.policy, behaviour=chances), GAMMA, config, calibration=calibration)
+        return _quick(rows, intent, intent.policy, known, terms)
+    settings = terms.judging
+    config = OpeConfig(seed=terms.seed, cut=settings.cut, override=settings.override)
+    episodes = from_rows(rows, intent.policy, behaviour=known.chances)
+    evidence = Evidence(episodes, "")
+    found = evaluate(episodes, GAMMA, config, calibration=known.calibration)
     if not all(estimate.refused for estimate in found.values()):  # else no fit would make the records reach further
-        episodes = _with_values(rows, intent.policy, chances, terms.seed)
-        found = evaluate(episodes, GAMMA, config, calibration=calibration)
-    value = _value(feed, rows, intent, terms, found, _truth(feed, agent, terms.epsilon))
-    return Verdict(terms.split, _score(found["WIS"], rows), _metrics(value), tuple(_table(value)), value)
+        evidence = gather(feed, agent, rows, intent.policy, known, terms)
+        found = evaluate(evidence.episodes, GAMMA, config, calibration=known.calibration, remarks=evidence.remarks)
+    value = _value(feed, rows, intent, terms, found, _truth(feed, agent, terms.epsilon), evidence, known)
+    return _verdict(value, _chosen(value.headline))
 
 
-def _score(found: Estimate, rows: Rows) -> float:
-    """What the estimate says; where it says nothing, less than any mean of the recorded returns."""
-    if found.value is not None:
-        return found.value
-    at = places(rows)
-    return float(np.bincount(at.episode, rows.reward[at.row + 1]).min()) - 1.0
+def under(feed: Any, agent: Agent, terms: Terms) -> Episodes:
+    """The stays of a part as a policy is valued by them; ConfigError where it cannot be valued."""
+    rows = feed.episodes(terms.split)
+    intent = intended(agent, rows, feed.spec, terms.epsilon)
+    if intent.policy is None:
+        raise ConfigError("policies of continuous doses are not valued, so none of them can be selected")
+    return from_rows(rows, intent.policy, behaviour=propensities(feed, rows, terms).chances)
+
+
+def _quick(
+    rows: Rows, intent: Intended, policy: Float[np.ndarray, "n a"], known: Propensities, terms: Terms
+) -> Verdict:
+    told = {"agreement": _agreement(rows, intent)}
+    if terms.judging.checkpoint == "last":
+        return _unranked(terms, told, "training.judging.checkpoint is 'last'")
+    states = numbered(rows, terms)
+    episodes = from_rows(rows, policy, behaviour=known.chances)
+    found = _estimate(episodes, "WIS", known, terms)
+    told["refused"] = float(found.refused)
+    if found.value is None:
+        return _unranked(terms, told, found.judgement.words() if found.refused else found.words())
+    if states is not None:
+        episodes = counted(rows, policy, known, terms, states)
+        if episodes.q is None:  # another estimator would not compare with that of the other looks
+            return _unranked(terms, told, "the policy goes in circles in these records")
+        found = _estimate(episodes, "DR", known, terms)
+    assert found.value is not None
+    line = f"{terms.split}: {found.words()}; agreement {told['agreement']:.1%}"
+    return Verdict(terms.split, found.value, told, (line,), by=f"{found.estimator} on the {terms.split} part")
+
+
+def _estimate(episodes: Episodes, name: str, known: Propensities, terms: Terms) -> Estimate:
+    config = OpeConfig(estimators=(name,), draws=1, cut=terms.judging.cut)
+    return evaluate(episodes, GAMMA, config, calibration=known.calibration)[name]
+
+
+def _unranked(terms: Terms, told: dict[str, float], why: str) -> Verdict:
+    return Verdict(terms.split, 0.0, told, (f"{terms.split}: {why}",), ranked=False, by=why)
+
+
+def _chosen(found: Estimate | None) -> float | None:
+    """What a verdict is scored by: an overridden number is shown and scores nothing."""
+    return None if found is None or found.overridden else found.value
+
+
+def _verdict(value: ClinicalValue, score: float | None, *, full: bool = True) -> Verdict:
+    return Verdict(
+        value.split, 0.0 if score is None else score, metrics(value), tuple(lines(value)), value if full else None,
+        ranked=score is not None, by="continuous doses are not valued" if not value.estimates else "", tags=tags(value),
+    )  # fmt: skip
 
 
 def _unvalued(feed: Any, rows: Rows, intent: Intended, terms: Terms) -> Verdict:
     """Of continuous doses: how far they are from the recorded ones, and no value."""
-    value = _value(feed, rows, intent, terms, {}, None)
-    return Verdict(terms.split, 0.0, _metrics(value), tuple(_table(value)), value if terms.full else None)
+    return _verdict(_value(feed, rows, intent, terms, {}, None), None, full=terms.full)
 
 
 def _value(
-    feed: Any, rows: Rows, intent: Intended, terms: Terms, found: dict[str, Estimate], truth: float | None
-) -> ClinicalValue:
+    feed: Any, rows: Rows, intent: Intended, terms: Terms, found: dict[str, Estimate], truth: float | None,
+    evidence: Evidence | None = None, known: Propensities | None = None,
+) -> ClinicalValue:  # fmt: skip
     at, said = places(rows), feed.describe()
-    observed = float(np.bincount(at.episode, rows.reward[at.row + 1]).mean())
-    agreement = _agreement(rows, intent)
     first = at.row[at.step == 0]
     own = None if intent.q is None else float(intent.q[first, intent.action[first].astype(np.int64)].mean())
+    reward = said["profile"].get("reward", {}).get("kind")
+    robust = None
+    if evidence is not None and known is not None:
+        robust = examine(rows, evidence.episodes, known, found, feed.spec, reward, terms)
     return ClinicalValue(
-        terms.split, said["name"], rows, feed.spec, intent, observed, found, own, agreement, truth, said["profile"]
+        split=terms.split,
+        name=said["name"],
+        rows=rows,
+        spec=feed.spec,
+        intent=intent,
+        observed=float(np.bincount(at.episode, rows.reward[at.row + 1]).mean()),
+        estimates=found,
+        q_self=own,
+        agreement=_agreement(rows, intent),
+        truth=truth,
+        source=said["profile"],
+        behaviour="known" if known is None else known.kind,
+        fitted="" if evidence is None else evidence.fitted,
+        foreseen=None if evidence is None else evidence.foreseen,
+        robust=robust,
+        openings=terms.trials.count if isinstance(terms.trials, Trials) else terms.trials or 0,
     )
 
 
@@ -108,31 +144,6 @@ def _truth(feed: Any, agent: Agent, epsilon: float) -> float | None:
     return None if policy is None else true_value(policy)
 
 
-def _behaviour(feed: Any, rows: Rows, seed: int) -> tuple[np.ndarray | None, Calibration | None]:
-    """The recorded propensities (None: they stand in the rows), else probabilities estimated across patients."""
-    if rows.propensity is not None:
-        return None, None
-    folds = max(2, min(_FOLDS, len(np.unique(rows.entity)) // 2))
-    config = behaviour.BehaviourConfig(folds=folds)
-    found = behaviour.estimate(rows, int(feed.spec.action_space.n), config, seed=seed)
-    return found.probability, found.calibration
-
-
-def _with_values(rows: Rows, policy: Float[np.ndarray, "n a"], chances: np.ndarray | None, seed: int) -> Episodes:
-    """Episodes with fitted values: counted where states come back, else by a network.
-
-    Estimators that need them are left out where the fit does not converge.
-    """
-    seen, state = np.unique(rows.observation.reshape(len(rows), -1), axis=0, return_inverse=True)
-    if len(seen) * _VISITS <= len(rows):
-        numbered = replace(rows, observation=state.reshape(-1, 1).astype(np.float32))
-        q = tabular.cross_fit(numbered, policy, GAMMA, len(seen), seed=seed)
-        whole = tabular.fit(numbered, policy, GAMMA, len(seen))
-        return from_rows(rows, policy, behaviour=chances, q=q, direct=None if whole is None else whole.direct)
-    fitted = fqe.fit(rows, policy, GAMMA, seed=seed)
-    return from_rows(rows, policy, behaviour=chances, q=fitted.q if fitted.converged else None)
-
-
 def _agreement(rows: Rows, intent: Intended) -> float:
     """The share of decisions alike; of continuous doses the mean absolute difference."""
     decided = ~rows.last
@@ -140,44 +151,6 @@ def _agreement(rows: Rows, intent: Intended) -> float:
     if intent.policy is not None:
         return float((ours == theirs).mean())
     return float(np.abs(ours - theirs).mean())
-
-
-def _metrics(found: ClinicalValue) -> dict[str, float]:
-    """Stable keys; what was refused has none."""
-    metrics = {"observed": found.observed, "agreement": found.agreement, "refused": float(found.refused)}
-    for name, estimate in found.estimates.items():
-        if estimate.value is not None:
-            metrics[name.lower()] = estimate.value
-        if estimate.value is not None and estimate.interval is not None and name in ("WIS", "DR"):
-            metrics |= {f"{name.lower()}_low": estimate.interval.low, f"{name.lower()}_high": estimate.interval.high}
-    if found.q_self is not None:
-        metrics["q_self"] = found.q_self
-    return metrics if found.truth is None else metrics | {"true_value": found.truth}
-
-
-def _table(found: ClinicalValue) -> Iterator[str]:
-    patients, stays = len(np.unique(found.rows.entity)), len(found.rows.starts)
-    yield f"{found.split} part of {found.name}: {count(patients, 'patient')}, {count(stays, 'stay')}"
-    yield f"observed: {found.observed:.4g} a stay, what the recorded decisions earned"
-    if not found.estimates:
-        yield "value: not estimable: off-policy evaluation of continuous doses is not offered"
-        yield f"doses differ from the recorded ones by {found.agreement:.4g} on average"
-    else:
-        first = next(iter(found.estimates.values()))
-        if found.refused:
-            yield f"value: {first.judgement.words()} (so say all of {', '.join(ESTIMATORS)})"
-        else:
-            yield from (estimate.words() for estimate in found.estimates.values())
-        yield from first.diagnostics.lines()
-        yield f"agreement with the recorded decisions: {found.agreement:.1%}"
-        if not found.refused:
-            told = dict.fromkeys(line for each in found.estimates.values() for line in each.assumptions)
-            yield f"assumed: {'; '.join(told)}"
-    if found.q_self is not None:
-        yield f"q_self: {found.q_self:.4g}, what the agent itself believes; no estimate of its value"
-    if found.truth is not None:
-        yield f"truth: {found.truth:.4f}, exact: the process behind these records is known"
-    yield BANNER
 
 
 def play(feed: Any, agent: Agent, showing: Showing) -> Iterator[str]:

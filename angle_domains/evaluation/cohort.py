@@ -42,10 +42,10 @@ def intended(agent: Agent, rows: Rows, spec: FeedSpec, epsilon: float = 0.0) -> 
         chosen[place[episode[here]]] = here
         decision = agent.act(_percept(rows, chosen, tick), memory, explore=False)
         memory = decision.memory
-        for name, value in _told(decision).items():
+        for name, value in told(decision).items():
             column = columns.setdefault(name, np.zeros((len(rows), *value.shape[1:]), value.dtype))
             column[here] = value[place[episode[here]]]
-    return Intended(columns["action"], _policy(columns, rows.mask, spec, epsilon), columns.get("q"))
+    return Intended(columns["action"], chances(columns, rows.mask, spec, epsilon), columns.get("q"))
 
 
 def policy_at(
@@ -55,18 +55,18 @@ def policy_at(
     no, zero = torch.zeros(len(obs), dtype=torch.bool), torch.zeros(len(obs))
     blank = torch.zeros((len(obs), *(spec.action_space.shape or ())), dtype=torch.int64)
     decision = agent.act(Percept(torch.from_numpy(obs), blank, zero, zero + 1.0, ~no, no), None, explore=False)
-    return None if decision.memory is not None else _policy(_told(decision), None, spec, epsilon)
+    return None if decision.memory is not None else chances(told(decision), None, spec, epsilon)
 
 
-def _policy(
-    told: dict[str, np.ndarray], mask: np.ndarray | None, spec: FeedSpec, epsilon: float
+def chances(
+    said: dict[str, np.ndarray], mask: np.ndarray | None, spec: FeedSpec, epsilon: float
 ) -> Float[np.ndarray, "n a"] | None:
-    """Probabilities of discrete actions."""
+    """Probabilities of discrete actions, from what a decision told."""
     if not isinstance(spec.action_space, spaces.Discrete):
         return None
-    if "q" in told:
-        return greedy(told["q"].astype(np.float64), mask, epsilon=epsilon)
-    return soft(told["log_probs"].astype(np.float64), mask) if "log_probs" in told else None
+    if "q" in said:
+        return greedy(said["q"].astype(np.float64), mask, epsilon=epsilon)
+    return soft(said["log_probs"].astype(np.float64), mask) if "log_probs" in said else None
 
 
 def _percept(rows: Rows, chosen: np.ndarray, tick: int) -> Percept:
@@ -85,6 +85,7 @@ def _percept(rows: Rows, chosen: np.ndarray, tick: int) -> Percept:
     )
 
 
-def _told(decision: Decision) -> dict[str, np.ndarray]:
+def told(decision: Decision) -> dict[str, np.ndarray]:
+    """The action and what the agent says of all of them."""
     shown = {name: value for name, value in decision.extras.items() if name in ("q", "log_probs")}
     return {name: value.detach().cpu().numpy() for name, value in ({"action": decision.action} | shown).items()}

@@ -1,16 +1,18 @@
 """The policy that took the recorded decisions, estimated where its propensities are not known.
 
+By a multinomial logistic regression or boosted trees on what is seen now, or by a recurrent network on all that was
+seen and done before (`recurrent`).
+
 Every patient's probabilities come from models that saw other patients alone (cross-fitting), and each model is
 calibrated by a temperature on further patients that it was not fitted to. A model judged on its own patients would
 know their decisions too well, and the weights would shrink.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -21,22 +23,11 @@ from sklearn.preprocessing import StandardScaler
 from angle_domains.errors import FeedError
 from angle_domains.ope.diagnostics import Calibration, calibrate
 from angle_domains.ope.folds import folds
+from angle_domains.ope.recurrent import log_probabilities
+from angle_domains.ope.settings import BehaviourConfig
 from feeds.base import Rows
 
 _TEMPERATURES = np.log(0.05), np.log(20.0)
-
-
-class BehaviourConfig(BaseModel):
-    """How the behaviour policy is estimated."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: Literal["multinomial", "boosting"] = "multinomial"
-    folds: int = Field(default=5, ge=2)  # of patients
-    held_out: float = Field(default=0.2, gt=0.0, lt=1.0)  # share of a fold's patients that only set the temperature
-    regularisation: PositiveFloat = 1.0  # of the multinomial logistic: the inverse strength C
-    trees: PositiveInt = 100  # of boosting, for each action
-    depth: PositiveInt = 4
 
 
 @dataclass(frozen=True)
@@ -49,12 +40,11 @@ class Behaviour:
 
 
 def estimate(rows: Rows, actions: int, config: BehaviourConfig | None = None, *, seed: int = 0) -> Behaviour:
-    """Of discrete actions numbered from 0, by the flat observation.
+    """Of discrete actions numbered from 0, by the flat observation, or by all that was seen and done so far.
 
     Raises FeedError where patients are too few to hold some out, or where a decision was not allowed by its own mask.
     """
     config = config or BehaviourConfig()
-    seen = rows.observation.reshape(len(rows), -1).astype(np.float64)
     action = rows.action.reshape(len(rows)).astype(np.int64)
     decided = ~rows.last
     if rows.mask is not None and not rows.mask[decided, action[decided]].all():
@@ -62,33 +52,44 @@ def estimate(rows: Rows, actions: int, config: BehaviourConfig | None = None, *,
     fold = folds(rows.entity, config.folds, seed)
     probability, temperature = np.empty((len(rows), actions)), []
     for number in range(config.folds):
-        away, train = fold == number, decided & (fold != number)
-        log_prob, warmth = _fit(seen, action, rows.entity, train, away, actions, config, seed + number)
-        probability[away] = softmax(_allowed(log_prob, rows.mask, away) / warmth, axis=1)
+        away = fold == number
+        log_prob, warmth = _fit(rows, actions, decided & ~away, away, config, seed + number)
+        probability[away] = softmax(log_prob / warmth, axis=1)
         temperature.append(warmth)
     found = calibrate(probability[decided], action[decided])
     return Behaviour(probability, found, tuple(temperature))
 
 
 def _fit(
-    seen: Float[np.ndarray, "n d"],
-    action: Int[np.ndarray, " n"],
-    patient: Int[np.ndarray, " n"],
-    train: Bool[np.ndarray, " n"],
-    away: Bool[np.ndarray, " n"],
-    actions: int,
-    config: BehaviourConfig,
-    seed: int,
-) -> tuple[Float[np.ndarray, "m a"], float]:
-    """Logarithms of probabilities in the rows of a fold, and the temperature they are to be divided by."""
-    others = np.unique(patient[train])
+    rows: Rows, actions: int, train: Bool[np.ndarray, " n"], away: Bool[np.ndarray, " n"],
+    config: BehaviourConfig, seed: int,
+) -> tuple[Float[np.ndarray, "m a"], float]:  # fmt: skip
+    """Logarithms of probabilities in the rows of a fold, and the temperature they are to be divided by.
+
+    The mask comes first: a temperature that makes up for mass on what is forbidden would be wrong for what is not.
+    """
+    others = np.unique(rows.entity[train])
     spared = max(1, round(config.held_out * len(others)))
-    held = np.isin(patient, np.random.default_rng(seed).permutation(others)[:spared])
-    model = _model(config, seed)
+    held = np.isin(rows.entity, np.random.default_rng(seed).permutation(others)[:spared])
     fitted, kept = train & ~held, train & held
-    log_prob = _log_probabilities(model, seen, action, fitted, np.flatnonzero(kept | away), actions)
-    inside = kept[kept | away]
-    return log_prob[~inside], _temperature(log_prob[inside], action[kept])
+    if config.kind == "recurrent":
+        everywhere = log_probabilities(rows, actions, fitted, kept, config, seed)
+    else:
+        everywhere = _by_state(rows, actions, fitted, kept | away, config, seed)
+    log_prob = everywhere if rows.mask is None else np.where(rows.mask, everywhere, -np.inf)
+    action = rows.action.reshape(len(rows)).astype(np.int64)
+    return log_prob[away], _temperature(log_prob[kept], action[kept])
+
+
+def _by_state(
+    rows: Rows, actions: int, fitted: Bool[np.ndarray, " n"], wanted: Bool[np.ndarray, " n"],
+    config: BehaviourConfig, seed: int,
+) -> Float[np.ndarray, "n a"]:  # fmt: skip
+    seen = rows.observation.reshape(len(rows), -1).astype(np.float64)
+    action = rows.action.reshape(len(rows)).astype(np.int64)
+    log_prob = np.zeros((len(rows), actions))
+    log_prob[wanted] = _log_probabilities(_model(config, seed), seen, action, fitted, np.flatnonzero(wanted), actions)
+    return log_prob
 
 
 def _log_probabilities(
@@ -126,7 +127,3 @@ def _temperature(log_prob: Float[np.ndarray, "m a"], action: Int[np.ndarray, " m
         return float(-warmed[np.arange(len(action)), action].mean())
 
     return float(np.exp(minimize_scalar(loss, bounds=_TEMPERATURES, method="bounded").x))
-
-
-def _allowed(log_prob: np.ndarray, mask: Bool[np.ndarray, "n a"] | None, away: Bool[np.ndarray, " n"]) -> np.ndarray:
-    return log_prob if mask is None else np.where(mask[away], log_prob, -np.inf)

@@ -39,6 +39,7 @@ class Diagnostics:
     rare_share: float  # of decisions, to which behaviour gave less than .01
     outside_mass: float | None  # of the target, on actions less probable than that; None: only recorded ones are known
     cut_share: float  # of episodes, whose record stopped before their end
+    matched_by_step: tuple[float, ...] = ()  # share of episodes that have weight still after so many decisions
     calibration: Calibration | None = None  # of an estimated behaviour policy; None: propensities were known
 
     def lines(self) -> tuple[str, ...]:
@@ -48,12 +49,19 @@ class Diagnostics:
             f"{self.patients:,} patients, {self.episodes:,} episodes, {self.decisions:,} decisions; "
             f"effective sample size {self.effective:.1f}, {min(self.effective_by_step):.1f} at the worst step",
             f"weights: mean {self.mean_weight:.3g}, top share {self.top_share:.1%}, zero {self.zero_share:.1%}",
+            f"stays that the target policy might have led to: {self._matched()}",
             f"support: {self.rare_share:.1%} of decisions less probable than {RARE:g}, target outside of it {outside}",
         )
         if self.calibration is None:
             return lines
         found = self.calibration
         return *lines, f"behaviour: calibration error {found.error:.3f}, log loss {found.log_loss:.3f}"
+
+    def _matched(self) -> str:
+        """Of the curve a few points: after 1, 2, 4, … decisions, and at the end."""
+        steps = [step for step in (1, 2, 4, 8, 16, 32, 64) if step < len(self.matched_by_step)]
+        told = [f"{self.matched_by_step[step - 1]:.0%} after {step}" for step in steps]
+        return ", ".join([*told, f"{1.0 - self.zero_share:.0%} at the end"])
 
 
 def diagnose(episodes: Episodes, calibration: Calibration | None = None) -> Diagnostics:
@@ -75,6 +83,7 @@ def diagnose(episodes: Episodes, calibration: Calibration | None = None) -> Diag
         rare_share=float((episodes.behaviour[real] < RARE).mean()),
         outside_mass=outside,
         cut_share=float((~episodes.terminated).mean()),
+        matched_by_step=tuple((weight >= np.log(NOTHING)).mean(0).tolist()),
         calibration=calibration,
     )
 

@@ -32,6 +32,8 @@ class Episodes(NamedTuple):
     final: Float[np.ndarray, " e"] | None = None  # v behind the last decision; 0 where the task ended
     outside: Float[np.ndarray, "e t"] | None = None  # target's mass on actions that are rare under behaviour
     direct: Float[np.ndarray, " e"] | None = None  # averages to the direct estimate, spreads as that estimate errs
+    marginal: Float[np.ndarray, " e"] | None = None  # likewise of the marginalised one
+    foreseen: Float[np.ndarray, " e"] | None = None  # mean return of stays that begin alike, in a model of patients
 
     @property
     def size(self) -> int:

@@ -1,11 +1,12 @@
-"""What a policy would have earned, from records of another: eight estimators of one form.
+"""What a policy would have earned, from records of another: ten estimators of one form.
 
 Each is a sum of ratios of sums over episodes, `sum_k N_k / D_k`, where D_k counts episodes or sums their weights. This
 form gives the value, its influence function and all bootstrap resamples by matrix products (`intervals`).
 
 IS, PDIS, WIS: Precup, Sutton and Singh (2000). CWPDIS: Thomas (2015), section 3.10, weights normalised at each step
 over all episodes, those that are over included. DR: Jiang and Li (2016). WDR, MAGIC: Thomas and Brunskill (2016). DM is
-the mean fitted value of the first states. All discount by hours (`episodes.discounts`); a record that was cut is
+the mean fitted value of the first states, MIS that of `marginal`, MODEL the mean return of stays that a model of
+patients foresees. All discount by hours (`episodes.discounts`); a record that was cut is
 continued by the fitted value of its last state in DM, DR, WDR and MAGIC, and by nothing in the others.
 """
 
@@ -93,6 +94,20 @@ def direct(episodes: Episodes, gamma: float, log_weight: LogWeights) -> Ratios:
     return _mean(_fitted(episodes)[1][:, 0] if episodes.direct is None else episodes.direct)
 
 
+def marginalised(episodes: Episodes, gamma: float, log_weight: LogWeights) -> Ratios:
+    """MIS: by weights of states (`marginal.fit`), which any level for the weights was told to."""
+    if episodes.marginal is None:
+        raise ConfigError("MIS needs marginalised estimates of these episodes: it is for states that can be counted")
+    return _mean(episodes.marginal)
+
+
+def foreseen(episodes: Episodes, gamma: float, log_weight: LogWeights) -> Ratios:
+    """MODEL: the mean return that a model of patients foresees for stays that begin as these did."""
+    if episodes.foreseen is None:
+        raise ConfigError("MODEL needs returns that a model of patients foresees for these episodes")
+    return _mean(episodes.foreseen)
+
+
 def doubly_robust(episodes: Episodes, gamma: float, log_weight: LogWeights) -> Ratios:
     """DR: the fitted value, corrected by weighted surprises."""
     first, surprise = _surprises(episodes, gamma)
@@ -171,10 +186,13 @@ ESTIMATORS: dict[str, Estimator] = {
     "WIS": weighted,
     "PDIS": per_decision,
     "CWPDIS": weighted_per_decision,
+    "MIS": marginalised,
     "DM": direct,
+    "MODEL": foreseen,
     "DR": doubly_robust,
     "WDR": weighted_doubly_robust,
     "MAGIC": magic,
 }
 MODELS = ("DM", "DR", "WDR", "MAGIC")  # that need fitted values
+APART = {"MIS": "marginal", "MODEL": "foreseen"}  # that need a column of the episodes, found beforehand
 WEIGHTED = ("WIS", "CWPDIS", "WDR", "MAGIC")  # that a common factor of the weights leaves as they are

@@ -6,6 +6,9 @@ like a value and is none: what happens at the end has not yet come through to th
 only where three things hold over several checks in a row: the value of first states stands still, the values of all
 states do, and the mean Bellman error, over a stay of mean length, is small against the spread of returns.
 
+A network fitted to a patient knows that patient's luck, and weighted surprises about it are too small: so what is
+corrected by weights is read where the network has not learned (`cross_fit`).
+
 Differs from the paper: gradient steps against a copy of the network that is renewed now and then, not a regression
 run to its end each time.
 """
@@ -24,6 +27,7 @@ from torch import Tensor
 from angle_domains.networks.config import NetworkConfig
 from angle_domains.networks.q import QHead, QNetwork
 from angle_domains.ope.episodes import Places, discounts, from_rows, places
+from angle_domains.ope.folds import folds, part
 from angle_domains.optim import descend
 from feeds.base import FeedSpec, Rows
 
@@ -86,10 +90,43 @@ class _Check(NamedTuple):
     error: float  # mean Bellman error times the length of a stay
 
 
-def fit(
-    rows: Rows, target: Float[np.ndarray, "n a"], gamma: float, config: FqeConfig | None = None, *, seed: int = 0
+def cross_fit(
+    rows: Rows,
+    target: Float[np.ndarray, "n a"],
+    gamma: float,
+    config: FqeConfig | None = None,
+    *,
+    count: int = 5,
+    seed: int = 0,
 ) -> FqeFit:
-    """Values under the target's probabilities of all actions in every row."""
+    """Values in every row, of each patient by networks that learned from patients in other folds alone.
+
+    It has converged where every fold has. `value` is then the mean over stays of the value of their first state.
+    """
+    number = folds(rows.entity, count, seed)
+    q, fits = np.empty(target.shape), []
+    for fold in range(count):
+        away = number == fold
+        fits.append(fit(part(rows, ~away), target[~away], gamma, config, seed=seed + fold, read=part(rows, away)))
+        q[away] = fits[-1].q
+        if not fits[-1].converged:  # the others could not make up for it
+            return FqeFit(q, None, False, sum(each.updates for each in fits), fits[-1].history)
+    at = places(rows)
+    begun = at.row[at.step == 0]
+    value = float((q[begun] * target[begun]).sum(1).mean())
+    return FqeFit(q, value, True, sum(each.updates for each in fits), fits[-1].history)
+
+
+def fit(
+    rows: Rows,
+    target: Float[np.ndarray, "n a"],
+    gamma: float,
+    config: FqeConfig | None = None,
+    *,
+    seed: int = 0,
+    read: Rows | None = None,
+) -> FqeFit:
+    """Values under the target's probabilities of all actions in every row, or in every row of `read`."""
     config = config or FqeConfig()
     generator = torch.Generator().manual_seed(seed)
     data = _data(rows, target, gamma, config.device)
@@ -113,7 +150,13 @@ def fit(
                 break
     done = converged(recent, config)
     value = float(np.mean([check.value for check in recent])) * data.scale if done else None
-    return FqeFit(_everywhere(network, rows, config.device) * data.scale, value, done, update, tuple(history))
+    return FqeFit(
+        _everywhere(network, rows if read is None else read, config.device) * data.scale,
+        value,
+        done,
+        update,
+        tuple(history),
+    )
 
 
 def converged(recent: "deque[_Check]", config: FqeConfig) -> bool:

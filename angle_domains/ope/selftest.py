@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-from angle_domains.ope import tabular
-from angle_domains.ope.episodes import from_rows
+from angle_domains.ope import marginal, tabular
+from angle_domains.ope.episodes import from_rows, places
 from angle_domains.ope.estimators import MODELS
 from angle_domains.ope.intervals import Method
 from angle_domains.ope.process import Process, best_policy, random_patients, sample, value
@@ -33,7 +33,7 @@ class SelfTestConfig(BaseModel):
     patients: PositiveInt = 1_000
     replicates: int = Field(default=100, ge=20)
     draws: PositiveInt = 400
-    estimators: tuple[str, ...] = ("IS", "WIS", "CWPDIS", "DM", "DR", "WDR", "MAGIC")
+    estimators: tuple[str, ...] = ("IS", "WIS", "CWPDIS", "MIS", "DM", "DR", "WDR", "MAGIC")
     interval: Method = "t"
     mix: float = Field(default=0.2, gt=0.0, lt=1.0)  # of the optimum, in the near policy
     folds: int = Field(default=5, ge=2)  # of patients, for the fitted values
@@ -130,6 +130,10 @@ def _estimates(rows: Rows, policy: Float[np.ndarray, "s a"], config: SelfTestCon
     whole = tabular.fit(rows, target, config.gamma, states)
     fitted = q is not None and whole is not None  # else the far policy goes in circles in these records
     episodes = from_rows(rows, target, q=q if fitted else None, direct=whole.direct if fitted and whole else None)
+    if "MIS" in config.estimators:
+        at = places(rows)
+        found = marginal.fit(episodes, at.padded(rows.observation[at.row, 0].astype(np.int64)), config.gamma)
+        episodes = episodes._replace(marginal=found.direct)
     names = tuple(name for name in config.estimators if fitted or name not in MODELS)
     settings = OpeConfig(
         estimators=names, draws=config.draws, interval=config.interval, override=True, seed=config.seed

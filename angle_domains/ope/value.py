@@ -1,7 +1,7 @@
 """Estimates as they may be shown: number, interval, diagnostics and assumptions together, or a refusal with reasons."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from angle_domains.interval import LEVEL, Interval
 from angle_domains.ope.assumptions import assumptions
 from angle_domains.ope.diagnostics import Calibration, Diagnostics, diagnose
 from angle_domains.ope.episodes import Episodes, returns
-from angle_domains.ope.estimators import ESTIMATORS, MODELS, Ratios
+from angle_domains.ope.estimators import APART, ESTIMATORS, MODELS, Ratios
 from angle_domains.ope.intervals import Method, difference, interval, resample, standard_error
 from angle_domains.ope.refusal import Judgement, Limits, judge
 from angle_domains.ope.weights import Truncation, log_weights, truncation
@@ -78,11 +78,12 @@ def evaluate(
     *,
     calibration: Calibration | None = None,
     limits: Limits | None = None,
+    remarks: Mapping[str, tuple[str, ...]] | None = None,
 ) -> dict[str, Estimate]:
     """Every estimate by name, from one set of resamples, so that differences between them are paired.
 
-    `calibration` is given where the behaviour policy was estimated. ConfigError names an estimator that there is not,
-    or that needs fitted values these episodes do not have.
+    `calibration` is given where the behaviour policy was estimated; `remarks` are told with the number of an estimator.
+    ConfigError names an estimator that there is not, or that needs fitted values these episodes do not have.
     """
     config = config or OpeConfig()
     names = _names(config.estimators, episodes)
@@ -103,6 +104,8 @@ def evaluate(
             assumptions(name, diagnostics), moved, config.override and not judgement.estimable,
         )  # fmt: skip
         found[name] = base if base.refused else _filled(base, parts, drawn, episodes, config)
+        if remarks and name in remarks and not base.refused:
+            found[name] = replace(found[name], notes=(*found[name].notes, *remarks[name]))
     return found
 
 
@@ -116,23 +119,20 @@ def _filled(
     """
     name, ratios, patient = base.estimator, parts[base.estimator], episodes.patient
     value = ratios.value()
-    fields = {key: getattr(base, key) for key in base.__dataclass_fields__}
     if not np.isfinite(value):
-        return Estimate(**fields | {"notes": ("no episode has weight",)})
+        return replace(base, notes=("no episode has weight",))
     if name == "MAGIC" or (name == "DM" and episodes.direct is None):
-        return Estimate(**fields | {"value": value, "notes": (_NO_INTERVAL,)})
+        return replace(base, value=value, notes=(_NO_INTERVAL,))
     gain = difference(value - parts[OBSERVED].value(), drawn[name] - drawn[OBSERVED], config.level)
     missing = float((~np.isfinite(drawn[name])).mean())
     notes = (f"{missing:.1%} of the resamples have no estimate and were left out",) if missing else ()
-    return Estimate(
-        **fields
-        | {
-            "value": value,
-            "interval": interval(ratios, patient, drawn[name], method=config.interval, level=config.level),
-            "gain": gain,
-            "standard_error": standard_error(ratios, patient),
-            "notes": notes,
-        }
+    return replace(
+        base,
+        value=value,
+        interval=interval(ratios, patient, drawn[name], method=config.interval, level=config.level),
+        gain=gain,
+        standard_error=standard_error(ratios, patient),
+        notes=notes,
     )
 
 
@@ -142,4 +142,12 @@ def _names(wanted: Sequence[str], episodes: Episodes) -> tuple[str, ...]:
             raise ConfigError(f"there is no estimator '{name}': {nearest(name, ESTIMATORS)}")
         if name in MODELS and episodes.q is None and not (name == "DM" and episodes.direct is not None):
             raise ConfigError(f"{name} needs fitted values of the target policy, and there are none")
-    return tuple(wanted) or tuple(name for name in ESTIMATORS if name not in MODELS or episodes.q is not None)
+        if name in APART and getattr(episodes, APART[name]) is None:
+            raise ConfigError(f"{name} needs '{APART[name]}' of these episodes, and there is none")
+    return tuple(wanted) or tuple(name for name in ESTIMATORS if _there(name, episodes))
+
+
+def _there(name: str, episodes: Episodes) -> bool:
+    if name in APART:
+        return getattr(episodes, APART[name]) is not None
+    return name not in MODELS or episodes.q is not None

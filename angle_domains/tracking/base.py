@@ -82,6 +82,10 @@ class Tracker(Protocol):
         """
         ...
 
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Words about the run, by name; of two under one name the newer stands."""
+        ...
+
     def log_histograms(self, make: "Callable[[], Mapping[str, Tensor]]", step: int) -> None:
         """Numbers of any shape whose spread is of interest; they are made only where it is kept."""
         ...
@@ -132,6 +136,10 @@ class Trackers:
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         for tracker in self.trackers:
             tracker.log(metrics, step)
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        for tracker in self.trackers:
+            tracker.tag(tags)
 
     def log_histograms(self, make: "Callable[[], Mapping[str, Tensor]]", step: int) -> None:
         for tracker in self.trackers:

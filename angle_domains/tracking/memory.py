@@ -26,6 +26,7 @@ class MemoryTracker:
         self.pictures: dict[str, list[tuple[int, np.ndarray]]] = {}
         self.artifacts: list[tuple[Path, str]] = []
         self.policies: list[tuple[Path, int]] = []  # checkpoint folder, step
+        self.tags: dict[str, str] = {}
         self.status: Status | None = None
 
     def start(self, info: RunInfo) -> None:
@@ -36,6 +37,9 @@ class MemoryTracker:
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         for key, value in metrics.items():
             self.history.setdefault(key, []).append((step, float(value)))
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        self.tags |= tags
 
     def log_histograms(self, make: "Callable[[], Mapping[str, Tensor]]", step: int) -> None:
         for key, numbers in make().items():
@@ -68,6 +72,8 @@ class NullTracker:
     def reopen(self) -> None: ...
 
     def log(self, metrics: Mapping[str, float], step: int) -> None: ...
+
+    def tag(self, tags: Mapping[str, str]) -> None: ...
 
     def log_histograms(self, make: "Callable[[], Mapping[str, Tensor]]", step: int) -> None: ...
 

@@ -116,6 +116,10 @@ class MlflowTracker:
         if kept:
             self.journal.append("metrics", step=step, values=kept)
 
+    def tag(self, tags: Mapping[str, str]) -> None:
+        if tags:
+            self.journal.append("tags", tags={key: mask(value) for key, value in tags.items()})
+
     def log_histograms(self, make: "Callable[[], Mapping[str, Tensor]]", step: int) -> None: ...
 
     def log_picture(self, key: str, make: "Callable[[], np.ndarray]", step: int) -> None: ...

@@ -62,6 +62,8 @@ class TensorboardTracker:
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         self._write(self.gate.admit(metrics, step), step)
 
+    def tag(self, tags: Mapping[str, str]) -> None: ...
+
     def log_histograms(self, make: "Callable[[], Mapping[str, Tensor]]", step: int) -> None:
         for key, numbers in make().items():
             values = numbers.detach().flatten().double()

@@ -12,6 +12,7 @@ from angle_domains.runs import RunFolder
 from angle_domains.tables import make_feed
 from angle_domains.tracking import reopen_tracker
 from angle_domains.training.group import SeedGroup, train_group
+from angle_domains.training.judging import stored_config
 from angle_domains.training.session import RunResult, Session
 from angle_domains.training.signals import StopSignal
 from angle_domains.training.trainer import Console
@@ -48,15 +49,18 @@ def evaluate(
     split: str = "test",
     episodes: int | None = None,
     seeds: Sequence[int] = (),
+    overrides: Sequence[str] = (),
+    override: bool = False,
     root: Path = Path("runs"),
 ) -> list[RunResult]:
     """Judges the best checkpoint of a run on a part of its feed's data and writes the page.
 
     Where episodes are drawn, `episodes` of them are played under each of `seeds`; by default as the run says.
-    An opening of the test part is told to the run's trackers too.
+    An opening of the test part is told to the run's trackers too. `overrides` change how recorded patients judge, and
+    `override` shows numbers that they refuse, marked for good.
     """
     folder = runs.find_run(run, root)
-    config = AgentConfig.from_dict(folder.read_config())
+    config = stored_config(folder, overrides, override=override)
     feed = make_feed(config.feed_name, config.feed)
     if split not in feed.spec.splits:
         raise ConfigError(f"--split {split}: the feed '{config.feed_name}' has {', '.join(feed.spec.splits)}")
@@ -80,4 +84,5 @@ def _open_again(folder: RunFolder, config: AgentConfig, feed: Any, links: dict[s
     finally:
         if openings(folder) > before:
             tracker.log(test_metrics(judged, folder), folder.last_step())
+            tracker.tag(judged.tags if judged else {})
         tracker.finish()

@@ -98,7 +98,11 @@ class Session:
         progress, step = trainer.progress, trainer.step
         speed = step / max(progress.learning_seconds, 1e-9)
         self.folder.note(
-            steps=step, seconds=progress.learning_seconds, steps_per_second=speed, curve=list(progress.curve)
+            steps=step,
+            seconds=progress.learning_seconds,
+            steps_per_second=speed,
+            curve=list(progress.curve),
+            checkpoint=progress.words,
         )
 
     def _stopped(self) -> RunResult:
@@ -116,6 +120,7 @@ class Session:
         links = self.folder.note(links=tracker.links())["links"]
         judged = judge_run(self.folder, self.config, trainer.feed, terms_of(self.config, "test"), links=links)
         tracker.log(test_metrics(judged, self.folder), trainer.step)
+        tracker.tag(judged.tags)
         for path in (self.folder.config, judged.report):
             tracker.artifact(path)
         best = self.folder.best.resolve()

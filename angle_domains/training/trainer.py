@@ -41,6 +41,9 @@ class Progress:
 
     best_score: float = -math.inf
     best_step: int = -1
+    looks: int = 0  # at the validation part
+    unranked: int = 0  # of these, whose score says nothing
+    by: str = ""  # what the score of the best is, or why the last look gave none
     evaluated: int = 0  # step of the last evaluation
     saved: int = 0
     logged: int = 0
@@ -49,6 +52,33 @@ class Progress:
     films: list[int] = field(default_factory=list)  # steps at which the best policy was filmed
     pending: dict[str, list[float]] = field(default_factory=dict)  # metrics since the last log
     pending_seconds: float = 0.0  # of learning since then
+
+    def judged(self, verdict: Verdict, step: int) -> bool:
+        """Takes note of a look; True where this checkpoint is the best so far.
+
+        Scores that say nothing choose nothing: while there are no others, the last checkpoint is kept.
+        """
+        self.looks += 1
+        if verdict.ranked:
+            self.curve.append((step, verdict.score))
+            better = verdict.score > self.best_score
+            self.best_score = max(self.best_score, verdict.score)
+        else:
+            self.unranked += 1
+            better = self.unranked == self.looks
+        if better:
+            self.best_step, self.by = step, verdict.by
+        return better
+
+    @property
+    def words(self) -> str:
+        """Which checkpoint was kept, and why; empty where a judge has one score and nothing to say of it."""
+        if not self.by or not self.looks:
+            return ""
+        if self.unranked == self.looks:
+            return f"step {self.best_step:,}, the last: none of {self.looks} looks gave an estimate ({self.by})"
+        withheld = f", {self.unranked} of them not estimable" if self.unranked else ""
+        return f"step {self.best_step:,}, best of {self.looks} looks by {self.by}{withheld}"
 
 
 class AgentTrainer:
@@ -145,15 +175,13 @@ class AgentTrainer:
             raise TrainingError(f"the score on validation became {verdict.score} at step {step:,}")
         progress = self.progress
         progress.evaluated = step
-        progress.curve.append((step, verdict.score))
-        better = verdict.score > progress.best_score
-        if better:
-            progress.best_score, progress.best_step = verdict.score, step
+        better = progress.judged(verdict, step)
+        score = {"validation/score": verdict.score} if verdict.ranked else {}
         metrics = {f"validation/{name}": value for name, value in verdict.metrics.items()}
-        self.tracker.log(metrics | {"validation/score": verdict.score}, step)
+        self.tracker.log(metrics | score, step)
         if isinstance(self.agent, Portrayed):
             self.tracker.log_histograms(self.agent.portrait, step)
-        self.console.update(step, {"validation/score": verdict.score})
+        self.console.update(step, score)
         if better and film_is_due(self.config, progress.films, step):
             self._film(step)
         self._clock = time.monotonic()  # judging is not learning
@@ -180,7 +208,7 @@ class AgentTrainer:
             "agent": self.config.agent_name,
             "config": self.config.to_dict(),
             "spec": spec_to_dict(self.feed.spec),
-            "score": self.progress.curve[-1][1] if best else None,
+            "score": self.progress.curve[-1][1] if best and self.progress.curve else None,
             "data": self.feed.describe()["digest"],
         }
         self.run.save(step, self.state_dict(), meta, best=best, replay=self.experience.replay)

@@ -1,7 +1,7 @@
 """Judging a run's best checkpoint on a part of the data, recording that the part was opened, writing the page."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,17 @@ class Judged:
     verdict: Verdict
     report: Path
     step: int  # of the checkpoint
+    notes: dict[str, str] = field(default_factory=dict)  # how it was chosen, in words
 
     @property
     def lines(self) -> tuple[str, ...]:
-        return (*self.verdict.lines, f"report: {self.report}")
+        told = (f"{what}: {words}" for what, words in self.notes.items())
+        return (*self.verdict.lines, *told, f"report: {self.report}")
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What a store is told in words."""
+        return self.verdict.tags | {f"angle.{what}": words for what, words in self.notes.items()}
 
 
 def terms_of(
@@ -41,6 +48,8 @@ def terms_of(
         seeds=seeds,
         epsilon=training.evaluation_epsilon,
         episode_limit=training.episode_limit,
+        judging=training.judging,
+        model=training.model,
     )
 
 
@@ -61,10 +70,14 @@ def judge_run(folder: RunFolder, config: AgentConfig, feed: Any, terms: Terms, *
     if split == "test" and "sharpe" in verdict.metrics:
         folder.note(test_sharpe=verdict.metrics["sharpe"])
     page = folder.report if split == "test" else folder.path / f"report-{split}.html"
-    return Judged(verdict, write(verdict, _summary(folder, config, facts, links), page), policy.meta["step"])
+    notes = {what: facts[what] for what in ("checkpoint", "selection") if facts.get(what)}
+    summary = _summary(folder, config, facts, links, notes)
+    return Judged(verdict, write(verdict, summary, page), policy.meta["step"], notes)
 
 
-def _summary(folder: RunFolder, config: AgentConfig, facts: dict[str, Any], links: dict[str, str]) -> RunSummary:
+def _summary(
+    folder: RunFolder, config: AgentConfig, facts: dict[str, Any], links: dict[str, str], notes: dict[str, str]
+) -> RunSummary:
     return RunSummary(
         name=folder.name,
         feed=config.feed_name,
@@ -74,7 +87,7 @@ def _summary(folder: RunFolder, config: AgentConfig, facts: dict[str, Any], link
         seconds=facts.get("seconds", 0.0),
         steps_per_second=facts.get("steps_per_second", 0.0),
         config=config.to_dict(),
-        provenance=provenance(),
+        provenance=notes | provenance(),
         curve=tuple((step, score) for step, score in facts.get("curve", [])),
         links=links,
         test_openings=len(facts.get("test_opened", [])),
@@ -97,6 +110,8 @@ def same_data(meta: dict[str, Any], feed: Any, folder: RunFolder) -> None:
 def test_metrics(judged: Judged | None, folder: RunFolder) -> dict[str, float]:
     """What trackers are told of the test part: how often it was opened, and what came of it this time, if anything."""
     found = {f"test/{name}": value for name, value in judged.verdict.metrics.items()} if judged else {}
+    if chosen := folder.note().get("selected_from"):
+        found["test/selected_from"] = chosen
     return found | {"test/openings": openings(folder)}
 
 

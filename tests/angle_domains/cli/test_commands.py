@@ -217,10 +217,28 @@ def test_evaluate_hands_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     monkeypatch.setattr(training, "evaluate", lambda *a, **k: calls.append((a, k)) or [Result(("told",))])
     assert run("evaluate", "some", "--split", "validation") == 0
     assert run("evaluate", "some", "--episodes", "7", "--seeds", "3,4") == 0
-    root = {"root": Path("runs")}
+    root = {"root": Path("runs"), "overrides": (), "override": False}
     assert calls[0] == (("some",), {"split": "validation", "episodes": None, "seeds": (), **root})
     assert calls[1] == (("some",), {"split": "test", "episodes": 7, "seeds": [3, 4], **root})
-    assert capsys.readouterr().out == "told\n" * 2
+    key = "training.judging.cut=20"
+    assert run("evaluate", "one", "two", "--override", "--set", key) == 0
+    assert [call[0] for call in calls[2:]] == [("one",), ("two",)]
+    assert all(call[1]["overrides"] == (key,) and call[1]["override"] for call in calls[2:])
+    assert capsys.readouterr().out == "told\n" * 4
+
+
+def test_select_hands_on_and_chooses_by_validation_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from angle_domains import training
+
+    calls: list[Any] = []
+    monkeypatch.setattr(training, "evaluate", lambda *a, **k: calls.append((a, k)) or [Result(("told",))])
+    monkeypatch.setattr(training, "select_run", lambda names, judge, **_: judge(names[1]))
+    assert run("evaluate", "one", "two", "--select") == 0
+    assert [(call[0], call[1]["split"]) for call in calls] == [(("two",), "test")]
+    assert run("evaluate", "one", "two", "--select", "--split", "validation") == 2
+    assert "--split validation and --select cannot stand together" in capsys.readouterr().err
 
 
 def test_compare_and_ui_hand_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ from gymnasium import spaces
 from angle_domains.errors import ConfigError
 from angle_domains.evaluation import Terms, Verdict
 from angle_domains.evaluation.clinical import judge, play
+from angle_domains.ope.settings import JudgingConfig
 from angle_domains.report import RunSummary
 from angle_domains.report.clinical import write_report
 from angle_domains.showing import Showing
@@ -26,6 +27,7 @@ from feeds.clinical.truth import known_states
 from tests.logs import rows_of
 
 PLAIN = {"masks": False, "since": False, "elapsed": False}
+TERMS = Terms("test", judging=JudgingConfig(rollouts=0), trials=2)
 RUN = RunSummary(name="<ward>", feed="clinical", agent="bc", seeds=(0,), steps=10)
 
 
@@ -62,7 +64,7 @@ class Always:
 @cache
 def verdict(name: str) -> Verdict:
     policy = clinician() if name == "clinician" else optimal_policy()
-    return judge(feed(), Tabular(policy, greedy=name == "optimum"), Terms("test"))  # type: ignore[arg-type]
+    return judge(feed(), Tabular(policy, greedy=name == "optimum"), TERMS)  # type: ignore[arg-type]
 
 
 def test_the_clinicians_own_policy_earns_what_was_observed_and_its_truth_is_exact() -> None:
@@ -84,23 +86,28 @@ def test_the_optimum_is_refused_although_it_is_the_best() -> None:
 def test_a_quick_verdict_is_one_number_and_has_no_page(tmp_path: Path) -> None:
     quick = judge(feed(), Tabular(clinician()), Terms("validation", full=False))  # type: ignore[arg-type]
     assert 0.7 < quick.score < 0.85
+    assert (quick.ranked, quick.by) == (True, "DR on the validation part")
     assert quick.metrics["refused"] == 0.0
     unknown = judge(feed(), Tabular(optimal_policy(), greedy=True), Terms("validation", full=False))  # type: ignore[arg-type]
     assert unknown.metrics["refused"] == 1.0
-    assert "OVERRIDDEN, not estimable" in unknown.lines[0]
+    assert not unknown.ranked
+    assert unknown.by.startswith("not estimable: ")
     with pytest.raises(ConfigError, match="full verdict"):
         write_report(quick, RUN, tmp_path / "report.html")
 
 
-def test_a_policy_of_which_nothing_is_known_is_worse_than_any_that_is() -> None:
+def test_a_policy_of_which_nothing_is_known_has_no_score() -> None:
     """Returns are penalties: a score of 0 would be the best there is."""
     rows = rows_of([{"obs": [0, 1], "action": [0], "reward": [-float(n % 2)], "ended": True} for n in range(40)])
     shown = SimpleNamespace(
         spec=FeedSpec("log", spaces.Box(-9, 9, (1,), np.float32), spaces.Discrete(2)),
         episodes=lambda _: replace(rows, propensity=np.ones(len(rows))),
     )
-    scores = [judge(shown, Always(action), Terms("validation", full=False)).score for action in (0, 1)]
-    assert scores == pytest.approx([-0.5, -2.0])
+    found = [judge(shown, Always(action), Terms("validation", full=False)) for action in (0, 1)]  # type: ignore[arg-type]
+    assert [verdict.ranked for verdict in found] == [True, False]
+    assert found[0].score == pytest.approx(-0.5)
+    last = Terms("validation", full=False, judging=JudgingConfig(checkpoint="last"))
+    assert not judge(shown, Always(0), last).ranked  # type: ignore[arg-type]
 
 
 def test_truth_is_told_only_where_an_observation_is_a_state() -> None:
@@ -138,3 +145,63 @@ def test_stays_are_told_decision_by_decision() -> None:
     assert lines[0].startswith("stay 1, hour 0: recorded ")
     assert sum("return" in line for line in lines) == 2
     assert lines[-1] == "Research, not for care."
+
+
+def test_a_verdict_tells_what_it_bears() -> None:
+    found = verdict("clinician")
+    told = "\n".join(found.lines)
+    assert "fitted values by counting" in told
+    assert "lower bound: at least" in told
+    assert "hidden confounding: " in told
+    assert "E-value" in told
+    assert "balance of first states, stays weighted: largest difference 0.00 SD" in told
+    assert "test patients were opened 2 times in this experiment" in told
+    assert found.metrics["lower_bound"] < found.metrics["wis"]
+    assert {"mis", "dm", "dr"} <= set(found.metrics)
+    assert "model" not in found.metrics
+    assert found.tags == {"ope.verdict": "estimable"}
+    value = found.detail
+    assert value.robust.sensitivity.tipping == pytest.approx(1.0, abs=1e-3)
+    assert value.behaviour == "known"
+
+
+def test_a_refused_policy_still_has_a_lower_bound() -> None:
+    found = verdict("optimum")
+    assert 0.0 <= found.metrics["lower_bound"] < found.metrics["true_value"]
+    assert found.detail.robust.sensitivity is None
+    assert found.tags["ope.verdict"].startswith("not estimable: weights average")
+
+
+def test_what_is_overridden_has_names_of_its_own() -> None:
+    settings = JudgingConfig(rollouts=0, override=True)
+    found = judge(feed(), Tabular(optimal_policy(), greedy=True), Terms("validation", judging=settings))  # type: ignore[arg-type]
+    assert {"overridden_wis", "overridden"} <= set(found.metrics)
+    assert not {"wis", "dr", "dm", "is", "mis"} & set(found.metrics)
+    assert found.tags["ope.overridden"] == "true"
+    assert found.tags["ope.verdict"].startswith("OVERRIDDEN, not estimable: ")
+    assert not found.ranked
+
+
+def test_estimated_propensities_are_told_and_have_no_guarantee() -> None:
+    rows = rows_of(
+        [{"obs": [n % 2, 0.5], "action": [n % 3 > 0], "reward": [float(n % 2)], "ended": True} for n in range(120)]
+    )
+    shown = SimpleNamespace(
+        spec=FeedSpec("log", spaces.Box(-9, 9, (1,), np.float32), spaces.Discrete(2)),
+        episodes=lambda _: rows,
+        describe=lambda: {"name": "log", "profile": {}},
+    )
+    settings = JudgingConfig(rollouts=0, behaviour={"kind": "boosting", "trees": 5})  # type: ignore[arg-type]
+    found = judge(shown, Mixed(), Terms("test", judging=settings))  # type: ignore[arg-type]
+    told = "\n".join(found.lines)
+    assert "propensities: none were recorded; a boosting model stands in" in told
+    assert "lower bound: none, the propensities are estimated" in told
+    assert "lower_bound" not in found.metrics
+
+
+class Mixed:
+    """Both actions, one as likely as the other."""
+
+    def act(self, percept: Percept, memory: Any, *, explore: bool) -> Decision:
+        log_probs = torch.full((len(percept.obs), 2), float(np.log(0.5)))
+        return Decision(log_probs.argmax(-1), None, {"log_probs": log_probs})

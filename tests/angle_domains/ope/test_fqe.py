@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from angle_domains.networks.config import NetworkConfig
-from angle_domains.ope.fqe import FqeConfig, _Check, _data, converged, fit
+from angle_domains.ope.fqe import FqeConfig, _Check, _data, converged, cross_fit, fit
 from feeds.base import Rows
 from tests.angle_domains.ope.test_tabular import CHAIN, stays
 
@@ -65,3 +65,24 @@ def test_what_stands_still_is_not_yet_right() -> None:
     assert not converged(checks((1.0, 1.0, 0.01), (1.2, 1.0, 0.01)), config)
     assert not converged(checks((0.0, 1.0, 0.01), (0.0, 2.0, 0.01)), config)
     assert not converged(checks((0.0, 0.0, 0.4), (0.0, 0.0, 0.4)), config)
+
+
+def test_nobodys_values_come_from_a_network_that_learned_from_them() -> None:
+    """Other rewards of one patient leave that patient's own values as they are, to the bit."""
+    rows = one_hot(stays(*CHAIN * 3, hours=2.0))
+    policy = POLICY[rows.observation.argmax(1)]
+    mine = rows.entity == 3
+    other = dataclasses.replace(rows, reward=np.where(mine, rows.reward + 5.0 * ~rows.first, rows.reward))
+    config = QUICK.model_copy(update={"updates": 40, "check_every": 10, "checks": 2, "tolerance": 1e9})
+    before, after = (cross_fit(each, policy, 0.5, config, count=2) for each in (rows, other))
+    assert before.converged
+    np.testing.assert_array_equal(before.q[mine], after.q[mine])
+    assert (before.q[~mine] != after.q[~mine]).any()
+    first = rows.first
+    assert before.value == pytest.approx((before.q[first] * policy[first]).sum(1).mean())
+
+
+def test_one_fold_that_has_not_converged_is_enough_for_no_value() -> None:
+    rows = one_hot(stays(*CHAIN * 3, hours=2.0))
+    found = cross_fit(rows, POLICY[rows.observation.argmax(1)], 0.5, QUICK.model_copy(update={"updates": 60}), count=2)
+    assert (found.converged, found.value) == (False, None)

@@ -1,0 +1,99 @@
+"""Choosing among the policies of several runs: validation patients choose, and test patients judge the chosen once."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from angle_domains import runs
+from angle_domains.config import AgentConfig
+from angle_domains.config_text import Layers, Source
+from angle_domains.errors import ConfigError
+from angle_domains.evaluation.evidence import GAMMA
+from angle_domains.ope.episodes import Episodes
+from angle_domains.ope.selection import Sealed, Selection, select
+from angle_domains.ope.value import OpeConfig, evaluate
+from angle_domains.policy import load_policy
+from angle_domains.runs import RunFolder
+from angle_domains.tables import feed_entry, make_feed, resolve
+from angle_domains.training.session import RunResult
+from angle_domains.training.verdicts import same_data, terms_of
+
+_JUDGING = "training.judging."
+_ALIKE = ("path", "splits", "reward", "ends")  # settings of the feed that make policies comparable
+
+
+def stored_config(folder: RunFolder, overrides: Sequence[str] = (), *, override: bool = False) -> AgentConfig:
+    """A run's own configuration, with settings of how it is judged changed; ConfigError for any other key."""
+    layers = Layers()
+    layers.put((), folder.read_config(), Source("file", "the stored configuration"))
+    for text in overrides:
+        if not text.startswith(_JUDGING):
+            key = text.partition("=")[0]
+            raise ConfigError(f"--set {key}: a run that has ended keeps its settings but for those of {_JUDGING[:-1]}")
+        layers.put_override(text)
+    if override:
+        layers.put((*_JUDGING[:-1].split("."), "override"), True, Source("--override", "--override"))
+    config = AgentConfig.from_layers(layers)
+    if (overrides or override) and not feed_entry(config.feed_name).logged:
+        what = "--override" if override else "--set"
+        raise ConfigError(f"{what}: the feed '{config.feed_name}' has no recorded patients, and refuses no number")
+    return config
+
+
+def select_run(
+    names: Sequence[str],
+    judge: Callable[[str], list[RunResult]],
+    *,
+    overrides: Sequence[str] = (),
+    root: Path = Path("runs"),
+) -> list[RunResult]:
+    """The best of several runs by validation patients; `judge` then opens the test patients, for that one alone.
+
+    Where all are refused the test patients stay closed.
+    """
+    folders = {(folder := runs.find_run(name, root)).name: folder for name in names}
+    if len(folders) < 2:
+        raise ConfigError("--select chooses among runs: name two or more")
+    configs = {name: stored_config(folder, overrides) for name, folder in folders.items()}
+    check_alike(configs)
+    policies = {name: _valued(folders[name], config) for name, config in configs.items()}
+    seed = next(iter(configs.values())).seed
+    chosen = select(policies, GAMMA, seed=seed)
+    lines = (*_lines(policies, seed), f"selection on the validation patients: {chosen.words()}")
+    if chosen.best is None:
+        return [RunResult("selection", "FINISHED", 0, (*lines, "the test patients stay closed"))]
+    return [RunResult("selection", "FINISHED", 0, lines), *_judged(chosen, folders[chosen.best], judge)]
+
+
+def check_alike(configs: dict[str, AgentConfig]) -> None:
+    """ConfigError where runs are of other records, parts or rewards: their values would not compare."""
+    first = next(iter(configs))
+    for name, config in configs.items():
+        if feed_entry(config.feed_name).valued is None:
+            raise ConfigError(
+                f"--select: the feed '{config.feed_name}' of {name} has no recorded patients to choose by"
+            )
+        for key in _ALIKE:
+            ours, theirs = (getattr(each.feed, key, None) for each in (configs[first], config))
+            if ours != theirs:
+                raise ConfigError(f"--select: feed.{key} of {name} differs from that of {first}: values do not compare")
+
+
+def _valued(folder: RunFolder, config: AgentConfig) -> Episodes:
+    feed, policy = make_feed(config.feed_name, config.feed), load_policy(folder.path)
+    same_data(policy.meta, feed, folder)
+    valued = resolve(str(feed_entry(config.feed_name).valued))
+    episodes: Episodes = valued(feed, policy.agent, terms_of(config, "validation"))
+    return episodes
+
+
+def _lines(policies: dict[str, Episodes], seed: int) -> list[str]:
+    config = OpeConfig(estimators=("WIS",), draws=1, seed=seed)
+    return [f"{name}: {evaluate(each, GAMMA, config)['WIS'].words()}" for name, each in policies.items()]
+
+
+def _judged(chosen: Selection, folder: RunFolder, judge: Callable[[str], Any]) -> list[RunResult]:
+    folder.note(selection=chosen.words(), selected_from=chosen.count)
+    sealed = Sealed(lambda: judge(folder.name))
+    found: list[RunResult] = sealed.open(folder.name)
+    return found
