@@ -24,6 +24,14 @@ def evaluate(
         bool,
         typer.Option("--selftest", help="First holds the off-policy estimators against exact truth, half a minute."),
     ] = False,
+    latex: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Writes the tables of the report there, in LaTeX; one that was written is not judged again.",
+            file_okay=False,
+        ),
+    ] = None,
 ) -> None:
     """Judges a run's best checkpoint on a part of the data and writes its report."""
     strata = options.parse_seeds(seeds) or ()
@@ -35,7 +43,12 @@ def evaluate(
         raise ConfigError("evaluate: name a run, or give --selftest")
     from angle_domains.training import evaluate as judge
 
-    raise typer.Exit(tell(judge(run, split=split, episodes=episodes, seeds=strata, root=options.ROOT)))
+    if latex is None:
+        raise typer.Exit(tell(judge(run, split=split, episodes=episodes, seeds=strata, root=options.ROOT)))
+    from angle_domains.training.tables import write_tables
+
+    for line in write_tables(run, split, latex, options.ROOT):
+        typer.echo(line)
 
 
 def _hold_against_truth() -> None:

@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from angle_domains.evaluation import Terms, Verdict
 from angle_domains.evaluation.cohort import Intended, intended, policy_at
+from angle_domains.evaluation.patients.study import Study, study_of
 from angle_domains.evaluation.words import count
 from angle_domains.ope import behaviour, fqe, tabular
 from angle_domains.ope.diagnostics import Calibration
@@ -43,6 +44,7 @@ class ClinicalValue:
     agreement: float  # of decisions, in which the likeliest action is the recorded one; of doses, mean difference
     truth: float | None  # the policy's exact value where the process behind the records is known
     source: dict[str, Any]
+    study: Study | None = None  # of the patients behind it, where the feed knows them
 
     @property
     def refused(self) -> bool:
@@ -66,11 +68,13 @@ def judge(feed: Any, agent: Agent, terms: Terms) -> Verdict:
         told = f"{terms.split}: {found['WIS'].words()}; agreement {metrics['agreement']:.1%}"
         return Verdict(terms.split, _score(found["WIS"], rows), metrics, (told,))
     config = OpeConfig(seed=terms.seed)
-    found = evaluate(from_rows(rows, intent.policy, behaviour=chances), GAMMA, config, calibration=calibration)
+    episodes = from_rows(rows, intent.policy, behaviour=chances)
+    found = evaluate(episodes, GAMMA, config, calibration=calibration)
     if not all(estimate.refused for estimate in found.values()):  # else no fit would make the records reach further
         episodes = _with_values(rows, intent.policy, chances, terms.seed)
         found = evaluate(episodes, GAMMA, config, calibration=calibration)
     value = _value(feed, rows, intent, terms, found, _truth(feed, agent, terms.epsilon))
+    value = replace(value, study=_study(feed, rows, intent, terms, episodes))
     return Verdict(terms.split, _score(found["WIS"], rows), _metrics(value), tuple(_table(value)), value)
 
 
@@ -85,6 +89,7 @@ def _score(found: Estimate, rows: Rows) -> float:
 def _unvalued(feed: Any, rows: Rows, intent: Intended, terms: Terms) -> Verdict:
     """Of continuous doses: how far they are from the recorded ones, and no value."""
     value = _value(feed, rows, intent, terms, {}, None)
+    value = replace(value, study=_study(feed, rows, intent, terms, None)) if terms.full else value
     return Verdict(terms.split, 0.0, _metrics(value), tuple(_table(value)), value if terms.full else None)
 
 
@@ -99,6 +104,12 @@ def _value(
     return ClinicalValue(
         terms.split, said["name"], rows, feed.spec, intent, observed, found, own, agreement, truth, said["profile"]
     )
+
+
+def _study(feed: Any, rows: Rows, intent: Intended, terms: Terms, episodes: Episodes | None) -> Study | None:
+    if not isinstance(feed, ClinicalFeed):
+        return None
+    return study_of(feed, terms.split, rows, intent, episodes, gamma=GAMMA, seed=terms.seed)
 
 
 def _truth(feed: Any, agent: Agent, epsilon: float) -> float | None:

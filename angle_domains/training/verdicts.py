@@ -23,6 +23,12 @@ class Judged:
     step: int  # of the checkpoint
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """The page, and what its writer put beside it."""
+        beside = (self.report.with_suffix(ending) for ending in (".json", ".md"))
+        return (self.report, *(path for path in beside if path.is_file()))
+
+    @property
     def lines(self) -> tuple[str, ...]:
         return (*self.verdict.lines, f"report: {self.report}")
 
@@ -60,8 +66,13 @@ def judge_run(folder: RunFolder, config: AgentConfig, feed: Any, terms: Terms, *
     verdict = judge(feed, policy.agent, replace(terms, trials=count_trials(config, folder)))
     if split == "test" and "sharpe" in verdict.metrics:
         folder.note(test_sharpe=verdict.metrics["sharpe"])
-    page = folder.report if split == "test" else folder.path / f"report-{split}.html"
-    return Judged(verdict, write(verdict, _summary(folder, config, facts, links), page), policy.meta["step"])
+    page = write(verdict, _summary(folder, config, facts, links), page_of(folder, split))
+    return Judged(verdict, page, policy.meta["step"])
+
+
+def page_of(folder: RunFolder, split: str) -> Path:
+    """Where the page of a part lies."""
+    return folder.report if split == "test" else folder.path / f"report-{split}.html"
 
 
 def _summary(folder: RunFolder, config: AgentConfig, facts: dict[str, Any], links: dict[str, str]) -> RunSummary:

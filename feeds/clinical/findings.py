@@ -43,7 +43,8 @@ class CheckReport:
         lines = [
             f"source    {self.source}",
             f"rows      {self.rows:,}",
-            f"stays     {self.stays:,} of {self.patients:,} patients",
+            f"stays     {self.stays:,}",
+            f"patients  {self.patients:,}",
             f"findings  {sum(self.counts.values()):,} (policy {self.policy})",
         ]
         for rule, count in self.counts.items():
