@@ -144,7 +144,7 @@ def value(found: ClinicalValue) -> str:
     )
     chart = value_chart(found.estimates, observed(found), found.truth)
     if found.refused:
-        rows: list[Row] = [[name, "refused", "", "", ""] for name in ESTIMATORS]
+        rows: list[Row] = [[", ".join(ESTIMATORS), "refused", "", "", ""]]
     else:
         rows = [[name, *_cells(estimate)] for name, estimate in found.estimates.items()]
     rows.append(["observed", precise(observed(found)), "", "", "what the recorded decisions earned"])

@@ -56,7 +56,7 @@ def section(title: str, *parts: str, name: str = "") -> str:
 
 
 def paragraph(text: str, style: str = "note") -> str:
-    return f'<p class="{style}">{escape(text)}</p>'
+    return f'<p class="{style}">{typeset(text)}</p>'
 
 
 def table(head: Sequence[str], rows: Sequence[Row], *, own: int = 1, style: str = "") -> str:
@@ -115,7 +115,7 @@ def forest(
     names = "".join(f'<li><i class="{colour}"></i>{escape(name)} {value:.4g}</li>' for name, value, colour in marks)
     key = f'<ul class="legend marks">{names}</ul>' if marks else ""
     body = "".join(
-        f'<div><span>{escape(name)}</span><span class="band">{rules}<i style="left:{at(found.low)};'
+        f'<div><span>{typeset(name)}</span><span class="band">{rules}<i style="left:{at(found.low)};'
         f'right:calc(100% - {at(found.high)})"></i><b style="left:{at(found.estimate)}"></b></span>'
         f'<span class="number">{typeset(beside)}</span></div>'
         for name, found, beside in rows

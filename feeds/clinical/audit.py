@@ -11,7 +11,7 @@ from feeds.clinical.config import ClinicalConfig
 from feeds.clinical.disclosure import HIDDEN, LEAST, hidden
 from feeds.clinical.episodes import deaths, doses_of
 from feeds.clinical.feed import ClinicalFeed
-from feeds.clinical.findings import CheckReport
+from feeds.clinical.findings import CheckReport, counted
 from feeds.clinical.records import REASONS, Records
 from feeds.clinical.split import SPLITS
 
@@ -218,8 +218,8 @@ def _parts(feed: ClinicalFeed, rows: dict[str, Rows]) -> list[str]:
         told = ", ".join(f"{n:,} {name}" for name, n in zip(REASONS, counts.tolist(), strict=True) if n)
         told = HIDDEN if hide else told
         lines.append(
-            f"split     {split}: {len(records.identities):,} patients, {len(records.patient):,} stays, "
-            f"{int((~part.last).sum()):,} decisions; ends: {told}"
+            f"split     {split}: {counted(len(records.identities), 'patient')}, "
+            f"{counted(len(records.patient), 'stay')}, {counted(int((~part.last).sum()), 'decision')}; ends: {told}"
         )
     return lines
 

@@ -27,7 +27,7 @@ def hidden(cells: Int[np.ndarray, "r *c"], spare: int | None = None) -> Bool[np.
     the sake of others: another table tells of it.
     """
     table = np.asarray(cells).reshape(len(cells), -1)
-    found = np.asarray(small(table)).any(1)
+    found = np.logical_or.reduce(small(table), axis=1, dtype=bool)
     size = table.sum(1)
     order = np.where(np.arange(len(table)) == spare, size.sum(), size)
     while found.any() and (found.sum() == 1 or small(table[found].sum(0)).any()):

@@ -54,6 +54,11 @@ class CheckReport:
         return "\n".join(lines + [f"note      {note}" for note in self.notes])
 
 
+def counted(number: int, noun: str) -> str:
+    """ "1 stay", "12 stays"."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 class Findings:
     """Collects what the rules find; holds identities only to hash them."""
 

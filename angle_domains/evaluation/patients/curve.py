@@ -1,5 +1,7 @@
 """Observed deaths by how far the clinicians' doses were from the policy's: the J-shaped curve of dose differences.
 
+Ranges of differences are joined until in each enough patients died and lived to be told.
+
 It is an association. Who was given less than the policy would give may have been less ill, or beyond help.
 """
 
@@ -12,14 +14,14 @@ from scipy.special import ndtri
 from angle_domains.evaluation.patients.decided import Component, Decided
 from angle_domains.interval import LEVEL, Interval
 from angle_domains.ope.intervals import t_interval
-from feeds.clinical.disclosure import hidden, small
+from feeds.clinical.disclosure import small
 
 EDGES = (-0.30, -0.15, -0.05, 0.05, 0.15, 0.30)  # of the range of the dose
 
 
 @dataclass(frozen=True)
 class Bin:
-    """Patients whose mean difference, recommended minus given, lies between two doses; None where few do."""
+    """Patients whose mean difference, recommended minus given, lies between two doses; None where even all are few."""
 
     low: float | None  # None: without bound
     high: float | None
@@ -44,23 +46,37 @@ def curve(found: Decided, component: Component) -> Curve:
     mean = np.bincount(found.patient, component.change, patients) / count
     edges = np.array(EDGES) * component.top
     place = np.digitize(mean, edges)
-    dead = np.bincount(place[found.died], minlength=len(edges) + 1)
-    alive = np.bincount(place[~found.died], minlength=len(edges) + 1)
-    secret = hidden(np.stack([dead, alive], 1)) | bool(small(found.died.sum()) | small((~found.died).sum()))
+    dead, alive = (np.bincount(place[who], minlength=len(edges) + 1) for who in (found.died, ~found.died))
     sides = [None, *np.round(edges, 9).tolist(), None]
-    bins = tuple(
-        Bin(sides[i], sides[i + 1], *_mortality(int(dead[i]), int(dead[i] + alive[i]), bool(secret[i])))
-        for i in range(len(edges) + 1)
-    )
+    bins = tuple(_bin(sides[i], sides[j], dead[i:j], alive[i:j]) for i, j in _merged(dead, alive))
     split = None if small(found.died.sum()) or small((~found.died).sum()) else [mean[~found.died], mean[found.died]]
     means = [None, None] if split is None else [_mean(each) for each in split]
     return Curve(component.name, component.unit, bins, *means)
 
 
-def _mortality(dead: int, patients: int, secret: bool) -> tuple[int | None, float | None, tuple[float, float] | None]:
-    if secret:
-        return None, None, None
-    return (patients, dead / patients, wilson(dead, patients)) if patients else (0, None, None)
+def _merged(dead: Int[np.ndarray, " b"], alive: Int[np.ndarray, " b"]) -> list[tuple[int, int]]:
+    """Runs of bins, (first, behind the last), joined until nothing can be had of few: to the smaller neighbour."""
+    runs = [(i, i + 1) for i in range(len(dead))]
+
+    def size(run: tuple[int, int]) -> tuple[int, int]:
+        return int(dead[slice(*run)].sum()), int(alive[slice(*run)].sum())
+
+    while len(runs) > 1:
+        weak = [k for k, run in enumerate(runs) if not sum(size(run)) or any(small(part) for part in size(run))]
+        if not weak:
+            break
+        k = min(weak, key=lambda k: sum(size(runs[k])))
+        beside = [other for other in (k - 1, k + 1) if 0 <= other < len(runs)]
+        low, high = sorted((k, min(beside, key=lambda other: sum(size(runs[other])))))
+        runs[low : high + 1] = [(runs[low][0], runs[high][1])]
+    return runs
+
+
+def _bin(low: float | None, high: float | None, dead: np.ndarray, alive: np.ndarray) -> Bin:
+    died, lived = int(dead.sum()), int(alive.sum())
+    if small(died) or small(lived):
+        return Bin(low, high, None, None, None)
+    return Bin(low, high, died + lived, died / (died + lived), wilson(died, died + lived))
 
 
 def _mean(values: Float[np.ndarray, " p"]) -> Interval | None:

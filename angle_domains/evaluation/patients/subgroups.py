@@ -5,7 +5,6 @@ are named where the roles name them or enough patients share them; the others ar
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -77,9 +76,9 @@ def _ever(values: Float[np.ndarray, " n"], records: Records) -> Float[np.ndarray
 
 
 def _bands(edges: Float[np.ndarray, " e"], unit: str) -> list[str]:
-    shown = [f"{edge:.4g}" for edge in edges]
-    labels = [f"under {shown[0]}", *(f"{low} to under {high}" for low, high in pairwise(shown))]
-    return [f"{label} {unit}".strip() for label in [*labels, f"{shown[-1]} and over"]]
+    shown = [f"{edge:.3g} {unit}".strip() for edge in edges]
+    between = [f"{low:.3g} to under {high}" for low, high in zip(edges[:-1], shown[1:], strict=True)]
+    return [f"under {shown[0]}", *between, f"{shown[-1]} and over"]
 
 
 def _categories(

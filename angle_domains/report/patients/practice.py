@@ -7,8 +7,8 @@ from angle_domains.evaluation.patients.association import STEP, Association
 from angle_domains.evaluation.patients.curve import Curve
 from angle_domains.evaluation.patients.practice import Practice, Use
 from angle_domains.evaluation.patients.study import Study
-from angle_domains.interval import LEVEL
-from angle_domains.report.page import Row, paragraph, section, table
+from angle_domains.interval import LEVEL, Interval
+from angle_domains.report.page import Cell, Row, forest, paragraph, section, table
 from angle_domains.report.patients.shown import NONE, number, share, shares, size, spanned
 
 _NOT_TOLD = f"{NONE} stands for cells of fewer than 11 patients and for what would give them away."
@@ -48,14 +48,19 @@ def _use(study: Study) -> str:
         for label, pair in (("all patients", each.all), ("survivors", each.survivors), ("non-survivors", each.dead)):
             row = [f"{titled(each.name, each.unit)}: {label}", size(pair.given.patients)]
             for use in (pair.given, pair.meant):
-                row += [ever(use), share(use.share)] + ([quartiles(use)] if _dosed(study.practices) else [])
+                row += [ever(use), share(use.share)] + (
+                    [quartiles(use) if each.kind != "binary" else ""] if _dosed(study.practices) else []
+                )
             rows.append([*row, share(each.alike) if label == "all patients" else ""])
     dose = ["dose when given"] if _dosed(study.practices) else []
     head = ["", "patients"]
     for who in ("clinicians", "policy"):
-        head += [f"{who}: patients who ever get it", f"{who}: decisions with it", *(f"{who}: {name}" for name in dose)]
-    note = paragraph("Doses are medians with quartiles. Concordance is the share of decisions that are alike.")
-    return note + table([*head, "concordance"], rows, own=-1)
+        head += [f"{who}: patients ever", f"{who}: decisions", *(f"{who}: {name}" for name in dose)]
+    note = (
+        "Shares of patients who ever get it and of decisions in which they do; doses are medians with quartiles. "
+        "Concordance is the share of decisions that are alike."
+    )
+    return paragraph(note) + table([*head, "concordance"], rows, own=-1, style="narrow")
 
 
 def _dosed(found: Sequence[Practice]) -> bool:
@@ -91,14 +96,17 @@ def _starts(found: Sequence[Practice]) -> str:
     if not rows:
         return ""
     head = ["first given", *found[0].starts_given.counts, "never", "within 6 h, of those who get it", "median"]
-    return paragraph("Patients by the time from the start of the stay to the first dose.") + table(head, rows, own=-1)
+    return paragraph("Patients by the time from the start of the stay to the first dose.") + table(
+        head, rows, own=-1, style="narrow"
+    )
 
 
 def outcomes(study: Study) -> str:
     """Deaths by difference and agreement: associations."""
     text = (
         "Associations, no effects: who got less than the policy would have given may have been less ill, or beyond "
-        f"help. A patient counts once, by the mean over all of his decisions. {_NOT_TOLD}"
+        "help. A patient counts once, by the mean over all of his decisions; ranges are joined until each holds enough "
+        f"who died and who lived. {_NOT_TOLD}"
     )
     parts = [_curve(each) for each in study.curves]
     return section(
@@ -118,7 +126,18 @@ def _curve(found: Curve) -> str:
         for who, mean in (("survivors", found.survivors), ("non-survivors", found.dead))
         if mean is not None
     )
-    return table(head, rows, own=2) + (paragraph(f"Mean difference: {told} {found.unit}".strip()) if told else "")
+    mean = paragraph(f"Mean difference: {told} {found.unit}".strip()) if told else ""
+    return table(head, rows, own=2) + _shape(found) + mean
+
+
+def _shape(found: Curve) -> str:
+    """Deaths in the bins that are told, on one axis; one alone has no shape."""
+    shown = [
+        (spanned(each.low, each.high, found.unit), Interval(each.mortality, *each.interval, 0.0), share(each.mortality))
+        for each in found.bins
+        if each.mortality is not None and each.interval is not None
+    ]
+    return forest(shown, (0.0, 0.2, 0.4, 0.6, 0.8, 1.0), ".0%") if len(shown) > 1 else ""
 
 
 def odds(found: Sequence[Association]) -> str:
@@ -127,7 +146,7 @@ def odds(found: Sequence[Association]) -> str:
         ratio = NONE if each.odds_ratio is None else f"{each.odds_ratio:.2f}"
         interval = "" if each.low is None or each.high is None else f"{each.low:.2f} to {each.high:.2f}"
         name = "all together" if each.name == "all" else each.name
-        rows.append([name, ratio, interval, number(each.effective), number(each.mean_weight), each.reason])
+        rows.append([name, ratio, interval, number(each.effective), number(each.mean_weight), _remark(each)])
     text = (
         f"Odds of death for each {100 * STEP:.0f} points more of a patient's decisions in which clinicians did as the "
         "policy would, patients weighted by the inverse probability of their agreement given the state (IPTW). An "
@@ -135,3 +154,7 @@ def odds(found: Sequence[Association]) -> str:
     )
     head = ("agreement in", "odds ratio", f"{LEVEL:.0%} interval", "effective sample size", "mean weight", "remarks")
     return paragraph(text) + table(head, rows)
+
+
+def _remark(found: Association) -> Cell:
+    return Cell(found.reason, attributes=' class="remark"')

@@ -20,11 +20,11 @@ def size(value: int | None) -> str:
 
 
 def precise(value: float | None, error: float | None = None) -> str:
-    """With the decimals that its standard error leaves, two digits of which matter; else four digits."""
+    """With the decimals that its standard error leaves, two digits of which matter, else three."""
     if value is None or not math.isfinite(value):
         return NONE
     if error is None or not math.isfinite(error) or error <= 0.0:
-        return f"{value:.4g}"
+        return f"{value:,.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.3g}"
     decimals = min(6, max(0, 1 - math.floor(math.log10(error))))
     return f"{value:.{decimals}f}" if abs(value) < 1e6 else f"{value:.4g}"
 
@@ -42,5 +42,5 @@ def shares(interval: Sequence[float] | None) -> str:
 def spanned(low: float | None, high: float | None, unit: str) -> str:
     """A range of differences in words, both ends as far as there are any."""
     if low is None:
-        return f"below {high:+.3g} {unit}".strip()
+        return "any" if high is None else f"below {high:+.3g} {unit}".strip()
     return f"above {low:+.3g} {unit}".strip() if high is None else f"{low:+.3g} to {high:+.3g} {unit}".strip()

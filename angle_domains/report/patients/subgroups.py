@@ -23,7 +23,7 @@ def subgroups(groups: Sequence[Group]) -> str:
         value = Cell(
             "refused" if each.value is None and each.effective is not None else precise(each.value, error), below
         )
-        remark = "" if each.verdict == "estimable" else each.verdict.removeprefix("not estimable: ")
+        remark = "" if each.verdict == "estimable" else _briefly(each.verdict)
         seen = NONE if each.observed is None else f"{each.observed:.3g}"
         cells: list[str | Cell] = [size(each.patients), size(each.deaths), seen, value, number(each.effective)]
         rows.append([f"{each.column}: {each.label}", *cells, Cell(remark, attributes=' class="remark"')])
@@ -34,3 +34,9 @@ def subgroups(groups: Sequence[Group]) -> str:
     )
     head = ("", "patients", "deaths", "observed", "policy's value", "effective sample size", "remarks")
     return section("For whom?", paragraph(text), table(head, rows, own=4), name="subgroups")
+
+
+def _briefly(verdict: str) -> str:
+    """The first of several reasons."""
+    first, *others = verdict.removeprefix("not estimable: ").split("; ")
+    return f"{first}; and {len(others)} more" if others else first
