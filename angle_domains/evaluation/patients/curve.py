@@ -62,7 +62,7 @@ def _merged(dead: Int[np.ndarray, " b"], alive: Int[np.ndarray, " b"]) -> list[t
         return int(dead[slice(*run)].sum()), int(alive[slice(*run)].sum())
 
     while len(runs) > 1:
-        weak = [k for k, run in enumerate(runs) if not sum(size(run)) or any(small(part) for part in size(run))]
+        weak = [k for k, run in enumerate(runs) if any(small(part) for part in size(run))]
         if not weak:
             break
         k = min(weak, key=lambda k: sum(size(runs[k])))
@@ -76,6 +76,8 @@ def _bin(low: float | None, high: float | None, dead: np.ndarray, alive: np.ndar
     died, lived = int(dead.sum()), int(alive.sum())
     if small(died) or small(lived):
         return Bin(low, high, None, None, None)
+    if not died + lived:
+        return Bin(low, high, 0, None, None)
     return Bin(low, high, died + lived, died / (died + lived), wilson(died, died + lived))
 
 

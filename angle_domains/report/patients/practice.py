@@ -117,7 +117,7 @@ def outcomes(study: Study) -> str:
 
 def _curve(found: Curve) -> str:
     rows: list[Row] = []
-    for each in found.bins:
+    for each in (part for part in found.bins if part.patients != 0):
         label = spanned(each.low, each.high, found.unit)
         rows.append([label, size(each.patients), share(each.mortality), shares(each.interval)])
     head = [f"{found.name}: recommended minus given", "patients", "died", f"{LEVEL:.0%} interval"]
