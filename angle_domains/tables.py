@@ -27,6 +27,7 @@ class FeedEntry:
     judge: str  # (feed, agent, terms) -> Verdict
     play: str  # (feed, agent, showing) -> lines about what is shown
     report: str  # (verdict, run, path) -> path of the page
+    latex: str | None = None  # (path of the report's JSON, folder) -> paths of tables; None: it has none
     vector: str = "envs.vector:FeedVectorEnv"  # (feed, streams, *, split, device) -> vector environment
     films: bool = False  # `play` can make films, so training makes some of the best policy
     logged: bool = False  # it holds recorded episodes, and nothing to try out
@@ -83,6 +84,7 @@ FEEDS: dict[str, FeedEntry] = {
         play="angle_domains.evaluation.clinical:play",
         report="angle_domains.report.clinical:write_report",
         valued="angle_domains.evaluation.clinical:under",
+        latex="angle_domains.report.patients.latex:write_tables",
         check="feeds.clinical.audit:check",
         logged=True,
         envs=("angle_domains/Clinical-v*",),

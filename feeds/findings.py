@@ -37,7 +37,7 @@ class CheckReport:
     """What was read and what was found."""
 
     source: str
-    facts: dict[str, str]  # how many rows, and of whom
+    facts: dict[str, str | int]  # how many rows, and of whom
     policy: str
     files: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()  # at most MOST of each rule
@@ -48,7 +48,8 @@ class CheckReport:
         """The report in lines: source, size, findings one by one, notes."""
         lines = [f"source    {self.source}", *(f"file      {file}" for file in self.files[:_SHOWN])]
         lines += [f"          and {len(self.files) - _SHOWN} more files"] if len(self.files) > _SHOWN else []
-        lines += [f"{name:<9} {told}" for name, told in self.facts.items()]
+        for name, told in self.facts.items():
+            lines.append(f"{name:<9} {told:,}" if isinstance(told, int) else f"{name:<9} {told}")
         lines.append(f"findings  {sum(self.counts.values()):,} (policy {self.policy})")
         for rule, count in self.counts.items():
             shown = [finding for finding in self.findings if finding.rule == rule][:_SHOWN]

@@ -33,6 +33,14 @@ def evaluate(
         typer.Option("--override", help="Shows off-policy numbers that are not estimable, marked as overridden."),
     ] = False,
     set_: options.JudgingSet = None,
+    latex: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Writes the tables of the report there, in LaTeX; one that was written is not judged again.",
+            file_okay=False,
+        ),
+    ] = None,
 ) -> None:
     """Judges the best checkpoint of runs on a part of the data and writes their reports."""
     strata = options.parse_seeds(seeds) or ()
@@ -59,6 +67,13 @@ def evaluate(
             root=options.ROOT,
         )
 
+    if latex is not None:
+        from angle_domains.training.tables import write_tables
+
+        for name in run:
+            for line in write_tables(name, split, latex, options.ROOT):
+                typer.echo(line)
+        return
     if select:
         raise typer.Exit(tell(training.select_run(run, judge, overrides=overrides, root=options.ROOT)))
     raise typer.Exit(tell(result for name in run for result in judge(name)))

@@ -1,6 +1,7 @@
 """The judge of policies for patients: what records can tell of them, and that they cannot where they cannot."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from angle_domains.evaluation import Terms, Verdict
 from angle_domains.evaluation.clinical_value import BANNER, ClinicalValue, lines, metrics, tags
 from angle_domains.evaluation.cohort import Intended, intended, policy_at
 from angle_domains.evaluation.evidence import GAMMA, Evidence, Propensities, counted, gather, numbered, propensities
+from angle_domains.evaluation.patients.study import Study, study_of
 from angle_domains.evaluation.robust import examine
 from angle_domains.evaluation.skill import Trials
 from angle_domains.ope.episodes import Episodes, from_rows, places
@@ -46,6 +48,7 @@ def judge(feed: Any, agent: Agent, terms: Terms) -> Verdict:
         evidence = gather(feed, agent, rows, intent.policy, known, terms)
         found = evaluate(evidence.episodes, GAMMA, config, calibration=known.calibration, remarks=evidence.remarks)
     value = _value(feed, rows, intent, terms, found, _truth(feed, agent, terms.epsilon), evidence, known)
+    value = replace(value, study=_study(feed, rows, intent, terms, evidence.episodes))
     return _verdict(value, _chosen(value.headline))
 
 
@@ -103,7 +106,9 @@ def _verdict(value: ClinicalValue, score: float | None, *, full: bool = True) ->
 
 def _unvalued(feed: Any, rows: Rows, intent: Intended, terms: Terms) -> Verdict:
     """Of continuous doses: how far they are from the recorded ones, and no value."""
-    return _verdict(_value(feed, rows, intent, terms, {}, None), None, full=terms.full)
+    value = _value(feed, rows, intent, terms, {}, None)
+    value = replace(value, study=_study(feed, rows, intent, terms, None)) if terms.full else value
+    return _verdict(value, None, full=terms.full)
 
 
 def _value(
@@ -135,6 +140,12 @@ def _value(
         robust=robust,
         openings=terms.trials.count if isinstance(terms.trials, Trials) else terms.trials or 0,
     )
+
+
+def _study(feed: Any, rows: Rows, intent: Intended, terms: Terms, episodes: Episodes | None) -> Study | None:
+    if not isinstance(feed, ClinicalFeed):
+        return None
+    return study_of(feed, terms.split, rows, intent, episodes, gamma=GAMMA, seed=terms.seed)
 
 
 def _truth(feed: Any, agent: Agent, epsilon: float) -> float | None:

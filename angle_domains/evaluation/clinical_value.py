@@ -8,6 +8,7 @@ import numpy as np
 
 from angle_domains.evaluation.cohort import Intended
 from angle_domains.evaluation.foreseen import Foreseen
+from angle_domains.evaluation.patients.study import Study
 from angle_domains.evaluation.robust import Robust
 from angle_domains.evaluation.words import count
 from angle_domains.ope.estimators import ESTIMATORS
@@ -38,6 +39,7 @@ class ClinicalValue:
     fitted: str = ""  # whence fitted values come, or why there are none; empty where none were wanted
     foreseen: Foreseen | None = None  # by a model of patients
     robust: Robust | None = None  # guarantees, hidden confounding, balance; None where actions are continuous
+    study: Study | None = None  # of the patients behind it, where the feed knows them
     openings: int = 0  # of test parts in this experiment, this one included; 0: not told
 
     @property

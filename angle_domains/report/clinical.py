@@ -19,35 +19,53 @@ from angle_domains.report.page import (
     Row,
     definitions,
     flatten,
-    forest,
     paragraph,
     section,
     table,
     tiles,
     write_page,
 )
-from angle_domains.report.scales import linear
+from angle_domains.report.patients.card import write_card
+from angle_domains.report.patients.chart import value_chart
+from angle_domains.report.patients.decisions import decisions
+from angle_domains.report.patients.flow import flow
+from angle_domains.report.patients.guidelines import Item, items
+from angle_domains.report.patients.numbers import numbers, observed, write_json
+from angle_domains.report.patients.practice import outcomes, practices
+from angle_domains.report.patients.shown import between, precise
+from angle_domains.report.patients.subgroups import subgroups
 from angle_domains.tables import AGENTS
-
-_FEWEST = 11  # patients in a cell that is shown
-_ACTIONS = 40  # of the table
 
 
 def write_report(verdict: Verdict, run: RunSummary, path: Path) -> Path:
-    """Writes the page of a full verdict; ConfigError where the verdict is quick."""
+    """Writes the page of a full verdict, and beside it all its numbers as JSON and a model card in Markdown.
+
+    ConfigError where the verdict is quick.
+    """
     found: ClinicalValue | None = verdict.detail
     if found is None:
         raise ConfigError("a report needs a full verdict: Terms(..., full=True)")
+    study, path = found.study, Path(path)
     sections = [
         headline(found, run),
         key_numbers(found, run),
         value(found),
         diagnostics(found),
+        calibration(found),
+        flow(study.flow) if study else "",
+        practices(study) if study else "",
+        outcomes(study) if study else "",
+        subgroups(study.groups) if study else "",
         decisions(found),
         assumptions(found),
+        guidelines(items(found, run)),
         provenance(found, run),
     ]
-    return write_page(Path(path), f"{run.name}: {run.agent} on {found.name}", [part for part in sections if part])
+    page = write_page(path, f"{run.name}: {run.agent} on {found.name}", [part for part in sections if part])
+    content = numbers(found, run, sentence(found))
+    write_json(content, path.with_suffix(".json"))
+    write_card(content, path.with_suffix(".md"))
+    return page
 
 
 def headline(found: ClinicalValue, run: RunSummary) -> str:
@@ -87,12 +105,12 @@ def sentence(found: ClinicalValue) -> str:
     if chosen.refused:
         return f"Its value is {chosen.judgement.words()}."
     word = {"better": "More than", "worse": "Less than", "alike": "Not told apart from"}[standing(found)]
-    told = f"{word} what the recorded decisions earned ({found.observed:.4g} a stay)"
+    told = f"{word} what the recorded decisions earned ({precise(observed(found))} a stay)"
     return f"{told}: {chosen.words()}."
 
 
 def key_numbers(found: ClinicalValue, run: RunSummary) -> str:
-    entries = [("Observed", f"{found.observed:.4g}", "mean return of the records")]
+    entries = [("Observed", precise(observed(found)), "mean return of the records")]
     for name in ("WIS", "DR"):
         if name in found.estimates:
             entries.append((name, *_number(found.estimates[name])))
@@ -112,7 +130,8 @@ def _number(estimate: Estimate) -> tuple[str, str]:
         return "refused" if estimate.refused else "none", "not estimable"
     if estimate.interval is None:
         return f"{estimate.value:.4g}", "no interval"
-    return f"{estimate.value:.4g}", f"{estimate.interval.low:.4g} to {estimate.interval.high:.4g}"
+    error = estimate.standard_error
+    return precise(estimate.value, error), between((estimate.interval.low, estimate.interval.high), error)
 
 
 def value(found: ClinicalValue) -> str:
@@ -123,30 +142,26 @@ def value(found: ClinicalValue) -> str:
         f"Undiscounted return of a stay. {LEVEL:.0%} intervals by the influence of each patient. An estimate is "
         "refused where the records hold too little of what the policy would do."
     )
-    shown = [
-        (n, e.interval, f"{e.value:.4g}") for n, e in found.estimates.items() if e.interval and e.value is not None
-    ]
-    chart = ""
-    if shown:
-        reach = np.array([[i.low, i.high] for _, i, _ in shown] + [[found.observed] * 2])
-        chart = forest(shown, linear(reach, count=5).ticks, ".4g")
+    chart = value_chart(found.estimates, observed(found), found.truth)
     if found.refused:
-        rows: list[Row] = [[name, "refused", "", "", ""] for name in ESTIMATORS]
+        rows: list[Row] = [[", ".join(ESTIMATORS), "refused", "", "", ""]]
     else:
         rows = [[name, *_cells(estimate)] for name, estimate in found.estimates.items()]
-    rows.append(["observed", f"{found.observed:.4g}", "", "", "what the recorded decisions earned"])
+    rows.append(["observed", precise(observed(found)), "", "", "what the recorded decisions earned"])
+    if found.truth is not None:
+        rows.append(["truth", f"{found.truth:.4f}", "", "", "exact: the process is known"])
     head = ("estimator", "value", "interval", "standard error", "remarks")
     return section("What is it worth?", paragraph(text), chart, table(head, rows), name="value")
 
 
 def _cells(estimate: Estimate) -> Sequence[str | Cell]:
-    between = "" if estimate.interval is None else f"{estimate.interval.low:.4g} to {estimate.interval.high:.4g}"
-    number = "–" if estimate.value is None else f"{estimate.value:.4g}"
-    error = "" if estimate.standard_error is None else f"{estimate.standard_error:.3g}"
+    error = estimate.standard_error
+    ends = "" if estimate.interval is None else between((estimate.interval.low, estimate.interval.high), error)
     remarks = [*estimate.judgement.reasons, *estimate.judgement.warnings, *estimate.notes]
     if estimate.overridden:
         remarks.insert(0, "should have been refused")
-    return number, between, error, "; ".join(remarks)
+    told = Cell("; ".join(remarks), attributes=' class="remark"')
+    return precise(estimate.value, error), ends, "" if error is None else f"{error:.2g}", told
 
 
 def diagnostics(found: ClinicalValue) -> str:
@@ -156,28 +171,15 @@ def diagnostics(found: ClinicalValue) -> str:
     return section("How far do the records reach?", *(paragraph(line) for line in told), name="diagnostics")
 
 
-def decisions(found: ClinicalValue) -> str:
-    """How often each action was taken, and how often the policy takes it; rare ones are not told apart."""
-    rows, policy = found.rows, found.intent.policy
-    if policy is None:
+def calibration(found: ClinicalValue) -> str:
+    """Of what was estimated to judge the policy; nothing where propensities were recorded."""
+    fitted = next((each.diagnostics.calibration for each in found.estimates.values()), None)
+    if fitted is None:
         return ""
-    decided = ~rows.last
-    taken = rows.action[decided].reshape(-1).astype(np.int64)
-    number = policy.shape[1]
-    theirs = np.bincount(taken, minlength=number)
-    patients = np.array([len(np.unique(rows.entity[decided][taken == action])) for action in range(number)])
-    ours = policy[decided].mean(0)
-    agree = np.array([policy[decided][taken == a, a].mean() if (taken == a).any() else np.nan for a in range(number)])
-    order = np.argsort(-theirs, kind="stable")[:_ACTIONS]
-    shown: list[Row] = []
-    for action in order:
-        few = patients[action] < _FEWEST
-        recorded = f"< {_FEWEST} patients" if few else f"{theirs[action] / len(taken):.1%}"
-        same = "" if few else f"{agree[action]:.0%}"
-        shown.append([str(action), recorded, f"{ours[action]:.1%}", same])
-    head = ("action", "recorded", "policy", "policy agrees, where it was taken")
-    text = f"Shares of all decisions. Cells of fewer than {_FEWEST} patients are not shown."
-    return section("What would it do?", paragraph(text), table(head, shown, own=2), name="decisions")
+    rows: list[Row] = [["behaviour policy (cross-fitted)", f"{fitted.error:.3f}", f"{fitted.log_loss:.3f}"]]
+    text = "Expected calibration error of the likeliest action over ten bins, and mean log loss of what was done."
+    head = ("estimated", "calibration error", "log loss")
+    return section("How well is it calibrated?", paragraph(text), table(head, rows), name="calibration")
 
 
 def assumptions(found: ClinicalValue) -> str:
@@ -188,10 +190,35 @@ def assumptions(found: ClinicalValue) -> str:
     return section("What must be true for it", f"<ul>{items}</ul>", name="assumptions")
 
 
+def guidelines(found: Sequence[Item]) -> str:
+    """Every item, folded away."""
+    rows: list[Row] = [
+        [f"{each.guideline} {each.number}", Cell(each.name, attributes=' class="remark"'), each.status,
+         Cell(each.where, attributes=' class="remark"')]
+        for each in found
+    ]  # fmt: skip
+    tally = {status: sum(each.status == status for each in found) for status in ("covered", "in part", "not reported")}
+    told = ", ".join(f"{number} {status}" for status, number in tally.items())
+    text = (
+        "TRIPOD+AI is for models that predict, DECIDE-AI for first trials at the bedside; this is neither, and much of "
+        "both is for people to report."
+    )
+    inside = table(("item", "what it asks", "status", "where"), rows, own=2)
+    folded = f"<details><summary>{escape(told)}</summary>{inside}</details>"
+    return section("What do reporting guidelines ask?", paragraph(text), folded, name="guidelines")
+
+
 def provenance(found: ClinicalValue, run: RunSummary) -> str:
     """The cohort and how it was trained, for whoever wants to do it again."""
     facts = {f"records: {name}": text for name, text in flatten(found.source).items()}
-    facts |= {"part opened": f"{run.test_openings} times", "seed": ", ".join(map(str, run.seeds)), **run.provenance}
+    if found.study:
+        facts["records: SHA-256"] = found.study.digest
+    facts |= {
+        "test part opened": count(run.test_openings, "time"),
+        "seed": ", ".join(map(str, run.seeds)),
+        **run.provenance,
+    }
     links = "".join(f'<p><a href="{escape(address)}">{escape(name)}</a></p>' for name, address in run.links.items())
+    columns = f"<details><summary>Columns</summary>{definitions(found.study.columns)}</details>" if found.study else ""
     config = f"<details><summary>Configuration</summary>{definitions(flatten(run.config))}</details>"
-    return section("Provenance", definitions(facts), links, config if run.config else "", name="provenance")
+    return section("Provenance", definitions(facts), links, columns, config if run.config else "", name="provenance")

@@ -56,7 +56,7 @@ def section(title: str, *parts: str, name: str = "") -> str:
 
 
 def paragraph(text: str, style: str = "note") -> str:
-    return f'<p class="{style}">{escape(text)}</p>'
+    return f'<p class="{style}">{typeset(text)}</p>'
 
 
 def table(head: Sequence[str], rows: Sequence[Row], *, own: int = 1, style: str = "") -> str:
@@ -94,22 +94,34 @@ def definitions(entries: Mapping[str, str]) -> str:
     )
 
 
-def forest(rows: Sequence[tuple[str, Interval, str]], ticks: Sequence[float], form: str) -> str:
-    """Intervals on one axis that ends with the ticks, zero marked: (name, interval, what stands beside it)."""
+def forest(
+    rows: Sequence[tuple[str, Interval, str]],
+    ticks: Sequence[float],
+    form: str,
+    *,
+    marks: Sequence[tuple[str, float, str]] = (),
+) -> str:
+    """Intervals on one axis that ends with the ticks, zero marked: (name, interval, what stands beside it).
+
+    `marks` are lines across all of them: (name, value, name of a colour).
+    """
     low, high = ticks[0], ticks[-1]
 
     def at(value: float) -> str:
         return f"{100 * min(1.0, max(0.0, (value - low) / (high - low))):.2f}%"
 
     rules = "".join(f'<u{" class=zero" * (tick == 0.0)} style="left:{at(tick)}"></u>' for tick in ticks)
+    rules += "".join(f'<u class="mark {colour}" style="left:{at(value)}"></u>' for _, value, colour in marks)
+    names = "".join(f'<li><i class="{colour}"></i>{escape(name)} {value:.4g}</li>' for name, value, colour in marks)
+    key = f'<ul class="legend marks">{names}</ul>' if marks else ""
     body = "".join(
-        f'<div><span>{escape(name)}</span><span class="band">{rules}<i style="left:{at(found.low)};'
+        f'<div><span>{typeset(name)}</span><span class="band">{rules}<i style="left:{at(found.low)};'
         f'right:calc(100% - {at(found.high)})"></i><b style="left:{at(found.estimate)}"></b></span>'
         f'<span class="number">{typeset(beside)}</span></div>'
         for name, found, beside in rows
     )
     axis = "".join(f'<span class="x" style="left:{at(tick)}">{typeset(f"{tick:{form}}")}</span>' for tick in ticks)
-    return f'<div class="forest">{body}<div class="axis"><span class="band">{axis}</span></div></div>'
+    return f'{key}<div class="forest">{body}<div class="axis"><span class="band">{axis}</span></div></div>'
 
 
 def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

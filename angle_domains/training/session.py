@@ -121,7 +121,7 @@ class Session:
         judged = judge_run(self.folder, self.config, trainer.feed, terms_of(self.config, "test"), links=links)
         tracker.log(test_metrics(judged, self.folder), trainer.step)
         tracker.tag(judged.tags)
-        for path in (self.folder.config, judged.report):
+        for path in (self.folder.config, *judged.files):
             tracker.artifact(path)
         best = self.folder.best.resolve()
         tracker.artifact(best, "checkpoint")

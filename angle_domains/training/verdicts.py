@@ -24,6 +24,12 @@ class Judged:
     notes: dict[str, str] = field(default_factory=dict)  # how it was chosen, in words
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """The page, and what its writer put beside it."""
+        beside = (self.report.with_suffix(ending) for ending in (".json", ".md"))
+        return (self.report, *(path for path in beside if path.is_file()))
+
+    @property
     def lines(self) -> tuple[str, ...]:
         told = (f"{what}: {words}" for what, words in self.notes.items())
         return (*self.verdict.lines, *told, f"report: {self.report}")
@@ -69,10 +75,14 @@ def judge_run(folder: RunFolder, config: AgentConfig, feed: Any, terms: Terms, *
     verdict = judge(feed, policy.agent, replace(terms, trials=count_trials(config, folder)))
     if split == "test" and "sharpe" in verdict.metrics:
         folder.note(test_sharpe=verdict.metrics["sharpe"])
-    page = folder.report if split == "test" else folder.path / f"report-{split}.html"
     notes = {what: facts[what] for what in ("checkpoint", "selection") if facts.get(what)}
     summary = _summary(folder, config, facts, links, notes)
-    return Judged(verdict, write(verdict, summary, page), policy.meta["step"], notes)
+    return Judged(verdict, write(verdict, summary, page_of(folder, split)), policy.meta["step"], notes)
+
+
+def page_of(folder: RunFolder, split: str) -> Path:
+    """Where the page of a part lies."""
+    return folder.report if split == "test" else folder.path / f"report-{split}.html"
 
 
 def _summary(

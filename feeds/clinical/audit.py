@@ -8,9 +8,10 @@ import numpy as np
 from feeds.base import Rows
 from feeds.clinical.border import read_records
 from feeds.clinical.config import ClinicalConfig
+from feeds.clinical.disclosure import HIDDEN, LEAST, hidden
 from feeds.clinical.episodes import deaths, doses_of
 from feeds.clinical.feed import ClinicalFeed
-from feeds.clinical.records import LEAST, REASONS, Records
+from feeds.clinical.records import REASONS, Records
 from feeds.clinical.split import SPLITS
 from feeds.findings import CheckReport, count
 
@@ -213,10 +214,12 @@ def terminal(feed: ClinicalFeed, rows: Rows) -> Leak:
 
 def _parts(feed: ClinicalFeed, rows: dict[str, Rows]) -> list[str]:
     lines = []
-    for split, part in rows.items():
-        records = feed.part(split)
-        ends = np.bincount(records.reason, minlength=len(REASONS))
-        told = ", ".join(f"{_count(n)} {name}" for name, n in zip(REASONS, ends.tolist(), strict=True) if n)
+    parts = [feed.part(split) for split in rows]
+    ends = np.stack([np.bincount(records.reason, minlength=len(REASONS)) for records in parts])
+    secret = hidden(ends)
+    for (split, part), records, counts, hide in zip(rows.items(), parts, ends, secret, strict=True):
+        told = ", ".join(f"{n:,} {name}" for name, n in zip(REASONS, counts.tolist(), strict=True) if n)
+        told = HIDDEN if hide else told
         lines.append(
             f"split     {split}: {count(len(records.identities), 'patient')}, {count(len(records.patient), 'stay')}, "
             f"{count(int((~part.last).sum()), 'decision')}; ends: {told}"

@@ -34,8 +34,9 @@ def read_records(config: ClinicalConfig, frame: Any = None) -> tuple[Records, Ch
     report = CheckReport(
         source=table.name,
         facts={
-            "rows": f"{len(table.frame):,}",
-            "stays": f"{len(draft.drop_stay):,} of {count(len(draft.identities), 'patient')}",
+            "rows": len(table.frame),
+            "stays": len(draft.drop_stay),
+            "patients": len(draft.identities),
         },
         policy=config.policy,
         findings=tuple(findings.tally.kept),

@@ -43,6 +43,7 @@ class States(Settings):
     encode: Literal["one_hot", "label"] = "one_hot"  # categories; labels are numbered in sorted order, then scaled
     scale: Literal["standard", "none"] = "standard"
     clip: PositiveFloat | None = 10.0  # scaled values lie within plus and minus this
+    rare: NonNegativeInt = 11  # a category that fewer training patients have is unknown, unless the roles name it
     missing: Literal["fill", "error"] = "fill"  # error: a value missing anywhere breaks a rule
     lag: tuple[str, ...] = ()  # columns of which the state shows the row before
     drop: tuple[str, ...] = ()  # columns that the state leaves out

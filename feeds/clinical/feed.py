@@ -96,7 +96,7 @@ class ClinicalFeed:
         return said
 
     def _unknown(self) -> dict[str, int]:
-        """Rows of categories that no training patient has, by column."""
+        """Rows of categories that hardly a training patient has, by column."""
         assert self.coder.fitted is not None
         found: dict[str, int] = {}
         for name, known in self.coder.fitted.categories.items():

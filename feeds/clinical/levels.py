@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import prod
 
 import numpy as np
 
@@ -20,6 +21,7 @@ class Levels:
     edges: np.ndarray | None = None  # [bins + 1]; None: every level is one dose
     zero: bool = False  # the first level is no dose, bins follow
     upper: bool = False
+    grid: dict[str, int] = field(default_factory=dict)  # what a code stands for, as in the schema
 
     @property
     def top(self) -> float:
@@ -42,8 +44,11 @@ class Levels:
 
     def label(self, at: int) -> str:
         """What the level means, in words."""
+        if self.grid:
+            parts = np.unravel_index(at, tuple(self.grid.values()))
+            return ", ".join(f"{name} {part}" for name, part in zip(self.grid, parts, strict=True))
         if self.edges is None:
-            return f"{self.name} {self.doses[at]:g} {self.unit}".strip()
+            return f"{self.name} {self.doses[at]:g} {self.unit.removeprefix('1')}".strip()
         if self.zero and at == 0:
             return f"{self.name} 0"
         low, high = self.edges[at - self.zero], self.edges[at - self.zero + 1]
@@ -60,7 +65,8 @@ def make_levels(name: str, column: Column, settings: Actions) -> Levels:
             raise FeedError(
                 f"feed.roles.action.{name}: how many codes there are is not known: give high, or actions.num"
             )
-        return Levels(name, column.unit, np.arange(count, dtype=np.float64))
+        grid = column.grid if count == prod(column.grid.values()) else {}
+        return Levels(name, column.unit, np.arange(count, dtype=np.float64), grid=grid)
     edges = np.array(settings.edges.get(name, ()), np.float64)
     if not len(edges):
         if column.high is None:

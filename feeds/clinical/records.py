@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from feeds.clinical.disclosure import HIDDEN, hidden, told
 from feeds.clinical.schema import Schema
 
 REASONS = ("death", "discharge", "transfer", "hour_cap")
 DEATH, DISCHARGE, TRANSFER, HOUR_CAP = range(4)
-LEAST = 11  # stays, below which no count of an outcome is told
 
 
 @dataclass(frozen=True, repr=False)
@@ -84,6 +84,12 @@ class Records:
             identities=self.identities[patients],
         )
 
+    def ends(self) -> dict[str, int | None]:
+        """Stays by how their record ended; None where that is not told."""
+        stays = np.bincount(self.reason, minlength=len(REASONS))
+        patients = np.array([len(np.unique(self.patient[self.reason == reason])) for reason in range(len(REASONS))])
+        return dict(zip(REASONS, told(stays, hidden(patients)), strict=True))
+
     def digest(self) -> str:
         """Sha256 of times, ends and values; no identity goes into it."""
         total = hashlib.sha256()
@@ -98,7 +104,6 @@ class Records:
 
     def describe(self) -> dict[str, Any]:
         """What the records are, JSON-ready: names of columns and counts of at least a part, nobody's value."""
-        ends = np.bincount(self.reason, minlength=len(REASONS)).tolist()
         kinds = {name: self.schema.kind(name) for name in (*self.values, *self.coded)}
         units = {**self.schema.state, **self.schema.action}
         schema = {name: f"{kind} {units[name].unit}".strip() if name in units else kind for name, kind in kinds.items()}
@@ -111,9 +116,7 @@ class Records:
                 "rows": len(self),
                 "stays": len(self.patient),
                 "patients": len(self.identities),
-                "ends": {
-                    name: n if n >= LEAST or not n else f"<{LEAST}" for name, n in zip(REASONS, ends, strict=True)
-                },
+                "ends": {name: HIDDEN if count is None else count for name, count in self.ends().items()},
                 "left_out": dict(self.counts),
                 "notes": list(self.notes),
             },

@@ -1,11 +1,20 @@
 """Which column of a patient table plays which part."""
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, NonNegativeFloat, PositiveFloat, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from feeds.clinical.vocabulary import ROLES, STATIC, VOCABULARY, canonical, described, tells_outcome
 from feeds.errors import FeedError, nearest
@@ -27,6 +36,17 @@ class Column(Settings):
     max_age: PositiveFloat | None = None  # hours a value is carried forward; None: as feed.states.max_age
     delay: NonNegativeFloat = 0.0  # hours from the time in the table (of the draw) until the result is known
     lag: bool = False  # the state shows the value of the row before: for what is itself a decision
+    grid: dict[str, PositiveInt] = Field(default_factory=dict)  # of a coded action: how many levels of what each code
+    # stands for, the last changes fastest
+
+    @model_validator(mode="after")
+    def _whole_grid(self) -> "Column":
+        codes = prod(self.grid.values())
+        if self.grid and (self.kind != "categorical" or self.high is None or codes != int(self.high) + 1):
+            raise ValueError(
+                f"grid: {codes} combinations need a categorical column whose codes go from 0 to {codes - 1}"
+            )
+        return self
 
     @field_validator("kind", mode="before")
     @classmethod

@@ -3,6 +3,7 @@
 import numpy as np
 
 from feeds.clinical.config import Splits
+from feeds.clinical.disclosure import LEAST
 from feeds.clinical.privacy import share
 from feeds.clinical.records import Records
 from feeds.errors import FeedError, nearest
@@ -55,7 +56,8 @@ def _sites(records: Records, splits: Splits) -> tuple[np.ndarray, np.ndarray]:
     numbers = []
     for key, name in (("train_site", splits.train_site), ("test_site", splits.test_site)):
         if name not in records.sites:
-            known = [site for site in records.sites if site]
+            at = [len(np.unique(records.patient[records.site == k])) for k in range(len(records.sites))]
+            known = [site for site, patients in zip(records.sites, at, strict=True) if site and patients >= LEAST]
             raise FeedError(f"{records.source}: feed.splits.{key}={name} is no site; {nearest(str(name), known)}")
         numbers.append(records.sites.index(name))
     if numbers[0] == numbers[1]:

@@ -65,7 +65,7 @@ class StateCoder:
     def fit(self, records: Records) -> "StateCoder":
         """The same coder, scalers and categories fitted on these records."""
         categories = {
-            name: column.categories or _seen(records, name)
+            name: column.categories or _shared(records, name, self.settings.rare)
             for name, column in self.columns.items()
             if column.kind == "categorical"
         }
@@ -175,9 +175,13 @@ def _columns(schema: Schema, settings: States) -> dict[str, Column]:
     return {name: column for name, column in schema.state.items() if name not in settings.drop}
 
 
-def _seen(records: Records, name: str) -> tuple[str, ...]:
+def _shared(records: Records, name: str, least: int) -> tuple[str, ...]:
+    """Categories that so many patients have: a name that few share, free text perhaps, would go with the model."""
     coded = records.coded[name]
-    return tuple(coded.names[code] for code in np.unique(coded.codes[coded.codes >= 0]))
+    there = coded.codes >= 0
+    held = np.unique(np.stack([coded.codes[there], records.patient[records.stay[there]]]), axis=1)[0]
+    count = np.bincount(held, minlength=len(coded.names))
+    return tuple(text for text, patients in zip(coded.names, count, strict=True) if patients >= max(1, least))
 
 
 def _coded(records: Records, name: str, categories: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -28,7 +28,8 @@ def test_the_whole_report(tmp_path: Path) -> None:
     for line in (
         f"source    {tmp_path / 'table.parquet'}",
         f"rows      {len(FRAME):,}",
-        "stays     150 of 120 patients",
+        "stays     150",
+        "patients  120",
         "findings  0 (policy error)",
         "verdict   accepted",
         "split     train: 84 patients",

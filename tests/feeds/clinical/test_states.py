@@ -189,7 +189,7 @@ def test_one_category_has_one_code_at_every_site() -> None:
     by_site = {"by": "site", "train_site": "A", "test_site": "B"}
     roles = ROLES | {"site": "site"}
     for encode in ("one_hot", "label"):
-        made = feed(frame, roles=roles, splits=by_site, states={"encode": encode, "scale": "none"})
+        made = feed(frame, roles=roles, splits=by_site, states={"encode": encode, "scale": "none", "rare": 0})
         names = made.spec.blocks[0].features
         test = made.episodes("test").observation
         column = names.index("gender=female" if encode == "one_hot" else "gender")

@@ -1,0 +1,73 @@
+"""Cells that are told, and what could be had of the others."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feeds.clinical.disclosure import LEAST, hidden, small, told
+from tests.feeds.clinical.tables import feed, table
+
+
+@pytest.mark.parametrize(
+    ("cells", "away"),
+    [
+        ([50, 40, 30], [0, 0, 0]),
+        ([50, 40, 3], [0, 1, 1]),  # 3 alone is the total less the others
+        ([50, 40, 3, 4], [0, 1, 1, 1]),  # 3 and 4 are 7 together: still few
+        ([50, 40, 6, 5], [0, 0, 1, 1]),
+        ([50, 0, 3], [1, 0, 1]),  # nobody there hides nobody
+        ([5], [1]),
+        ([0, 12], [0, 0]),
+        ([[20, 80], [3, 60], [15, 15]], [0, 1, 1]),  # who died and who lived
+        ([[20, 80], [30, 4], [15, 15]], [0, 1, 1]),
+    ],
+)
+def test_what_follows_from_a_total_is_hidden_with_it(cells: list[Any], away: list[int]) -> None:
+    assert hidden(np.array(cells)).tolist() == [bool(each) for each in away]
+
+
+def test_a_spared_row_is_the_last_to_be_hidden_for_others() -> None:
+    cells = np.array([[100, 200], [5, 60], [15, 70]])
+    assert hidden(cells).tolist() == [False, True, True]
+    assert hidden(cells, spare=2).tolist() == [True, True, False]
+    assert hidden(np.array([[100, 200], [15, 60], [5, 70]]), spare=2).tolist() == [False, True, True]
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=6))
+def test_no_small_cell_can_be_had_by_subtraction(counts: list[int]) -> None:
+    cells = np.array(counts)
+    away = hidden(cells)
+    assert not small(cells[~away]).any()
+    rest = int(cells[away].sum())
+    if away.any() and cells.sum() >= LEAST:
+        assert rest >= LEAST
+        assert away.sum() > 1 or not (cells[~away] > 0).any()
+    assert told(cells, away) == [None if hide else count for hide, count in zip(away, counts, strict=True)]
+
+
+def test_ends_of_records_cannot_be_had_by_subtraction() -> None:
+    """By their total the ends that are told would give away the one that is not."""
+    for patients in (24, 60, 200):
+        records = feed(table(patients)).records
+        ends = records.ends()
+        away = [name for name, count in ends.items() if count is None]
+        rest = len(records.patient) - sum(count or 0 for count in ends.values())
+        assert len(away) != 1
+        assert rest == 0 or rest >= LEAST
+        profile = records.describe()["profile"]["ends"]
+        assert {name for name, text in profile.items() if text == "not told (few patients)"} == set(away)
+
+
+def test_a_word_that_few_patients_share_goes_with_no_model() -> None:
+    frame = table(60).with_columns(
+        gender=pl.when(pl.col("subject_id").is_in(["MRN7004", "MRN7005"])).then(pl.lit("Ann")).otherwise("gender")
+    )
+    made = feed(frame)
+    assert "Ann" not in str((made.state_dict(), made.spec, made.describe(), made.records))
+    kept = feed(frame, states={"rare": 0})
+    assert ("Ann" in str(kept.state_dict())) == ("gender=Ann" in kept.spec.blocks[0].features)
+    assert made.spec.blocks[0].features[-3:] == ("gender=female", "gender=male", "gender=unknown")
