@@ -1,7 +1,7 @@
 """The judge of policies for patients: what records can tell of them, and that they cannot where they cannot."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,8 @@ from jaxtyping import Float
 
 from angle_domains.evaluation import Terms, Verdict
 from angle_domains.evaluation.cohort import Intended, intended, policy_at
+from angle_domains.evaluation.drugs import drug_lines, drug_metrics
+from angle_domains.evaluation.ward import treated
 from angle_domains.evaluation.words import count
 from angle_domains.ope import behaviour, fqe, tabular
 from angle_domains.ope.diagnostics import Calibration
@@ -19,6 +21,7 @@ from angle_domains.showing import Showing
 from angle_domains.types import Agent
 from feeds.base import FeedSpec, Rows
 from feeds.clinical.feed import ClinicalFeed
+from feeds.clinical.synth_vaso import Value
 from feeds.clinical.truth import known_states, true_value
 
 GAMMA = 1.0  # values are undiscounted: what is earned over a whole stay
@@ -43,6 +46,8 @@ class ClinicalValue:
     agreement: float  # of decisions, in which the likeliest action is the recorded one; of doses, mean difference
     truth: float | None  # the policy's exact value where the process behind the records is known
     source: dict[str, Any]
+    drugs: dict[str, float] = field(default_factory=dict)  # how the policy uses each; see evaluation.drugs
+    ward: Value | None = None  # share of new patients who survive under it, where patients can be made up
 
     @property
     def refused(self) -> bool:
@@ -58,7 +63,7 @@ def judge(feed: Any, agent: Agent, terms: Terms) -> Verdict:
     rows = feed.episodes(terms.split)
     intent = intended(agent, rows, feed.spec, terms.epsilon)
     if intent.policy is None:
-        return _unvalued(feed, rows, intent, terms)
+        return _unvalued(feed, agent, rows, intent, terms)
     chances, calibration = _behaviour(feed, rows, terms.seed)
     if not terms.full:
         found = evaluate(from_rows(rows, intent.policy, behaviour=chances), GAMMA, _QUICK, calibration=calibration)
@@ -70,7 +75,7 @@ def judge(feed: Any, agent: Agent, terms: Terms) -> Verdict:
     if not all(estimate.refused for estimate in found.values()):  # else no fit would make the records reach further
         episodes = _with_values(rows, intent.policy, chances, terms.seed)
         found = evaluate(episodes, GAMMA, config, calibration=calibration)
-    value = _value(feed, rows, intent, terms, found, _truth(feed, agent, terms.epsilon))
+    value = _treating(feed, agent, _value(feed, rows, intent, terms, found, _truth(feed, agent, terms.epsilon)))
     return Verdict(terms.split, _score(found["WIS"], rows), _metrics(value), tuple(_table(value)), value)
 
 
@@ -82,9 +87,10 @@ def _score(found: Estimate, rows: Rows) -> float:
     return float(np.bincount(at.episode, rows.reward[at.row + 1]).min()) - 1.0
 
 
-def _unvalued(feed: Any, rows: Rows, intent: Intended, terms: Terms) -> Verdict:
+def _unvalued(feed: Any, agent: Agent, rows: Rows, intent: Intended, terms: Terms) -> Verdict:
     """Of continuous doses: how far they are from the recorded ones, and no value."""
     value = _value(feed, rows, intent, terms, {}, None)
+    value = _treating(feed, agent, value) if terms.full else value
     return Verdict(terms.split, 0.0, _metrics(value), tuple(_table(value)), value if terms.full else None)
 
 
@@ -99,6 +105,14 @@ def _value(
     return ClinicalValue(
         terms.split, said["name"], rows, feed.spec, intent, observed, found, own, agreement, truth, said["profile"]
     )
+
+
+def _treating(feed: Any, agent: Agent, value: ClinicalValue) -> ClinicalValue:
+    """The same, with how each drug would be used, and who would live where patients can be made up."""
+    if not isinstance(feed, ClinicalFeed):
+        return value
+    drugs = drug_metrics(feed, value.split, value.rows, value.intent)
+    return replace(value, drugs=drugs, ward=treated(feed, agent))
 
 
 def _truth(feed: Any, agent: Agent, epsilon: float) -> float | None:
@@ -152,6 +166,9 @@ def _metrics(found: ClinicalValue) -> dict[str, float]:
             metrics |= {f"{name.lower()}_low": estimate.interval.low, f"{name.lower()}_high": estimate.interval.high}
     if found.q_self is not None:
         metrics["q_self"] = found.q_self
+    if found.ward is not None:
+        metrics |= {"true_survival": found.ward.survival, "true_survival_error": found.ward.error}
+    metrics |= found.drugs
     return metrics if found.truth is None else metrics | {"true_value": found.truth}
 
 
@@ -175,6 +192,10 @@ def _table(found: ClinicalValue) -> Iterator[str]:
             yield f"assumed: {'; '.join(told)}"
     if found.q_self is not None:
         yield f"q_self: {found.q_self:.4g}, what the agent itself believes; no estimate of its value"
+    yield from drug_lines(found.drugs)
+    if found.ward is not None:
+        lived = f"{found.ward.survival:.4f} (standard error {found.ward.error:.4f})"
+        yield f"truth: {lived} of patients survive under it: new ones were made up and treated by it"
     if found.truth is not None:
         yield f"truth: {found.truth:.4f}, exact: the process behind these records is known"
     yield BANNER
