@@ -142,7 +142,9 @@ def _records(draft: Draft, table: Table, config: ClinicalConfig) -> Records:
     notes += [f"left out: {count:,} {name}" for name, count in counts.items()]
     records = replace(records, notes=tuple(notes), counts=counts)
     records = records.stays(~draft.drop_stay & ~short, keep)
-    return with_end_rows(records) if config.ends.last_action == "taken" else records
+    if config.ends.last_action == "ignored":
+        return records
+    return with_end_rows(records, config.ends.single_hours)
 
 
 def _ends(draft: Draft, ends: Ends) -> tuple[np.ndarray, np.ndarray]:

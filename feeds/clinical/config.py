@@ -105,6 +105,7 @@ class Ends(Settings):
     outcome: Literal["stay", "last_row"] = "stay"  # the outcome column: alike in all rows, or the last row counts
     late_death: Literal["censored", "terminal"] = "censored"  # a death after a transfer or the hour cap
     last_action: Literal["ignored", "taken"] = "ignored"  # taken: a row is added that it leads to
+    single_hours: PositiveFloat = 1.0  # until that row where a stay has one alone; else its own median step
     max_hours: PositiveFloat | None = None  # later rows are cut off, and the stay ends by the hour cap
 
 

@@ -9,6 +9,7 @@ from angle_domains.agents.cql import CQLConfig, TwinCQL, build
 from angle_domains.config import load_config
 from angle_domains.replay import recorded
 from feeds.clinical.config import Actions, Ends, Reward, States
+from feeds.clinical.episodes import deaths
 from feeds.clinical.feed import ClinicalFeed
 from feeds.clinical.rewards import make_term
 
@@ -91,6 +92,15 @@ def test_the_sign_of_deaths(kind: str, sign: float, flagged: bool) -> None:
     assert bool(feed.term.flag) == flagged
 
 
+@pytest.mark.parametrize("kind", ["simple", "oviss", "mortality_only", "mortality", "oviss_base"])
+def test_who_died_is_told_by_the_record_and_never_by_the_reward(kind: str) -> None:
+    """Where deaths are paid for, where nobody's is paid for, and whatever the sign."""
+    feed = made(f"feed.reward.kind={kind}")
+    rows, records = feed.episodes("train"), feed.part("train")
+    assert 0 < records.died.sum() < len(records.died)
+    assert deaths(rows, records) == (int(records.died.sum()), int(records.died.sum()))
+
+
 def test_the_learner_is_the_published_one() -> None:
     config = load_config(file="clinical/vaso_rl")
     agent = build(config.agent, made().spec, streams=1, seed=0, device="cpu")  # type: ignore[arg-type]
@@ -101,8 +111,10 @@ def test_the_learner_is_the_published_one() -> None:
     ]
     told = config.agent.model_dump()
     assert {name: told[name] for name in ("gamma", "tau", "learning_rate", "max_grad_norm")} == {
-        "gamma": 0.95, "tau": 0.8,
-        "learning_rate": 1e-3, "max_grad_norm": 1.0,
+        "gamma": 0.95,
+        "tau": 0.8,
+        "learning_rate": 1e-3,
+        "max_grad_norm": 1.0,
     }
     assert (told["replay"]["batch"], told["replay"]["prioritised"], config.seed) == (128, False, 42)
     replay = recorded(made().episodes("train"), agent, seed=0, device="cpu")
