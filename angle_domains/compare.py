@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from angle_domains.addresses import mask
 from angle_domains.errors import AngleError, ConfigError
 from angle_domains.run_table import FACTS, NOTE, SPEED, RunTable, Wanted, find_rows
+from angle_domains.runs import find_group, group_children, group_variants
 from angle_domains.tracking.recover import recover
 from angle_domains.tracking.store import Store, connect, load_mlflow, resolve_store
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-_FEW = 5  # runs that stand as columns beside each other
+_FEW = 6  # runs that stand as columns beside each other
 
 
 def compare(
@@ -28,9 +29,9 @@ def compare(
 ) -> Iterator[str]:
     """Lines for a terminal: the table, the page that was written below `root`, the link to MLflow's comparison.
 
-    Runs are named by name, folder or id; else the `last` newest are taken, of an experiment and an MLflow filter where
-    given. Raises ConfigError for a run, an experiment or a filter that finds nothing, AngleError for a store that is
-    away.
+    Runs are named by name, folder or id, and a sweep stands for all of its runs; else the `last` newest are taken, of
+    an experiment and an MLflow filter where given. Raises ConfigError for a run, an experiment or a filter that finds
+    nothing, AngleError for a store that is away.
     """
     from rich.console import Console
 
@@ -39,6 +40,7 @@ def compare(
     store = resolve_store(uri, root)
     if store.database is not None and not store.database.exists():
         raise ConfigError(f"{store.database} does not exist: no run has been tracked there yet")
+    runs = [name for run in runs for name in sweep_runs(run, root) or [run]]
     table = _table(store, runs, Wanted(last, filter, experiment), root)
     console = Console()
     with console.capture() as capture:
@@ -48,6 +50,15 @@ def compare(
     yield f"page: {page.absolute()}"
     when = "" if store.database is None else " (while `angle-domains ui` runs)"
     yield f"MLflow's comparison{when}: {table.link}"
+
+
+def sweep_runs(name: str, root: Path) -> list[str]:
+    """The names of the runs of a group that differ in more than their seeds; none of anything else."""
+    group = find_group(name, root)
+    variants = [] if group is None else group_variants(group)
+    if group is None or all(set(settings) == {"seed"} for _, settings in variants):
+        return []
+    return [child.name for child in group_children(group)]
 
 
 def _table(store: Store, runs: Sequence[str], wanted: Wanted, root: Path) -> RunTable:

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from angle_domains import checkpoint, config_text
 from angle_domains.errors import CheckpointError, ConfigError, nearest
 from angle_domains.replay import ReplayBuffer, archive
 
-_GROUP = "group.yaml"  # the configuration that the seeds of a group share; the seeds stand in its run.json
+_GROUP = "group.yaml"  # the configuration that the runs of a group share; in what they differ stands in its run.json
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -182,8 +182,8 @@ def find_run(text: str, root: Path) -> RunFolder:
         if (path / "config.yaml").is_file():
             return RunFolder(path)
     if group := find_group(text, root):
-        seeds = (seed_folder(group, seed).name for seed in group_seeds(group))
-        raise CheckpointError(f"{group.name} is a group of seeds: name one of its runs, {', '.join(seeds)}")
+        names = (child.name for child in group_children(group))
+        raise CheckpointError(f"{group.name} is a group of runs: name one of them, {', '.join(names)}")
     folders = [RunFolder(path.parent) for path in sorted(root.glob("*/config.yaml"))]
     for folder in folders:
         if text and folder.note().get("run_id") == text:
@@ -192,21 +192,21 @@ def find_run(text: str, root: Path) -> RunFolder:
 
 
 def find_group(text: str, root: Path) -> RunFolder | None:
-    """The folder of the parent of several seeds, by its name or path; None where that is something else."""
+    """The folder of the parent of several runs, by its name or path; None where that is something else."""
     found = (path for path in (Path(text), root / text) if (path / _GROUP).is_file())
     path = next(found, None)
     return None if path is None else RunFolder(path)
 
 
 def find_config(text: str, root: Path) -> Path:
-    """The configuration that a run, or a group of seeds, goes on with."""
+    """The configuration that a run, or a group of runs, goes on with."""
     group = find_group(text, root)
     return group.path / _GROUP if group else find_run(text, root).config
 
 
-def write_group(folder: RunFolder, config: dict[str, Any], seeds: tuple[int, ...]) -> None:
-    """Keeps what a group of seeds needs to go on."""
-    folder.note(seeds=list(seeds), status="RUNNING")
+def write_group(folder: RunFolder, config: dict[str, Any], variants: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    """Keeps what a group of runs needs to go on: what they share, and label and settings of each."""
+    folder.note(variants=[[label, settings] for label, settings in variants], status="RUNNING")
     draft = folder.path / f"{_GROUP}.tmp"
     draft.write_text(config_text.dump(config))
     os.replace(draft, folder.path / _GROUP)
@@ -216,20 +216,25 @@ def read_group(folder: RunFolder) -> dict[str, Any]:
     return dict(config_text.read(folder.path / _GROUP).values)
 
 
-def group_seeds(folder: RunFolder) -> tuple[int, ...]:
-    return tuple(folder.note()["seeds"])
+def group_variants(folder: RunFolder) -> list[tuple[str, dict[str, Any]]]:
+    """Label and settings of each run of a group."""
+    return [(label, settings) for label, settings in folder.note()["variants"]]
 
 
-def seed_folder(group: RunFolder, seed: int) -> RunFolder:
-    """Where the run of one seed of a group lies."""
-    return RunFolder(group.path.parent / f"{group.name}-seed-{seed}")
+def group_children(folder: RunFolder) -> list[RunFolder]:
+    return [child_folder(folder, label) for label, _ in group_variants(folder)]
+
+
+def child_folder(group: RunFolder, label: str) -> RunFolder:
+    """Where one run of a group lies."""
+    return RunFolder(group.path.parent / f"{group.name}-{label}")
 
 
 def check_group_free(folder: RunFolder) -> None:
-    """ConfigError where a group of seeds of that name has begun to train."""
+    """ConfigError where a group of that name has begun to train."""
     if not (folder.path / _GROUP).is_file():
         return
-    if any(seed_folder(folder, seed).last.exists() for seed in group_seeds(folder)):
+    if any(child.last.exists() for child in group_children(folder)):
         raise ConfigError(
             f"the group {folder.path} exists: choose another --name, or continue it with --resume {folder.name}"
         )

@@ -32,7 +32,6 @@ from feeds.base import FeedSpec
 
 _NETWORK = NetworkConfig(hidden=(256, 256), activation="relu")
 _REPLAY = RecordedConfig(batch=256)
-_OUT = -1e6  # below every value; finite, so that among actions without support the likeliest is found
 
 
 class BCQConfig(BaseModel):
@@ -103,7 +102,7 @@ class BCQ:
             inside = or_best(counts >= self.config.least, score)
         else:
             inside, score = likely >= self.config.threshold * likely.amax(-1, keepdim=True), likely
-        return torch.where(inside, q, _OUT + score)
+        return torch.where(inside, q, below(q, score))
 
     def loss(self, batch: Transitions) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """The loss of a batch, what is logged of it, and the priority of each sample. No side effect."""
@@ -152,6 +151,15 @@ class BCQ:
         self.core.load_state_dict(state["core"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.support.load_state_dict(state["support"])
+
+
+def below(q: Float[Tensor, "b n"], score: Float[Tensor, "b n"]) -> Float[Tensor, "b n"]:
+    """Numbers below all values of their row, in the order of the scores, which are not negative.
+
+    They lie as far below as the values reach: a constant far away would round small differences of scores off.
+    """
+    reach = q.abs().amax(-1, keepdim=True).clamp(min=1.0)
+    return q.amin(-1, keepdim=True) - reach * (2.0 - score / (1.0 + score.amax(-1, keepdim=True)))
 
 
 def build(config: BCQConfig, spec: FeedSpec, *, streams: int, seed: int, device: str) -> BCQ:

@@ -100,6 +100,13 @@ Seeds = Annotated[
     str | None,
     typer.Option(metavar="0,1,2", help="Several seeds; each is a run, side by side under one parent."),
 ]
+Sweep = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY=A,B,C",
+        help="Several values of a setting, as in agent.alpha=0,1e-3; each is a run, side by side; may be repeated.",
+    ),
+]
 Streams = Annotated[int | None, typer.Option(min=1, metavar="N", help="Episodes that are played side by side.")]
 Device = Annotated[
     Literal["auto", "cpu", "cuda"] | None,
@@ -109,7 +116,7 @@ Resume = Annotated[
     str | None,
     typer.Option(
         metavar="RUN",
-        help="Continues a run from its last checkpoint, or a group of seeds by its name.",
+        help="Continues a run from its last checkpoint, or a group of runs by its name.",
         autocompletion=complete_resume,
     ),
 ]

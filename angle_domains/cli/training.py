@@ -22,6 +22,7 @@ def train(
     steps: options.Steps = None,
     seed: options.Seed = None,
     seeds: options.Seeds = None,
+    sweep: options.Sweep = None,
     streams: options.Streams = None,
     device: options.Device = None,
     resume: options.Resume = None,
@@ -48,10 +49,10 @@ def train(
     from angle_domains.config import Wish
 
     wish = Wish(feed, agent, env, config, tuple(set_ or ()), given)
-    raise typer.Exit(_train(wish, options.parse_seeds(seeds), resume))
+    raise typer.Exit(_train(wish, options.parse_seeds(seeds), sweep or [], resume))
 
 
-def _train(wish: "Wish", seeds: list[int] | None, resume: str | None) -> int:
+def _train(wish: "Wish", seeds: list[int] | None, sweep: list[str], resume: str | None) -> int:
     resolved = _configuration(wish, resume)
     config = resolved.config
     if resume is None and config.env is None and resolved.source(("feed", "env")) == "default":
@@ -60,10 +61,24 @@ def _train(wish: "Wish", seeds: list[int] | None, resume: str | None) -> int:
     from angle_domains.training import train
 
     try:
-        return tell(train(config, seeds=seeds, resume=resume, root=options.ROOT, console=Progress()))
+        results = train(config, seeds=seeds, sweep=sweep, resume=resume, root=options.ROOT, console=Progress())
+        code = tell(results)
+        _side_by_side(config, results[-1])
+        return code
     except KeyboardInterrupt:  # a second Ctrl-C, or one outside of training; the first is a wish the trainer grants
         typer.echo("interrupted: --resume RUN goes on from the last checkpoint", err=True)
         raise
+
+
+def _side_by_side(config: "AgentConfig", last: Any) -> None:
+    """The table and page of a sweep that has ended."""
+    from angle_domains.compare import compare, sweep_runs
+    from angle_domains.tracking import OFF
+
+    names = sweep_runs(last.name, options.ROOT)
+    if names and last.status == "FINISHED" and config.tracking.uri != OFF:
+        for line in compare(names, uri=config.tracking.uri, root=options.ROOT):
+            typer.echo(line)
 
 
 def _tell_env(config: "AgentConfig") -> None:

@@ -11,10 +11,12 @@ from angle_domains.errors import ConfigError
 from angle_domains.evaluation import Terms, Verdict
 from angle_domains.evaluation.clinical_value import BANNER, ClinicalValue, lines, metrics, tags
 from angle_domains.evaluation.cohort import Intended, intended, policy_at
+from angle_domains.evaluation.drugs import drug_metrics
 from angle_domains.evaluation.evidence import GAMMA, Evidence, Propensities, counted, gather, numbered, propensities
-from angle_domains.evaluation.patients.study import Study, study_of
+from angle_domains.evaluation.patients.study import study_of
 from angle_domains.evaluation.robust import examine
 from angle_domains.evaluation.skill import Trials
+from angle_domains.evaluation.ward import treated
 from angle_domains.ope.episodes import Episodes, from_rows, places
 from angle_domains.ope.value import Estimate, OpeConfig, evaluate
 from angle_domains.showing import Showing
@@ -35,7 +37,7 @@ def judge(feed: Any, agent: Agent, terms: Terms) -> Verdict:
     rows = feed.episodes(terms.split)
     intent = intended(agent, rows, feed.spec, terms.epsilon)
     if intent.policy is None:
-        return _unvalued(feed, rows, intent, terms)
+        return _unvalued(feed, agent, rows, intent, terms)
     known = propensities(feed, rows, terms)
     if not terms.full:
         return _quick(rows, intent, intent.policy, known, terms)
@@ -48,7 +50,7 @@ def judge(feed: Any, agent: Agent, terms: Terms) -> Verdict:
         evidence = gather(feed, agent, rows, intent.policy, known, terms)
         found = evaluate(evidence.episodes, GAMMA, config, calibration=known.calibration, remarks=evidence.remarks)
     value = _value(feed, rows, intent, terms, found, _truth(feed, agent, terms.epsilon), evidence, known)
-    value = replace(value, study=_study(feed, rows, intent, terms, evidence.episodes))
+    value = _about_patients(feed, agent, value, evidence.episodes, terms)
     return _verdict(value, _chosen(value.headline))
 
 
@@ -104,10 +106,10 @@ def _verdict(value: ClinicalValue, score: float | None, *, full: bool = True) ->
     )  # fmt: skip
 
 
-def _unvalued(feed: Any, rows: Rows, intent: Intended, terms: Terms) -> Verdict:
+def _unvalued(feed: Any, agent: Agent, rows: Rows, intent: Intended, terms: Terms) -> Verdict:
     """Of continuous doses: how far they are from the recorded ones, and no value."""
     value = _value(feed, rows, intent, terms, {}, None)
-    value = replace(value, study=_study(feed, rows, intent, terms, None)) if terms.full else value
+    value = _about_patients(feed, agent, value, None, terms) if terms.full else value
     return _verdict(value, None, full=terms.full)
 
 
@@ -142,10 +144,15 @@ def _value(
     )
 
 
-def _study(feed: Any, rows: Rows, intent: Intended, terms: Terms, episodes: Episodes | None) -> Study | None:
+def _about_patients(
+    feed: Any, agent: Agent, value: ClinicalValue, episodes: Episodes | None, terms: Terms
+) -> ClinicalValue:
+    """The same, with who the patients are, how each drug would be used, and who would live where they are made up."""
     if not isinstance(feed, ClinicalFeed):
-        return None
-    return study_of(feed, terms.split, rows, intent, episodes, gamma=GAMMA, seed=terms.seed)
+        return value
+    study = study_of(feed, value.split, value.rows, value.intent, episodes, gamma=GAMMA, seed=terms.seed)
+    drugs = drug_metrics(feed, value.split, value.rows, value.intent)
+    return replace(value, study=study, drugs=drugs, ward=treated(feed, agent))
 
 
 def _truth(feed: Any, agent: Agent, epsilon: float) -> float | None:

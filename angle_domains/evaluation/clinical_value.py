@@ -1,12 +1,13 @@
 """What recorded patients tell of a policy, as a value for a page, for a store and for a terminal."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from angle_domains.evaluation.cohort import Intended
+from angle_domains.evaluation.drugs import drug_lines
 from angle_domains.evaluation.foreseen import Foreseen
 from angle_domains.evaluation.patients.study import Study
 from angle_domains.evaluation.robust import Robust
@@ -14,6 +15,7 @@ from angle_domains.evaluation.words import count
 from angle_domains.ope.estimators import ESTIMATORS
 from angle_domains.ope.value import Estimate
 from feeds.base import FeedSpec, Rows
+from feeds.clinical.synth_vaso import Value
 
 BANNER = "Research, not for care."
 KEPT = ("IS", "WIS", "MIS", "DM", "MODEL", "DR")  # estimators that a store is told of; all stand on the page
@@ -40,6 +42,8 @@ class ClinicalValue:
     foreseen: Foreseen | None = None  # by a model of patients
     robust: Robust | None = None  # guarantees, hidden confounding, balance; None where actions are continuous
     study: Study | None = None  # of the patients behind it, where the feed knows them
+    drugs: dict[str, float] = field(default_factory=dict)  # how the policy uses each; see evaluation.drugs
+    ward: Value | None = None  # share of new patients who survive under it, where patients can be made up
     openings: int = 0  # of test parts in this experiment, this one included; 0: not told
 
     @property
@@ -68,6 +72,9 @@ def metrics(found: ClinicalValue) -> dict[str, float]:
         told["lower_bound"] = found.robust.guarantee.best
     if found.q_self is not None:
         told["q_self"] = found.q_self
+    if found.ward is not None:
+        told |= {"true_survival": found.ward.survival, "true_survival_error": found.ward.error}
+    told |= found.drugs
     return told if found.truth is None else told | {"true_value": found.truth}
 
 
@@ -103,6 +110,10 @@ def lines(found: ClinicalValue) -> Iterator[str]:
         yield from _values(found)
     if found.q_self is not None:
         yield f"q_self: {found.q_self:.4g}, what the agent itself believes; no estimate of its value"
+    yield from drug_lines(found.drugs)
+    if found.ward is not None:
+        lived = f"{found.ward.survival:.4f} (standard error {found.ward.error:.4f})"
+        yield f"truth: {lived} of patients survive under it: new ones were made up and treated by it"
     if found.truth is not None:
         yield f"truth: {found.truth:.4f}, exact: the process behind these records is known"
     if found.split == "test" and found.openings > 1:

@@ -121,6 +121,10 @@ def key_numbers(found: ClinicalValue, run: RunSummary) -> str:
         entries.append(("q_self", f"{found.q_self:.4g}", "the agent's own belief, no value"))
     if found.truth is not None:
         entries.append(("Truth", f"{found.truth:.4f}", "exact: the process is known"))
+    if found.ward is not None:
+        entries.append(
+            ("True survival", f"{found.ward.survival:.3f}", f"± {1.96 * found.ward.error:.3f}, made-up patients")
+        )
     entries.append(("Trained", f"{run.steps:,}", "decisions in a model of patients" if practised(run) else "updates"))
     return tiles(entries)
 

@@ -27,13 +27,19 @@ HEADLINES = (
 Curves = Mapping[str, Mapping[int, float]]  # key -> step -> value
 
 
-def finish_parent(parent: Tracker, children: Sequence[Path], status: Status = "FINISHED") -> tuple[str, ...]:
+def finish_parent(
+    parent: Tracker, children: Sequence[Path], status: Status = "FINISHED", *, mean: bool = True
+) -> tuple[str, ...]:
     """Logs the mean over the seeds (run folders) on the parent, with `_low` and `_high` of headlines, and ends it.
 
     Unless all have FINISHED it logs nothing: a point stands for good, and one of some seeds would stand for all.
     Gives lines for a terminal. Curves are averaged at the steps that all seeds share; a key whose last steps differ
-    (a seed stopped early) gets one more point, the mean of its last values, at the latest of them.
+    (a seed stopped early) gets one more point, the mean of its last values, at the latest of them. Without `mean`, of
+    runs that differ in more than their seeds, nothing is logged.
     """
+    if not mean:
+        parent.finish(status)
+        return _comparison(children)
     seeds = [known for folder in children if (known := read_points(folder))]
     curves = aggregate(seeds)
     by_step: dict[int, dict[str, float]] = {}

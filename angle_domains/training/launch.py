@@ -1,4 +1,4 @@
-"""Opening runs: one seed, several under a parent, or those that go on; and judging one that has ended."""
+"""Opening runs: one, several under a parent, or those that go on; and judging one that has ended."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,12 +11,13 @@ from angle_domains.evaluation import Terms
 from angle_domains.runs import RunFolder
 from angle_domains.tables import make_feed
 from angle_domains.tracking import reopen_tracker
-from angle_domains.training.group import SeedGroup, train_group
+from angle_domains.training.group import Group, train_group
 from angle_domains.training.judging import stored_config
 from angle_domains.training.session import RunResult, Session
 from angle_domains.training.signals import StopSignal
 from angle_domains.training.trainer import Console
 from angle_domains.training.verdicts import Judged, judge_run, openings, terms_of, test_metrics
+from angle_domains.variants import of_seeds, swept
 
 
 def train(
@@ -24,23 +25,27 @@ def train(
     *,
     console: Console,
     seeds: Sequence[int] | None = None,
+    sweep: Sequence[str] = (),
     resume: str | None = None,
     root: Path = Path("runs"),
 ) -> list[RunResult]:
-    """Trains one run, a run for each seed, or goes on with a run or group of seeds; what it opens it ends."""
+    """Trains one run, a run for each seed and each combination of the settings that are swept (`key=one,another`), or
+    goes on with a run or a group of them; what it opens it ends."""
     with StopSignal() as stop:
         if resume is not None:
-            if seeds:
-                raise ConfigError("--resume and --seeds cannot stand together: a run goes on with its own seed")
+            if seeds or sweep:
+                what = "--seeds" if seeds else "--sweep"
+                raise ConfigError(f"--resume and {what} cannot stand together: a run goes on with its own settings")
             group = runs.find_group(resume, root)
             if group is not None:
-                return train_group(SeedGroup.stored(group, config), console, stop)
+                return train_group(Group.stored(group, config), console, stop)
             return [Session(config, runs.find_run(resume, root), console, stop, resumed=True).run()]
         name = runs.check_name(config.name or runs.fresh_name(root, f"{config.feed_name}-{config.agent_name}"))
         runs.check_group_free(RunFolder(root / name))
-        if not seeds:
+        if not seeds and not sweep:
             return [Session(config, RunFolder(root / name), console, stop).run()]
-        return train_group(SeedGroup.fresh(RunFolder(root / name), config, seeds), console, stop)
+        variants = swept(sweep, seeds or ()) if sweep else of_seeds(seeds or ())
+        return train_group(Group.fresh(RunFolder(root / name), config, variants), console, stop)
 
 
 def evaluate(

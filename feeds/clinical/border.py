@@ -147,7 +147,9 @@ def _records(draft: Draft, table: Table, config: ClinicalConfig) -> Records:
     notes += [f"left out: {_counted(number, name)}" for name, number in counts.items()]
     records = replace(records, notes=tuple(notes), counts=counts)
     records = records.stays(~draft.drop_stay & ~short, keep)
-    return with_end_rows(records) if config.ends.last_action == "taken" else records
+    if config.ends.last_action == "ignored":
+        return records
+    return with_end_rows(records, config.ends.single_hours)
 
 
 def _counted(number: int, name: str) -> str:

@@ -109,12 +109,14 @@ class StepwiseCodec:
     two reachable ones is the nearer.
     """
 
-    def __init__(self, steps: Steps, others: Sequence[Levels], columns: Sequence[str], persist: frozenset[str]) -> None:
+    def __init__(
+        self, steps: Steps, others: Sequence[Levels], columns: Sequence[str], persist: frozenset[str], *, show: bool
+    ) -> None:
         self.steps = steps
         self.columns = tuple(columns)
         self._dose = self.columns.index(steps.name)
         self._rest = [k for k in range(len(self.columns)) if k != self._dose]
-        self._others = ProductCodec(others, persist, show=True) if others else None
+        self._others = ProductCodec(others, persist, show=show) if others else None
         self._many = int(self._others.space.n) if self._others else 1
         self.units = {steps.name: steps.unit} | (self._others.units if self._others else {})
         self.space = spaces.Discrete(self._many * len(steps.deltas))
@@ -210,7 +212,8 @@ def make_codec(schema: Schema, settings: Actions, *, show: bool = False) -> Code
         if len(doses) != 1:
             raise FeedError(f"feed.actions.codec=stepwise needs one numeric column, and here are {len(doses)}")
         others = [make_levels(name, column, settings) for name, column in columns.items() if name != doses[0]]
-        return StepwiseCodec(Steps(doses[0], columns[doses[0]].unit, settings), others, tuple(columns), persist)
+        steps = Steps(doses[0], columns[doses[0]].unit, settings)
+        return StepwiseCodec(steps, others, tuple(columns), persist, show=show)
     if kind == "discrete" and len(columns) != 1:
         raise FeedError("feed.actions.codec=discrete needs one column that is already coded; see feed.actions.columns")
     return ProductCodec([make_levels(name, column, settings) for name, column in columns.items()], persist, show=show)

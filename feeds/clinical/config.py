@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from feeds.clinical.schema import Schema, load_schema, make_schema, public_roles
+from feeds.errors import FeedError
 from feeds.settings import Settings
 
 PUBLIC = (
@@ -105,6 +106,7 @@ class Ends(Settings):
     outcome: Literal["stay", "last_row"] = "stay"  # the outcome column: alike in all rows, or the last row counts
     late_death: Literal["censored", "terminal"] = "censored"  # a death after a transfer or the hour cap
     last_action: Literal["ignored", "taken"] = "ignored"  # taken: a row is added that it leads to
+    single_hours: PositiveFloat = 1.0  # until that row where a stay has one alone; else its own median step
     max_hours: PositiveFloat | None = None  # later rows are cut off, and the stay ends by the hour cap
 
 
@@ -138,18 +140,26 @@ class ClinicalConfig(Settings):
     @model_validator(mode="before")
     @classmethod
     def _public_keys(cls, given: Any) -> Any:
-        """Takes the keys of the public vasopressor pipeline, `dataset` for `path`, and roles from a file."""
+        """Takes the keys of the public vasopressor pipeline, `dataset` for `path`, and roles from a file.
+
+        Beside the public keys `roles` may say what they leave open: a column's range, the site, why a stay ended.
+        """
         if not isinstance(given, Mapping):
             return given
         public = {key: given[key] for key in PUBLIC if key in given}
         given = {key: value for key, value in given.items() if key not in PUBLIC}
-        if "DATA_PATH" in public:
-            given.setdefault("path", public["DATA_PATH"])
-        if "dataset" in given:
-            given["path"] = given.pop("dataset")
-        if set(public) - {"DATA_PATH"}:
-            given.setdefault("roles", public_roles(public))
-            given.setdefault("ends", {"outcome": "last_row"})
+        for name, named in (("DATA_PATH", public), ("dataset", given)):
+            if name in named:
+                if "path" in given:
+                    raise FeedError(f"feed.{name} and feed.path say the same: give one of them")
+                given["path"] = named.pop(name)
+        if public:
+            roles = given.get("roles") or {}
+            if not isinstance(roles, Mapping):
+                raise FeedError(f"feed.roles and feed.{next(iter(public))} say the same: give one of them")
+            given["roles"] = public_roles(public, roles)
+            if isinstance(ends := given.get("ends", {}), Mapping):
+                given["ends"] = {"outcome": "last_row", **ends}
         if isinstance(given.get("roles"), str) and given["roles"] != "clif":
             given["roles"] = load_schema(given["roles"])
         if isinstance(given.get("roles"), Mapping):  # in one sentence, where a union would give several

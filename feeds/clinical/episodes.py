@@ -28,14 +28,12 @@ def terminated(records: Records, ends: Ends) -> np.ndarray:
     return np.array(table)[records.reason]
 
 
-def with_end_rows(records: Records) -> Records:
+def with_end_rows(records: Records, single: float) -> Records:
     """Every stay with one row more, in which nothing was measured: the last recorded action led to it.
 
-    It stands one typical step after the last row.
+    It stands the stay's own median step after its last row, `single` hours after the only one.
     """
-    first = records.first
-    steps = np.diff(records.hours, prepend=0.0)[~first]
-    step = float(np.median(steps)) if len(steps) else 1.0
+    step = _median_steps(records, single)
     stops = records.stops
     codes = {name: replace(c, codes=np.insert(c.codes, stops, -1)) for name, c in records.coded.items()}
     return replace(
@@ -46,6 +44,17 @@ def with_end_rows(records: Records) -> Records:
         values={name: np.insert(values, stops, np.nan) for name, values in records.values.items()},
         coded=codes,
     )
+
+
+def _median_steps(records: Records, single: float) -> np.ndarray:
+    """Hours from row to row of each stay [S]: of its own, so that no other patient moves it."""
+    later = ~records.first
+    stay, steps = records.stay[later], np.diff(records.hours, prepend=0.0)[later]
+    count = np.bincount(stay, minlength=len(records.patient))
+    ordered = np.append(steps[np.lexsort((steps, stay))], single)
+    begin = np.cumsum(count) - count
+    low, high = (ordered[np.where(count > 0, begin + half // 2, -1)] for half in (count - 1, count))
+    return (low + high) / 2
 
 
 def doses_of(records: Records, codec: Codec, config: ClinicalConfig) -> Doses:

@@ -10,7 +10,7 @@ from feeds.base import FeedSpec, Rows
 from feeds.clinical.border import read_records
 from feeds.clinical.codecs import codec_kind, make_codec
 from feeds.clinical.config import ClinicalConfig
-from feeds.clinical.episodes import doses_of, make_rows, story_of, terminated
+from feeds.clinical.episodes import Doses, doses_of, make_rows, story_of, terminated
 from feeds.clinical.records import Records
 from feeds.clinical.rewards import Story, components, make_term, pay
 from feeds.clinical.split import SPLITS, patient_parts
@@ -63,6 +63,10 @@ class ClinicalFeed:
         """Any records of the schema as this feed shows them."""
         return make_rows(records, self.coder, self.codec, self.term, self.config)
 
+    def doses(self, records: Records) -> Doses:
+        """What was decided in each row, and what was in force before."""
+        return doses_of(records, self.codec, self.config)
+
     def components(self, split: str) -> dict[str, np.ndarray]:
         """The parts of the reward, each as `Rows.reward` [N]; empty where the reward has none."""
         records = self.part(split)
@@ -78,7 +82,7 @@ class ClinicalFeed:
     def describe(self) -> dict[str, Any]:
         said = self.records.describe()
         counts = [int((self.parts == index).sum()) for index in range(len(SPLITS))]
-        doses = doses_of(self.records, self.codec, self.config)
+        doses = self.doses(self.records)
         taken = np.diff(self.records.stay, append=-1) == 0
         clipped = self.codec.clipped(doses.decided, doses.before) & taken
         said["profile"] |= {

@@ -175,23 +175,28 @@ def make_schema(given: Any, place: str) -> Schema:
         raise FeedError(f"{place}: {f'{where}: ' if where else ''}{said}") from error
 
 
-def public_roles(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of the public vasopressor pipeline as roles."""
+def public_roles(given: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of the public vasopressor pipeline as roles, and `more` roles, which say what those leave open."""
     actions = list(given.get("ACTION_COLUMNS", ()))
     kinds = list(given.get("ACTION_TYPES", ["binary"] * len(actions)))
     if len(kinds) == 1:
         kinds *= len(actions)
     if len(kinds) != len(actions):
         raise FeedError(f"ACTION_TYPES names {len(kinds)} kinds for {len(actions)} ACTION_COLUMNS")
-    categorical = set(given.get("CATEGORICAL_FEATURES", ()))
-    state = {name: {"kind": "categorical"} if name in categorical else {} for name in given.get("STATE_COLUMNS", ())}
-    return {
+    states, categorical = list(given.get("STATE_COLUMNS", ())), set(given.get("CATEGORICAL_FEATURES", ()))
+    for name in sorted(categorical - set(states)):
+        raise FeedError(f"CATEGORICAL_FEATURES: '{name}' is no state column; {nearest(name, states)}")
+    roles: dict[str, Any] = {
         "subject": given.get("TRAJ_ID_COL", "subject_id"),
         "time": given.get("TIME_COL", "time_hour"),
-        "state": state,
+        "state": {name: {"kind": "categorical"} if name in categorical else {} for name in states},
         "action": {name: {"kind": kind} for name, kind in zip(actions, kinds, strict=True)},
         "outcome": given.get("DEATH_COL", "death"),
     }
+    for role in ("state", "action"):
+        for name, said in _mapping(more.get(role, {})).items():
+            roles[role][name] = roles[role].get(name, {}) | dict(said or {})
+    return {**more, **roles}
 
 
 def shared_names(columns: Sequence[str]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ ETHNICITIES = np.array(["Asian", "Black", "Hispanic", "Other", "White"])
 GENDERS = np.array(["Female", "Male"])
 
 Vector = Float[np.ndarray, " n"]
-Seen = Mapping[str, np.ndarray]  # the columns of the table in this hour, and `last_vaso`, `last_norepinephrine`
+Seen = Mapping[str, np.ndarray]  # columns of the table in this hour, `last_vaso`, `last_norepinephrine`, `patient`
 Chances = Float[np.ndarray, "n a"]  # probabilities of the actions
 Policy = Callable[[Seen], Chances]
 
@@ -115,7 +115,7 @@ def _rollout(policy: Policy | None, patients: int, seed: int, confounded: bool) 
         if policy is None:
             chance = clinicians(seen, patient.frail if confounded else None)
         else:
-            chance = _checked(policy(seen), len(subject))
+            chance = _checked(policy({**seen, "patient": subject}), len(subject))
         action = (np.cumsum(chance, 1) <= _uniform(patient, hour, 0)[:, None] * chance.sum(1, keepdims=True)).sum(1)
         over = ended != ""
         rows.append(_row(subject, seen, np.where(over, 0, action), np.where(over, 1.0, _taken(chance, action)), ended))

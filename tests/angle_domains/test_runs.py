@@ -83,7 +83,7 @@ def test_damaged_facts_are_named(tmp_path: Path) -> None:
 def test_where_one_run_is_wanted_a_group_names_its_seeds(tmp_path: Path) -> None:
     group = RunFolder(tmp_path / "four")
     group.path.mkdir()
-    write_group(group, {}, (0, 7))
+    write_group(group, {}, [("seed-0", {"seed": 0}), ("seed-7", {"seed": 7})])
     with pytest.raises(CheckpointError, match="four-seed-0, four-seed-7"):
         find_checkpoint("four", tmp_path)
 

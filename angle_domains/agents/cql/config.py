@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from angle_domains.networks import NetworkConfig
 from angle_domains.replay import RecordedConfig, beside
@@ -27,6 +27,7 @@ class CQLConfig(BaseModel):
     scale_observation: bool = False  # entries that have bounds to the range from -1 to 1; images have their own scale
     double: bool = True
     dueling: bool = False
+    critics: Literal[1, 2] = 1  # 2: networks side by side that follow by tau, and the lesser value is believed
     loss: Literal["squared", "huber"] = "squared"
     adam_epsilon: PositiveFloat = 1e-8
     max_grad_norm: PositiveFloat = 10.0
@@ -40,3 +41,10 @@ class CQLConfig(BaseModel):
     tune_temperature: bool = True  # so that the entropy comes to -1 for each dimension
 
     replay: Annotated[RecordedConfig, beside(_REPLAY)] = _REPLAY
+
+    @model_validator(mode="after")
+    def _twins_are_plain(self) -> "CQLConfig":
+        for name in ("dueling", "scale_observation"):
+            if self.critics == 2 and getattr(self, name):
+                raise ValueError(f"{name} is for one critic: leave it out, or set critics to 1")
+        return self

@@ -31,10 +31,10 @@ class TestBCQ(OfflineContract):
         output = torch.stack([torch.tensor([1.0, 2.0, 9.0]), torch.tensor([0.6, 0.3, 0.1]).log()], -1)[None]
         found = agent.supported(output, torch.zeros(1, 1), None)
         assert found[0, :2].tolist() == [1.0, 2.0]
-        assert found[0, 2] < -9e5
+        assert found[0, 2] < 1.0  # below all values, although it is of value 9
         only = agent.supported(output, torch.zeros(1, 1), torch.tensor([[False, True, True]]))  # .75 and .25
         assert only.argmax().item() == 1
-        assert only[0, 2] < -9e5
+        assert only[0, 2] < 1.0
 
     def test_rare_luck_is_not_believed(self) -> None:
         """Forty actions taken once each, half of them lucky, and one taken often: trap 9."""
@@ -69,6 +69,27 @@ class TestCountedBCQ(OfflineContract):
             assert counts[chosen] >= 8
         unseen = see([[7.0]])._replace(mask=torch.tensor([[False, True, False, False]]))
         assert agent.act(unseen, None, explore=False).action.tolist() == [1]
+
+
+@pytest.mark.parametrize("reach", [1e-3, 1.0, 1e6])
+def test_what_lies_below_keeps_its_order_and_touches_no_value(reach: float) -> None:
+    """Counts that differ by one, and likelihoods of actions never taken that differ by a thousandth."""
+    q = reach * torch.tensor([[-1.0, -0.5, 1.0, 0.9, 1.0], [1.0, 1.0, 1.0, 1.0, 1.0]])
+    score = torch.tensor([[0.0, 0.501, 0.5, 7.0, 6.0], [0.002, 0.001, 0.003, 0.0, 0.004]])
+    low = bcq.below(q, score)
+    assert (low.amax(-1) < q.amin(-1)).all()
+    assert low.argsort(-1).tolist() == score.argsort(-1).tolist()
+
+
+def test_forbidden_counts_leave_the_likeliest_of_what_is_allowed() -> None:
+    """The only action that was taken is forbidden: between two that never were a thousandth of likelihood decides."""
+    config = bcq.BCQConfig(support="counted", least=1, network={"hidden": (4,)})  # type: ignore[arg-type]
+    agent = bcq.build(config, spec_of_choices(3), streams=1, seed=0, device="cpu")
+    agent.support.count(torch.zeros(2, 1), torch.tensor([0, 0]))
+    likely = torch.tensor([0.2, 0.3995, 0.4005])
+    output = torch.stack([torch.tensor([5.0, 3.0, 1.0]), likely.log()], -1)[None]
+    mask = torch.tensor([[False, True, True]])
+    assert agent.supported(output, torch.zeros(1, 1), mask).masked_fill(~mask, -torch.inf).argmax().item() == 2
 
 
 def test_counts_are_found_again() -> None:

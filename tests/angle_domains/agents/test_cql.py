@@ -7,6 +7,7 @@ import torch
 from gymnasium import spaces
 
 from angle_domains.agents import cql
+from angle_domains.errors import ConfigError
 from angle_domains.loops import OfflineState, offline
 from angle_domains.replay import recorded
 from angle_domains.transitions import Transitions, read
@@ -14,6 +15,7 @@ from feeds.base import FeedSpec
 from tests.contracts import worlds
 from tests.contracts.agent_contract import see
 from tests.contracts.offline_contract import OfflineBoxContract, OfflineContract, critics_portrayed, spec_of_choices
+from tests.contracts.trees import assert_same
 from tests.contracts.value_contract import ValueContract, answer
 from tests.logs import lucky
 
@@ -94,6 +96,62 @@ class TestChoiceCQLOfSeveralSteps(OfflineContract):
     test_values_of_probe_worlds: ClassVar[None] = None  # those of its sister class say it
     settings: ClassVar[dict[str, Any]] = TestChoiceCQL.settings | {"n_step": 3, "tau": 0.05, "dueling": True}
     value, check_portrayed_values = ValueContract.value, ValueContract.check_portrayed_values
+
+
+class TestTwinCQL(OfflineContract):
+    module, config = cql, cql.CQLConfig
+    settings: ClassVar[dict[str, Any]] = TestChoiceCQL.settings | {"critics": 2, "tau": 0.05}
+
+    def value(self, agent: Any, obs: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            return agent.q.Q_function(agent.see(obs)).amin(0).max(-1).values
+
+    def check_portrayed_values(self, agent: Any, values: dict[str, torch.Tensor]) -> None:
+        with torch.no_grad():
+            q = agent.q.Q_function(agent.learned.obs, agent.first + agent.learned.action)
+        assert_same(values, {"value/q1": q[0], "value/q2": q[1]})
+
+    @pytest.mark.parametrize("double", [True, False])
+    def test_loss_by_hand(self, double: bool) -> None:
+        """Critics hold 0 and log 3, and 0 and 0; their targets 4 and -8, and 2 and 5.
+
+        The lesser targets are 2 and -8, the lesser online values 0 and 0: double takes the first action, and so does
+        the best of the lesser targets. The first task ended: target 1, the second's is 1 + .5 * 2.
+        """
+        agent = self.build(self.spec(), 2, alpha=0.5, double=double)
+        for critics, biases in (
+            (agent.q.online, [[0.0, math.log(3.0)], [0.0, 0.0]]),
+            (agent.q.target, [[4, -8], [2, 5]]),
+        ):
+            with torch.no_grad():
+                for parameter in critics.parameters():
+                    parameter.zero_()
+                critics.layers.biases[-1].copy_(torch.tensor(biases, dtype=torch.float32).unsqueeze(1))
+        batch = Transitions(
+            obs=torch.zeros(2, 1),
+            mask=None,
+            action=torch.tensor([1, 1]),
+            reward=torch.ones(2),
+            discount=torch.tensor([0.0, 0.5]),
+            next_obs=torch.zeros(2, 1),
+            next_mask=None,
+            weight=torch.tensor([1.0, 0.5]),
+        )
+        torch.testing.assert_close(agent.target(batch), torch.tensor([1.0, 2.0]))
+        gaps = math.log(4.0 / 3.0) + math.log(2.0)
+        each = [0.5 * (t - math.log(3.0)) ** 2 + 0.5 * t**2 + 0.5 * gaps for t in (1.0, 2.0)]
+        loss, _, priority = agent.loss(batch)
+        assert loss.item() == pytest.approx((each[0] + 0.5 * each[1]) / 2, rel=1e-5)
+        torch.testing.assert_close(priority, torch.tensor([(abs(1 - math.log(3)) + 1) / 2, (2 - math.log(3) + 2) / 2]))
+
+    def test_what_only_one_critic_has_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="dueling is for one critic"):
+            cql.CQLConfig(critics=2, dueling=True)
+
+    def test_other_action_spaces_are_a_mistake_of_the_user(self) -> None:
+        spec = FeedSpec("world", worlds.UNIT, spaces.MultiDiscrete([2, 2]))
+        with pytest.raises(ConfigError, match="Discrete"):
+            self.build(spec, 1)
 
 
 class TestBoxCQL(OfflineBoxContract):

@@ -16,6 +16,8 @@ from angle_domains.errors import ConfigError, TrainingError
 class Result:
     lines: tuple[str, ...]
     exit_code: int = 0
+    name: str = "some"
+    status: str = "FINISHED"
 
 
 @pytest.fixture(autouse=True)
@@ -163,6 +165,7 @@ def test_an_interrupt_is_exit_code_130(monkeypatch: pytest.MonkeyPatch, capsys: 
 
 def test_train_hands_on_what_was_typed(trained: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
     words = "train --feed market --algo ppo --steps 500 --streams 8 --seeds 3,1 --device cpu --name run --experiment e"
+    words += " --sweep agent.alpha=0,1 --sweep seed=1"
     words += " --tracking-uri sqlite:///x.db --tensorboard --register m --set agent.gamma=0.5 --set feed.path=a.csv"
     assert run(*words.split()) == 0
     assert capsys.readouterr().out == "first\nsecond\nthird\n"
@@ -171,6 +174,7 @@ def test_train_hands_on_what_was_typed(trained: list[dict[str, Any]], capsys: py
     assert (config.feed_name, config.agent_name, config.feed.path) == ("market", "ppo", "a.csv")
     assert (config.training.steps, config.training.streams, config.agent.gamma) == (500, 8, 0.5)
     assert (config.device, config.name, call["seeds"], call["resume"]) == ("cpu", "run", [3, 1], None)
+    assert call["sweep"] == ["agent.alpha=0,1", "seed=1"]
     tracking = config.tracking
     assert (tracking.uri, tracking.experiment, tracking.register_as) == ("sqlite:///x.db", "e", "m")
     assert tracking.tensorboard is True
@@ -197,7 +201,7 @@ def test_resume_takes_the_configuration_of_a_group_of_seeds(tmp_path: Path, trai
     stored = load_config(feed="market", agent="a2c", overrides=["agent.gamma=0.25"], options={"name": "many"})
     folder = RunFolder(tmp_path / "runs" / "many")
     folder.path.mkdir(parents=True)
-    write_group(folder, stored.to_dict(), (3, 4))
+    write_group(folder, stored.to_dict(), [("seed-3", {"seed": 3})])
     assert run("train", "--resume", "many") == 0
     (call,) = trained
     assert (call["resume"], call["seeds"], call["config"]) == ("many", None, stored)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from angle_domains.compare import compare
 from angle_domains.config import AgentConfig
 from angle_domains.errors import ConfigError
 from angle_domains.runs import RunFolder
@@ -163,3 +164,42 @@ def test_what_would_make_another_group_is_refused(
     for seeds in (None, [8, 9]):
         with pytest.raises(ConfigError, match=r"the group .*many exists: .* --resume many"):
             train(configure("name=many"), console=Lines(), seeds=seeds, root=tmp_path)
+
+
+def test_a_sweep_is_a_run_for_each_value_and_goes_on_where_it_stopped(
+    configure: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two discounts as siblings: no mean is taken of what differs, and one command lays them side by side."""
+    config, sweep = configure("name=swept", "tracking.uri=null"), ["agent.gamma=0.9,0.95"]
+    with monkeypatch.context() as patch:
+        stop_after_first(patch)
+        *_, told = train(config, console=Lines(), sweep=sweep, root=tmp_path)
+    assert (
+        told.lines[-1]
+        == "runs without a result: gamma-0.95; go on with all of them: angle-domains train --resume swept"
+    )
+    results = train(config, console=Lines(), resume="swept", root=tmp_path)
+    assert [(result.name, result.status) for result in results] == [
+        ("swept-gamma-0.95", "FINISHED"),
+        ("swept", "FINISHED"),
+    ]
+    children = [RunFolder(tmp_path / f"swept-gamma-{gamma}") for gamma in ("0.9", "0.95")]
+    assert [child.read_config()["agent"]["gamma"] for child in children] == [0.9, 0.95]
+    assert weights(children[0]) != weights(children[1])
+    parent = the_run(tmp_path, "swept")
+    assert (parent.info.status, parent.data.metrics) == ("FINISHED", {})
+    assert {the_run(tmp_path, child.name).data.tags[PARENT] for child in children} == {parent.info.run_id}
+    lines = "\n".join(compare(["swept"], root=tmp_path))
+    assert all(child.name in lines for child in children)
+
+
+def test_what_cannot_be_swept_opens_nothing(configure: Any, tmp_path: Path) -> None:
+    for sweep, said in (
+        (["agent.gama=0.9"], "'agent.gama' is unknown: did you mean 'agent.gamma'"),
+        (["agent.gamma=0.9,2"], "agent.gamma"),
+        (["agent.gamma"], "write it as key=one,another"),
+        (["agent.gamma=0.9,0.9"], "every value of it stands once"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            train(configure("name=swept"), console=Lines(), sweep=sweep, root=tmp_path)
+    assert not any(tmp_path.iterdir())

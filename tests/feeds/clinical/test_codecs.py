@@ -136,10 +136,13 @@ def test_steps_by_hand() -> None:
 
 
 def test_the_state_holds_the_current_dose() -> None:
-    made = feed(actions={"codec": "stepwise"})
+    made = feed(actions={"codec": "stepwise"}, states={"last_action": True})
     block = made.spec.block("dose")
     assert block is not None
     assert block.shape == (11,)  # ten bins, and the other drug
+    alone = feed(actions={"codec": "stepwise"}).spec.block("dose")
+    assert alone is not None
+    assert alone.features == block.features[:10]
     rows, records = made.episodes("train"), made.part("train")
     seen = rows.observation[:, block.start : block.stop]
     before = np.where(rows.first, 0.0, np.roll(records.values["norepinephrine"], 1))

@@ -61,6 +61,26 @@ def test_stays_of_one_row_are_counted_or_kept() -> None:
     assert np.nansum(taken) == frame["action_vaso"].sum()
 
 
+def test_the_row_that_is_added_stands_the_stays_own_step_away() -> None:
+    """Whoever else is in the table: steps of 2 and 4 hours come to 3, and one row alone to what is set."""
+    frame = table(40)
+    early = pl.col("subject_id") == "MRN7002"
+    chosen = frame.filter(early & (pl.col("time_hour") < 3)).with_columns(
+        time_hour=pl.col("time_hour").replace({1: 2, 2: 6})
+    )
+    single = frame.filter((pl.col("subject_id") == "MRN7003") & (pl.col("time_hour") == 0))
+    others = frame.filter(~pl.col("subject_id").is_in(["MRN7002", "MRN7003"]))
+    for factor in (1.0, 10.0):
+        wide = others.with_columns(time_hour=pl.col("time_hour") * factor)
+        records = feed(pl.concat([wide, chosen, single]), ends={"last_action": "taken", "single_hours": 5.0}).records
+        by_patient = dict(
+            zip(records.identities[records.patient], np.split(records.hours, records.starts[1:]), strict=True)
+        )
+        assert by_patient["MRN7002"].tolist() == [0.0, 2.0, 6.0, 9.0]
+        assert by_patient["MRN7003"].tolist() == [0.0, 5.0]
+        assert np.diff(by_patient["MRN7005"]).tolist() == [factor] * (len(by_patient["MRN7005"]) - 1)
+
+
 def test_without_a_reason_the_outcome_says_it_and_without_both_the_record_just_ends() -> None:
     plain = {key: value for key, value in ROLES.items() if key != "end_reason"}
     made = feed(roles=plain)

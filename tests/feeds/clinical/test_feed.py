@@ -11,6 +11,7 @@ import pytest
 from feeds.base import LoggedFeed, Rows
 from feeds.clinical.config import ClinicalConfig
 from feeds.clinical.feed import ClinicalFeed
+from feeds.clinical.schema import Schema
 from feeds.errors import FeedError
 from tests.feeds.clinical.tables import CONFIG, ROLES, feed, table, write_set
 
@@ -207,3 +208,26 @@ def test_a_misspelled_role_is_named(tmp_path: Path) -> None:
     (tmp_path / "roles.yaml").write_text("subject: a\ntime: b\nstate: {c: {units: mm}}\naction: {d: {}}\n")
     with pytest.raises(FeedError, match=r"roles.yaml: state.c.units: is unknown; did you mean 'unit'\?"):
         ClinicalConfig.model_validate({"roles": str(tmp_path / "roles.yaml")})
+
+
+def test_roles_beside_the_public_keys_say_what_those_leave_open() -> None:
+    given: dict[str, Any] = {
+        "STATE_COLUMNS": ["mbp", "gender"],
+        "ACTION_COLUMNS": ["norepinephrine"],
+        "ACTION_TYPES": ["continuous"],
+        "CATEGORICAL_FEATURES": ["gender"],
+        "roles": {"site": "site", "action": {"norepinephrine": {"high": 0.5}}, "state": {"mbp": {"high": 200}}},
+        "ends": {"hour_cap": "terminated"},
+    }
+    config = ClinicalConfig.model_validate(given)
+    assert isinstance(config.roles, Schema)
+    assert (config.roles.site, config.roles.subject, config.roles.outcome) == ("site", "subject_id", "death")
+    assert (config.roles.action["norepinephrine"].high, config.roles.state["mbp"].high) == (0.5, 200.0)
+    assert (config.ends.outcome, config.ends.hour_cap) == ("last_row", "terminated")
+    for more, said in (
+        ({"DATA_PATH": "a.csv", "path": "b.csv"}, "feed.DATA_PATH and feed.path say the same"),
+        ({"roles": "clif"}, "feed.roles and feed.STATE_COLUMNS say the same"),
+        ({"CATEGORICAL_FEATURES": ["gendr"]}, "'gendr' is no state column; did you mean 'gender'"),
+    ):
+        with pytest.raises(FeedError, match=said):
+            ClinicalConfig.model_validate({**given, **more})
