@@ -17,6 +17,7 @@ from angle_domains.ope.episodes import from_rows, places
 from angle_domains.ope.estimators import MODELS
 from angle_domains.ope.intervals import Method
 from angle_domains.ope.process import Process, best_policy, random_patients, sample, value
+from angle_domains.ope.selftest_learned import Check, checks
 from angle_domains.ope.value import Estimate, OpeConfig, evaluate
 from feeds.base import Rows
 
@@ -37,6 +38,7 @@ class SelfTestConfig(BaseModel):
     interval: Method = "t"
     mix: float = Field(default=0.2, gt=0.0, lt=1.0)  # of the optimum, in the near policy
     folds: int = Field(default=5, ge=2)  # of patients, for the fitted values
+    learned: bool = True  # networks too, on one sample of a ward of their own
     gamma: float = Field(default=1.0, gt=0.0, le=1.0)  # per hour
     seed: int = 0
 
@@ -68,6 +70,7 @@ class SelfTest:
     replicates: int
     patients: int
     failures: tuple[str, ...]
+    learned: tuple[Check, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -82,7 +85,9 @@ class SelfTest:
         names = f"{'policy':<10} {'':<7} {'truth':>7} {'bias':>8} {'±':>7} {'RMSE':>7}"
         columns = f"{names} {'cover':>6} {'refused':>8} {'ESS':>7}"
         verdict = "passed" if self.passed else f"FAILED: {'; '.join(self.failures)}"
-        return head, columns, *(_told(line) for line in self.lines), f"self-test {verdict}"
+        networks = [f"{'what is learned, on one sample':<34} {'truth':>7} {'found':>9}"] if self.learned else []
+        networks += [check.words().rstrip() for check in self.learned]
+        return head, columns, *(_told(line) for line in self.lines), *networks, f"self-test {verdict}"
 
 
 def _told(line: Line) -> str:
@@ -108,7 +113,9 @@ def selftest(process: Process | None = None, config: SelfTestConfig | None = Non
         for name, policy in policies.items()
         for estimator in config.estimators
     )
-    return SelfTest(lines, config.replicates, config.patients, tuple(_failures(lines)))
+    learned = checks(seed=config.seed) if config.learned else ()
+    wrong = (f"{check.name}: {check.found} where {check.truth:.4f} is true" for check in learned if not check.passed)
+    return SelfTest(lines, config.replicates, config.patients, (*_failures(lines), *wrong), learned)
 
 
 def _policies(process: Process, config: SelfTestConfig) -> dict[str, Float[np.ndarray, "s a"]]:

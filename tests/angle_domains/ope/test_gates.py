@@ -1,4 +1,4 @@
-"""The estimators on ICU-Sepsis, whose every policy has an exact value: twenty logs of 1,000 patients, three times.
+"""The estimators on ICU-Sepsis, whose every policy has an exact value: fifty logs of 1,000 patients, three times.
 
 On the near policy (a fifth of the optimum mixed into what clinicians did) WIS, DR and DM must be within three standard
 errors of the truth and their intervals hold it in .88 of the logs; the deterministic optimum must be refused.
@@ -26,9 +26,7 @@ def icu_sepsis() -> Tables:
 def test_near_clinician_policies_are_valued_and_the_optimum_is_refused(seed: int) -> None:
     process = icu_sepsis()
     assert value(process, clinician(), 1.0) == pytest.approx(exact_value(clinician()), abs=1e-9)
-    config = SelfTestConfig(
-        replicates=20, estimators=("IS", "WIS", "CWPDIS", "MIS", "DM", "DR", "WDR"), seed=seed, learned=False
-    )
+    config = SelfTestConfig(replicates=50, estimators=("WIS", "MIS", "DM", "DR"), seed=seed, learned=False)
     found = selftest(process, config)
     print("\n".join(found.table()))
     assert found.passed, "\n".join(found.table())

@@ -11,6 +11,7 @@ from angle_domains.ope.episodes import from_rows
 from angle_domains.ope.policies import greedy
 from angle_domains.ope.process import best_policy, random_patients, sample, value, values
 from angle_domains.ope.selftest import SelfTest, SelfTestConfig, _estimates, _line, selftest
+from angle_domains.ope.selftest_learned import Check, checks, line_of_health
 from angle_domains.ope.value import OpeConfig, evaluate
 from feeds.base import Rows
 from tests.angle_domains.ope.test_tabular import stays
@@ -20,7 +21,9 @@ PROCESS = random_patients()
 
 @pytest.fixture(scope="module")
 def tested() -> SelfTest:
-    return selftest(config=SelfTestConfig(replicates=24, patients=500, draws=200, estimators=("WIS", "DR", "DM")))
+    return selftest(
+        config=SelfTestConfig(replicates=24, patients=500, draws=200, estimators=("WIS", "DR", "DM"), learned=False)
+    )
 
 
 def test_near_policies_are_valued_and_the_far_one_is_refused(tested: SelfTest) -> None:
@@ -48,13 +51,15 @@ def test_it_fails_where_the_propensities_are_wrong(monkeypatch: pytest.MonkeyPat
         return replace(rows, propensity=np.minimum(1.05 * rows.propensity, 1.0))
 
     monkeypatch.setattr("angle_domains.ope.selftest.sample", lying)
-    found = selftest(config=SelfTestConfig(replicates=20, patients=300, draws=50, estimators=("WIS", "DR")))
+    found = selftest(
+        config=SelfTestConfig(replicates=20, patients=300, draws=50, estimators=("WIS", "DR"), learned=False)
+    )
     assert not found.passed
     assert found.table()[-1].startswith("self-test FAILED: ")
 
 
 def test_a_policy_that_goes_in_circles_in_the_records_has_no_fitted_value_and_counts_as_refused() -> None:
-    config = SelfTestConfig(estimators=("WIS", "DM"), draws=20)
+    config = SelfTestConfig(estimators=("WIS", "DM"), draws=20, learned=False)
     rows = replace(stays(*[([0, 1, 0], [0, 0], [0.0, 0.0], False)] * 40), propensity=np.ones(120))
     given = _estimates(rows, np.array([[1.0, 0.0], [1.0, 0.0]]), config)
     assert list(given) == ["WIS"]
@@ -117,3 +122,25 @@ def test_the_direct_estimates_error_is_that_of_refitting() -> None:
         claimed.append(fitted.direct.std(ddof=1) / 20.0)
     assert np.mean(claimed) == pytest.approx(np.std(found), rel=0.25)
     assert np.mean(found) == pytest.approx(value(PROCESS, policy, 1.0), abs=3 * np.std(found) / np.sqrt(60))
+
+
+def test_the_ward_of_the_networks_is_a_process_and_treatment_helps_there() -> None:
+    ward = line_of_health()
+    np.testing.assert_allclose(ward.transition.sum(2), 1.0)
+    treated, left = (np.tile(choice, (len(ward.start), 1)) for choice in ([0.0, 1.0], [1.0, 0.0]))
+    assert value(ward, left, 1.0) < value(ward, ward.behaviour, 1.0) < value(ward, treated, 1.0)
+
+
+def test_what_did_not_converge_or_is_far_off_fails() -> None:
+    assert Check("near", 0.5, 0.52, 0.03).passed
+    far, none = Check("far", 0.5, 0.56, 0.03), Check("none", 0.5, None, 0.03)
+    assert not far.passed
+    assert not none.passed
+    assert "FAILED" in far.words()
+    assert "no value" in none.words()
+    assert SelfTest((), 20, 600, (), (far,)).table()[-2] == far.words()
+
+
+@pytest.mark.slow
+def test_networks_are_held_to_the_truth_too() -> None:
+    assert all(check.passed for check in checks(seed=1))
