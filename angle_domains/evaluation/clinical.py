@@ -50,6 +50,11 @@ class ClinicalValue:
     def refused(self) -> bool:
         return all(estimate.refused for estimate in self.estimates.values())
 
+    @property
+    def observed_told(self) -> float | None:
+        """None where few patients are judged, or few of them died or lived: it would tell of those."""
+        return self.observed if self.study is None or self.study.outcomes_told else None
+
 
 def judge(feed: Any, agent: Agent, terms: Terms) -> Verdict:
     """What the recorded patients of one part tell of a policy.
@@ -155,7 +160,9 @@ def _agreement(rows: Rows, intent: Intended) -> float:
 
 def _metrics(found: ClinicalValue) -> dict[str, float]:
     """Stable keys; what was refused has none."""
-    metrics = {"observed": found.observed, "agreement": found.agreement, "refused": float(found.refused)}
+    metrics = {"agreement": found.agreement, "refused": float(found.refused)}
+    if found.observed_told is not None:
+        metrics["observed"] = found.observed_told
     for name, estimate in found.estimates.items():
         if estimate.value is not None:
             metrics[name.lower()] = estimate.value
@@ -169,7 +176,10 @@ def _metrics(found: ClinicalValue) -> dict[str, float]:
 def _table(found: ClinicalValue) -> Iterator[str]:
     patients, stays = len(np.unique(found.rows.entity)), len(found.rows.starts)
     yield f"{found.split} part of {found.name}: {count(patients, 'patient')}, {count(stays, 'stay')}"
-    yield f"observed: {found.observed:.4g} a stay, what the recorded decisions earned"
+    if found.observed_told is None:
+        yield "observed: not told, few patients died or few lived"
+    else:
+        yield f"observed: {found.observed_told:.4g} a stay, what the recorded decisions earned"
     if not found.estimates:
         yield "value: not estimable: off-policy evaluation of continuous doses is not offered"
         yield f"doses differ from the recorded ones by {found.agreement:.4g} on average"
