@@ -51,6 +51,11 @@ class ClinicalValue:
         return all(estimate.refused for estimate in self.estimates.values())
 
     @property
+    def observed_told(self) -> float | None:
+        """None where few patients are judged, or few of them died or lived: it would tell of those."""
+        return self.observed if self.study is None or self.study.outcomes_told else None
+
+    @property
     def overridden(self) -> bool:
         """Numbers are shown that should have been refused."""
         return any(estimate.overridden for estimate in self.estimates.values())
@@ -63,7 +68,9 @@ class ClinicalValue:
 
 def metrics(found: ClinicalValue) -> dict[str, float]:
     """Stable keys; what was refused has none, and what was overridden has others."""
-    told = {"observed": found.observed, "agreement": found.agreement, "refused": float(found.refused)}
+    told = {"agreement": found.agreement, "refused": float(found.refused)}
+    if found.observed_told is not None:
+        told["observed"] = found.observed_told
     for name in (name for name in KEPT if name in found.estimates):
         told |= _numbers(name, found.estimates[name])
     if found.overridden:
@@ -102,7 +109,10 @@ def lines(found: ClinicalValue) -> Iterator[str]:
     """For a terminal."""
     patients, stays = len(np.unique(found.rows.entity)), len(found.rows.starts)
     yield f"{found.split} part of {found.name}: {count(patients, 'patient')}, {count(stays, 'stay')}"
-    yield f"observed: {found.observed:.4g} a stay, what the recorded decisions earned"
+    if found.observed_told is None:
+        yield "observed: not told, few patients died or few lived"
+    else:
+        yield f"observed: {found.observed_told:.4g} a stay, what the recorded decisions earned"
     if not found.estimates:
         yield "value: not estimable: off-policy evaluation of continuous doses is not offered"
         yield f"doses differ from the recorded ones by {found.agreement:.4g} on average"

@@ -30,7 +30,7 @@ from angle_domains.report.patients.chart import value_chart
 from angle_domains.report.patients.decisions import decisions
 from angle_domains.report.patients.flow import flow
 from angle_domains.report.patients.guidelines import Item, items
-from angle_domains.report.patients.numbers import numbers, observed, write_json
+from angle_domains.report.patients.numbers import numbers, write_json
 from angle_domains.report.patients.practice import outcomes, practices
 from angle_domains.report.patients.shown import between, precise
 from angle_domains.report.patients.subgroups import subgroups
@@ -105,12 +105,12 @@ def sentence(found: ClinicalValue) -> str:
     if chosen.refused:
         return f"Its value is {chosen.judgement.words()}."
     word = {"better": "More than", "worse": "Less than", "alike": "Not told apart from"}[standing(found)]
-    told = f"{word} what the recorded decisions earned ({precise(observed(found))} a stay)"
+    told = f"{word} what the recorded decisions earned ({precise(found.observed_told)} a stay)"
     return f"{told}: {chosen.words()}."
 
 
 def key_numbers(found: ClinicalValue, run: RunSummary) -> str:
-    entries = [("Observed", precise(observed(found)), "mean return of the records")]
+    entries = [("Observed", precise(found.observed_told), "mean return of the records")]
     for name in ("WIS", "DR"):
         if name in found.estimates:
             entries.append((name, *_number(found.estimates[name])))
@@ -146,12 +146,12 @@ def value(found: ClinicalValue) -> str:
         f"Undiscounted return of a stay. {LEVEL:.0%} intervals by the influence of each patient. An estimate is "
         "refused where the records hold too little of what the policy would do."
     )
-    chart = value_chart(found.estimates, observed(found), found.truth)
+    chart = value_chart(found.estimates, found.observed_told, found.truth)
     if found.refused:
         rows: list[Row] = [[", ".join(ESTIMATORS), "refused", "", "", ""]]
     else:
         rows = [[name, *_cells(estimate)] for name, estimate in found.estimates.items()]
-    rows.append(["observed", precise(observed(found)), "", "", "what the recorded decisions earned"])
+    rows.append(["observed", precise(found.observed_told), "", "", "what the recorded decisions earned"])
     if found.truth is not None:
         rows.append(["truth", f"{found.truth:.4f}", "", "", "exact: the process is known"])
     head = ("estimator", "value", "interval", "standard error", "remarks")

@@ -51,7 +51,7 @@ def curve(found: Decided, component: Component) -> Curve:
     bins = tuple(_bin(sides[i], sides[j], dead[i:j], alive[i:j]) for i, j in _merged(dead, alive))
     split = None if small(found.died.sum()) or small((~found.died).sum()) else [mean[~found.died], mean[found.died]]
     means = [None, None] if split is None else [_mean(each) for each in split]
-    return Curve(component.name, component.unit, bins, *means)
+    return Curve(component.name, "of decisions" if component.kind == "binary" else component.unit, bins, *means)
 
 
 def _merged(dead: Int[np.ndarray, " b"], alive: Int[np.ndarray, " b"]) -> list[tuple[int, int]]:

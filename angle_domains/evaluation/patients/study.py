@@ -15,10 +15,12 @@ from angle_domains.ope.episodes import Episodes
 from feeds.base import Rows
 from feeds.clinical.feed import ClinicalFeed
 
+_OUT = -1e5  # agents put actions that no record supports far below any value: of these they hold no belief
+
 
 @dataclass(frozen=True)
 class OwnBelief:
-    """What the agent itself holds decisions worth, on average over all of them: never a value of the policy."""
+    """What the agent itself holds decisions worth, on average over those it values: never a value of the policy."""
 
     meant: float  # of its own decision
     given: float  # of the recorded one; the difference cannot be negative for a greedy policy, and so shows nothing
@@ -55,7 +57,7 @@ def study_of(
         curves=tuple(curve(found, component) for component in found.components),
         associations=_associations(found, rows, seed),
         groups=subgroups(feed, split, episodes, gamma),
-        labels=feed.codec.labels,
+        labels=tuple(label.replace("ug/", "µg/") for label in feed.codec.labels),
         belief=_belief(found, rows, intent),
         columns=said["schema"],
         digest=said["digest"],
@@ -74,4 +76,5 @@ def _belief(found: Decided, rows: Rows, intent: Intended) -> OwnBelief | None:
     if intent.q is None:
         return None
     meant, given = (intent.q[found.row, action[found.row].astype(np.int64)] for action in (intent.action, rows.action))
-    return OwnBelief(float(meant.mean()), float(given.mean()))
+    known = np.minimum(meant, given) > _OUT
+    return OwnBelief(float(meant[known].mean()), float(given[known].mean())) if known.any() else None

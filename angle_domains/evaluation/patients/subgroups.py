@@ -132,7 +132,8 @@ def _group(
 ) -> Group:
     """A value tells of outcomes as deaths do: where those are hidden there is none."""
     if deaths is None:
-        return Group(column, label, patients, None, None, None, None, None, f"not told: fewer than {LEAST} patients")
+        few = "few patients" if patients is None else "few died or lived, here or in another group"
+        return Group(column, label, patients, None, None, None, None, None, f"not told: {few}")
     if episodes is None:
         return Group(column, label, patients, deaths, None, None, None, None, "no value: doses are continuous")
     found: Estimate = evaluate(episodes, gamma, CONFIG)["WIS"]

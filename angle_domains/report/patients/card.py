@@ -69,7 +69,7 @@ def _value(value: Numbers) -> list[str]:
         ends = between((interval["low"], interval["high"]), error) if interval else NONE
         rows.append([name, "refused" if each["refused"] else precise(each["value"], error), ends])
     rows.append(["observed", precise(value["observed"]), NONE])
-    rows += [["truth", precise(value["truth"]), NONE]] if value["truth"] is not None else []
+    rows += [["truth", f"{value['truth']:.4f}", NONE]] if value["truth"] is not None else []
     parts = ["## What it is worth", grid(["estimator", "value", "95% interval"], rows)]
     judgement = value["judgement"]
     parts += [f"Refused: {'; '.join(judgement['reasons'])}."] if judgement and value["refused"] else []

@@ -115,7 +115,7 @@ def _values(found: Numbers) -> str:
     if not rows:
         return ""
     rows.append(["observed", precise(value["observed"]), _NONE, _NONE])
-    rows += [["truth", precise(value["truth"]), _NONE, _NONE]] if value["truth"] is not None else []
+    rows += [["truth", f"{value['truth']:.4f}", _NONE, _NONE]] if value["truth"] is not None else []
     size = number(value["diagnostics"]["effective"])
     why = f" Refused: {'; '.join(value['judgement']['reasons'])}." if value["refused"] else ""
     return tabular(

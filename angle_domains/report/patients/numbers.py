@@ -59,17 +59,12 @@ def _run(run: RunSummary) -> dict[str, Any]:
     }
 
 
-def observed(found: ClinicalValue) -> float | None:
-    """What the records earned; with few patients, or few who died or lived, it would tell of them."""
-    return found.observed if found.study is None or found.study.outcomes_told else None
-
-
 def _value(found: ClinicalValue) -> dict[str, Any]:
     """Estimates by name; what they share stands beside them once."""
     shared = ("diagnostics", "judgement")
     first = next(iter(found.estimates.values()), None)
     return {
-        "observed": observed(found),
+        "observed": found.observed_told,
         "agreement": found.agreement,
         "agreement_is": "share of decisions" if found.intent.policy is not None else "mean difference of doses",
         "truth": found.truth,

@@ -46,7 +46,8 @@ def _use(study: Study) -> str:
     rows: list[Row] = []
     for each in study.practices:
         for label, pair in (("all patients", each.all), ("survivors", each.survivors), ("non-survivors", each.dead)):
-            row = [f"{titled(each.name, each.unit)}: {label}", size(pair.given.patients)]
+            unit = each.unit if label == "all patients" else ""
+            row: list[str | Cell] = [Cell(f"{each.name}: {label}", unit), size(pair.given.patients)]
             for use in (pair.given, pair.meant):
                 row += [ever(use), share(use.share)] + (
                     [quartiles(use) if each.kind != "binary" else ""] if _dosed(study.practices) else []

@@ -74,7 +74,7 @@ def test_each_drug_is_told_in_its_unit() -> None:
     )  # fmt: skip
     taken = rows.action[~rows.last]
     assert vaso.alike == pytest.approx(1.0 - 0.5 * (taken >= 6).mean(), abs=0.03)
-    assert told.labels[7] == "action_vaso 1, norepinephrine 0 to 0.1 ug/kg/min (0.05)"
+    assert told.labels[7] == "action_vaso 1, norepinephrine 0 to 0.1 µg/kg/min (0.05)"
     assert [each.name for each in told.associations] == ["action_vaso", "norepinephrine", "all"]
 
 
