@@ -15,7 +15,9 @@ from angle_domains.loops import OfflineState, offline
 from angle_domains.replay import recorded_sequences
 from feeds.base import Rows
 from feeds.clinical.config import ClinicalConfig
+from feeds.clinical.episodes import deaths
 from feeds.clinical.feed import ClinicalFeed
+from feeds.clinical.records import DISCHARGE
 from feeds.clinical.split import SPLITS
 from feeds.data import mimic4demo_vaso
 
@@ -88,8 +90,8 @@ def test_all_stays_become_episodes(name: str) -> None:
     assert np.isfinite(rows.observation).all()
     assert np.isfinite(rows.reward).all()
     assert sum(len(feed.episodes(split)) for split in SPLITS) == len(rows)
-    died = frame.group_by("stay_id").agg(pl.col("death").last())["death"].sum()
-    assert (rows.terminated[rows.last]).sum() >= died > 0
+    assert deaths(rows, feed.records) == (6, 6)  # in six stays more the death came after the record, and is none of it
+    assert rows.terminated.sum() == 6 + (feed.records.reason == DISCHARGE).sum()
 
 
 @pytest.mark.parametrize("name", DISCRETE)

@@ -27,6 +27,7 @@ class CQLConfig(BaseModel):
     scale_observation: bool = False  # entries that have bounds to the range from -1 to 1; images have their own scale
     double: bool = True
     dueling: bool = False
+    bounds: tuple[float, float] | None = None  # between which every return lies: targets are held within
     critics: Literal[1, 2] = 1  # 2: networks side by side that follow by tau, and the lesser value is believed
     loss: Literal["squared", "huber"] = "squared"
     adam_epsilon: PositiveFloat = 1e-8
@@ -43,7 +44,11 @@ class CQLConfig(BaseModel):
     replay: Annotated[RecordedConfig, beside(_REPLAY)] = _REPLAY
 
     @model_validator(mode="after")
-    def _twins_are_plain(self) -> "CQLConfig":
+    def _fits_together(self) -> "CQLConfig":
+        if self.bounds is not None and self.bounds[0] >= self.bounds[1]:
+            raise ValueError(
+                f"bounds are the lowest return and the highest, not {self.bounds[0]:g} and {self.bounds[1]:g}"
+            )
         for name in ("dueling", "scale_observation"):
             if self.critics == 2 and getattr(self, name):
                 raise ValueError(f"{name} is for one critic: leave it out, or set critics to 1")

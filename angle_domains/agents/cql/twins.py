@@ -71,7 +71,8 @@ class TwinCQL:
         """`[B]`: the n-step return, bootstrapped from the lesser target value of the best next action."""
         q = self.q.Q_future_function(batch.next_obs)
         judge = self.q.Q_function(batch.next_obs).amin(0) if self.config.double else q
-        return torch.addcmul(batch.reward, batch.discount, of_action(q, greedy(judge, batch.next_mask)))
+        target = torch.addcmul(batch.reward, batch.discount, of_action(q, greedy(judge, batch.next_mask)))
+        return target if self.config.bounds is None else target.clamp(*self.config.bounds)
 
     def learn(self, window: Window) -> LearnResult:
         """One step of the critics; TrainingError where loss or gradient are not finite."""

@@ -17,7 +17,7 @@ from tests.contracts.agent_contract import see
 from tests.contracts.offline_contract import OfflineBoxContract, OfflineContract, critics_portrayed, spec_of_choices
 from tests.contracts.trees import assert_same
 from tests.contracts.value_contract import ValueContract, answer
-from tests.logs import lucky
+from tests.logs import lucky, rows_of
 
 
 class TestChoiceCQL(OfflineContract):
@@ -57,6 +57,43 @@ class TestChoiceCQL(OfflineContract):
         each = [0.5 * error**2 + alpha * gap for error in errors]
         assert loss.item() == pytest.approx((each[0] + 0.5 * each[1]) / 2, rel=1e-5)
         torch.testing.assert_close(priority, torch.tensor(errors).abs())
+
+    @pytest.mark.parametrize("critics", [1, 2])
+    def test_bounds_hold_what_the_gap_adds_up(self, critics: int) -> None:
+        """A row of five steps at whose end 1 is earned, the same action at nine of ten: with an alpha of 1 it is lifted
+        at every step, and the sum goes beyond what can be earned by more than one lift unless targets have bounds."""
+        episodes = [
+            {
+                "obs": np.eye(6)[:, :5],
+                "action": [int(n % 10 == k) for k in range(5)],
+                "reward": [0.0] * 4 + [1.0],
+                "ended": True,
+            }
+            for n in range(50)
+        ]
+        rows, believed = rows_of(episodes), []
+        spec = FeedSpec("row", spaces.Box(-1.0, 1.0, (5,), np.float32), spaces.Discrete(2))
+        for bounds in (None, (0.0, 1.0)):
+            agent = self.build(
+                spec,
+                1,
+                alpha=1.0,
+                bounds=bounds,
+                critics=critics,
+                gamma=1.0,
+                tau=0.2,
+                learning_rate=1e-2,
+                replay={"batch": 128},
+            )
+            list(offline(agent, recorded(rows, agent, seed=0, device="cpu"), OfflineState(), steps=200))
+            decision = agent.act(see([[1.0, 0.0, 0.0, 0.0, 0.0]]), None, explore=False)
+            believed.append(decision.extras["q"].max().item())
+        assert believed[0] > 1.5
+        assert 0.9 < believed[1] < 1.3
+
+    def test_bounds_rise(self) -> None:
+        with pytest.raises(ValueError, match="bounds are the lowest return and the highest, not 1 and 0"):
+            cql.CQLConfig(bounds=(1.0, 0.0))
 
     def test_a_tau_lets_the_target_follow_at_every_update(self) -> None:
         agent = self.build(self.spec(), 4, tau=0.25)
