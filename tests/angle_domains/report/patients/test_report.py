@@ -53,7 +53,7 @@ def value(patients: int = 400, calibrated: bool = False, far: bool = False) -> C
     told = study_of(made, "test", rows, intent, episodes, gamma=1.0, seed=0)
     seen = float(np.mean([rows.reward[a:b].sum() for a, b in zip(rows.starts, rows.stops, strict=True)]))
     source = made.describe()["profile"]
-    return ClinicalValue("test", "ward", rows, made.spec, intent, seen, found, 0.5, 0.4, 0.61, source, told)
+    return ClinicalValue("test", "ward", rows, made.spec, intent, seen, found, 0.5, 0.4, 0.61, source, study=told)
 
 
 def written(found: ClinicalValue, folder: Path) -> tuple[str, dict[str, Any], str]:
