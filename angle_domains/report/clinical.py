@@ -51,6 +51,7 @@ def write_report(verdict: Verdict, run: RunSummary, path: Path) -> Path:
         key_numbers(found, run),
         value(found),
         diagnostics(found),
+        bearing(found),
         calibration(found),
         flow(study.flow) if study else "",
         practices(study) if study else "",
@@ -173,6 +174,25 @@ def diagnostics(found: ClinicalValue) -> str:
         return ""
     told = next(iter(found.estimates.values())).diagnostics.lines()
     return section("How far do the records reach?", *(paragraph(line) for line in told), name="diagnostics")
+
+
+def bearing(found: ClinicalValue) -> str:
+    """What the estimates rest on, what holds at any sample size, and what hidden confounding would do to them."""
+    told = list(found.robust.lines()) if found.robust is not None else []
+    if found.fitted:
+        told.append(f"fitted values: {found.fitted}")
+    if found.foreseen is not None:
+        told.append(f"MODEL: {'' if found.foreseen.credible else 'no estimate; '}{found.foreseen.words()}")
+    if found.estimates and found.behaviour != "known":
+        told.append(f"propensities: none were recorded; a {found.behaviour} model stands in, fitted across patients")
+    if found.split == "test" and found.openings > 1:
+        told.append(
+            f"test patients were opened {count(found.openings, 'time')} in this experiment: the best of several looks "
+            "is too good"
+        )
+    if not told:
+        return ""
+    return section("How much do these numbers bear?", *(paragraph(line) for line in told), name="bearing")
 
 
 def calibration(found: ClinicalValue) -> str:

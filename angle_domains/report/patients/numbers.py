@@ -73,7 +73,15 @@ def _value(found: ClinicalValue) -> dict[str, Any]:
             "all_decisions": found.study.belief and asdict(found.study.belief) if found.study else None,
             "note": "the agent's own belief, no estimate of its value",
         },
+        "true_survival": found.ward and {"share": found.ward.survival, "standard_error": found.ward.error},
+        "drugs": found.drugs,
+        "propensities": found.behaviour,
+        "fitted_values": found.fitted,
+        "model_of_patients": found.foreseen and found.foreseen.words(),
+        "robust": found.robust and asdict(found.robust),
+        "openings": found.openings,
         "refused": found.refused if found.estimates else None,
+        "overridden": found.overridden,
         "estimates": {
             name: {key: value for key, value in each.plain().items() if key not in shared}
             for name, each in found.estimates.items()
