@@ -12,6 +12,8 @@ from angle_domains.ope.policies import greedy, soft
 from angle_domains.types import Agent, Decision, Percept
 from feeds.base import FeedSpec, Rows
 
+OUT = -1e5  # agents put actions that no record supports far below any value: of these they hold no belief
+
 
 class Intended(NamedTuple):
     """Of every row of a part, its last rows included."""

@@ -4,14 +4,15 @@ metric                        of the decisions of one part
 use_<drug>                    patients whom the policy would give the drug at least once, and recorded_use_<drug>
 concordance_<drug>            decisions in which its level is the recorded one; of a dose its bin or step
 q_self_per_decision           what the agent holds its own actions worth (Q/t); no value
-q_self_gain                   that, less what it holds the recorded actions worth (delta Q); never negative, no gain
+q_self_gain                   that, less what it holds the recorded actions worth (delta Q), where it holds them worth
+                              anything; never negative, no gain
 """
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from angle_domains.evaluation.cohort import Intended
+from angle_domains.evaluation.cohort import OUT, Intended
 from feeds.base import Rows
 from feeds.clinical.feed import ClinicalFeed
 
@@ -55,4 +56,6 @@ def _values(rows: Rows, intent: Intended) -> dict[str, float]:
         return {}
     decided = np.flatnonzero(~rows.last)
     ours, theirs = (intent.q[decided, action[decided].astype(np.int64)] for action in (intent.action, rows.action))
-    return {"q_self_per_decision": float(ours.mean()), "q_self_gain": float((ours - theirs).mean())}
+    believed = theirs > OUT
+    gain = {"q_self_gain": float((ours - theirs)[believed].mean())} if believed.any() else {}
+    return {"q_self_per_decision": float(ours.mean())} | gain

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from angle_domains.evaluation.cohort import Intended
+from angle_domains.evaluation.cohort import OUT, Intended
 from angle_domains.evaluation.patients.association import Association, association, inputs_of
 from angle_domains.evaluation.patients.curve import Curve, curve
 from angle_domains.evaluation.patients.decided import Decided, decided
@@ -14,8 +14,6 @@ from angle_domains.evaluation.patients.subgroups import Group, subgroups
 from angle_domains.ope.episodes import Episodes
 from feeds.base import Rows
 from feeds.clinical.feed import ClinicalFeed
-
-_OUT = -1e5  # agents put actions that no record supports far below any value: of these they hold no belief
 
 
 @dataclass(frozen=True)
@@ -76,5 +74,5 @@ def _belief(found: Decided, rows: Rows, intent: Intended) -> OwnBelief | None:
     if intent.q is None:
         return None
     meant, given = (intent.q[found.row, action[found.row].astype(np.int64)] for action in (intent.action, rows.action))
-    known = np.minimum(meant, given) > _OUT
+    known = np.minimum(meant, given) > OUT
     return OwnBelief(float(meant[known].mean()), float(given[known].mean())) if known.any() else None
