@@ -124,9 +124,9 @@ def open_experience(config: AgentConfig, feed: Any, agent: Any, device: str, run
     spec, logged, source = agent_spec(config.agent_name), isinstance(feed, LoggedFeed), config.training.source
     if not logged:
         if spec.offline or source is not None:
-            told = f"training.source={source}" if source else f"the agent '{config.agent_name}'"
+            asked = f"training.source={source}" if source else f"the agent '{config.agent_name}'"
             raise ConfigError(
-                f"{told} needs recorded episodes, and the feed '{config.feed_name}' has none: {_logged()}"
+                f"{asked} needs recorded episodes, and the feed '{config.feed_name}' has none: {_logged()}"
             )
         return Lived(config, feed.spec, agent, device, lambda: feed)
     if source == "model" and spec.offline:
