@@ -10,6 +10,7 @@ from angle_domains.errors import ConfigError
 from angle_domains.evaluation import Verdict
 from angle_domains.evaluation.bootstrap import LEVEL, Interval
 from angle_domains.evaluation.icu_sepsis import AGENT, BANNER, ProcessValue, Worth, sentence, standing
+from angle_domains.evaluation.words import count
 from angle_domains.report import RunSummary
 from angle_domains.report.charts import Frame, Line, lines
 from angle_domains.report.page import (
@@ -141,7 +142,7 @@ def provenance(found: ProcessValue, run: RunSummary) -> str:
     facts = {
         "process": "ICU-Sepsis 2.0.1 (Choudhary, Gupta and Thomas 2024), MIT",
         "training": f"{run.steps:,} steps in {run.seconds:,.0f} s, {run.steps_per_second:,.0f} steps a second",
-        "part opened": f"{run.test_openings} times; its patients follow the law of all parts",
+        "part opened": f"{count(run.test_openings, 'time')}; its patients follow the law of all parts",
         "seed": ", ".join(map(str, run.seeds)),
         **run.provenance,
     }

@@ -124,8 +124,10 @@ def open_experience(config: AgentConfig, feed: Any, agent: Any, device: str, run
     spec, logged, source = agent_spec(config.agent_name), isinstance(feed, LoggedFeed), config.training.source
     if not logged:
         if spec.offline or source is not None:
-            who = f"training.source={source}" if source else f"the agent '{config.agent_name}'"
-            raise ConfigError(f"{who} needs recorded episodes, and the feed '{config.feed_name}' has none: {_logged()}")
+            asked = f"training.source={source}" if source else f"the agent '{config.agent_name}'"
+            raise ConfigError(
+                f"{asked} needs recorded episodes, and the feed '{config.feed_name}' has none: {_logged()}"
+            )
         return Lived(config, feed.spec, agent, device, lambda: feed)
     if source == "model" and spec.offline:
         raise ConfigError(f"the agent '{config.agent_name}' learns from records alone: leave training.source=model out")
