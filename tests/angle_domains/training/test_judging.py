@@ -43,7 +43,7 @@ def test_where_nothing_is_estimable_the_last_checkpoint_is_kept() -> None:
     assert other.words == ""
 
 
-STAYS = ("feed.patients=120", "training.judging.rollouts=0", "training.judging.fqe_updates=500")
+STAYS = ("feed.patients=100", "training.judging.rollouts=0", "training.judging.fqe_updates=60")
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,8 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three runs on the same records; the clone of what clinicians did is estimable."""
     root = tmp_path_factory.mktemp("runs")
     for name, agent, more in (("clone", "bc", ()), ("other", "bc", ("seed=1",)), ("bold", "cql", ("agent.alpha=0",))):
-        config = configure(agent, f"name={name}", "tracking.uri=null", *STAYS, *more, steps=400)
+        more = (*more, "training.evaluate_every=150")
+        config = configure(agent, f"name={name}", "tracking.uri=null", *STAYS, *more, steps=150)
         train(config, console=Lines(), root=root)
     return root
 
@@ -117,4 +118,4 @@ def test_settings_of_judging_alone_can_change(ward: Path) -> None:
 
 def test_the_checkpoint_that_was_kept_is_told(ward: Path) -> None:
     run: Any = the_run(ward, "bold")
-    assert run.data.tags["angle.checkpoint"].startswith("step 400, the last: none of 1 looks gave an estimate (")
+    assert run.data.tags["angle.checkpoint"].startswith("step 150, the last: none of 1 looks gave an estimate (")
