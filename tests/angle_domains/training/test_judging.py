@@ -97,14 +97,15 @@ def test_an_overridden_number_is_marked_wherever_it_stands(ward: Path) -> None:
     [shown] = evaluate("bold", override=True, root=ward)
     assert "wis" not in shown.metrics
     assert shown.metrics["overridden"] == 1.0
-    assert "overridden_wis" in shown.metrics
+    assert "overridden_is" in shown.metrics
+    assert not {"is", "dr", "dm"} & set(shown.metrics)
     assert any("OVERRIDDEN, not estimable" in line for line in shown.lines)
     assert shown.report is not None
     assert "should have been refused" in shown.report.read_text()
     run = the_run(ward, "bold")
     assert run.data.tags["ope.overridden"] == "true"
-    assert run.data.metrics["test/overridden_wis"] == pytest.approx(shown.metrics["overridden_wis"])
-    assert "test/wis" not in run.data.metrics
+    assert run.data.metrics["test/overridden_is"] == pytest.approx(shown.metrics["overridden_is"])
+    assert not {"test/wis", "test/is"} & set(run.data.metrics)
     evaluate("bold", root=ward)  # a later look takes nothing back
     assert the_run(ward, "bold").data.tags["ope.overridden"] == "true"
 
