@@ -8,7 +8,8 @@ import pytest
 
 from angle_domains.compare import compare
 from angle_domains.errors import AngleError, ConfigError
-from angle_domains.tracking import MlflowTracker, RunInfo, finish_parent, resolve_store
+from angle_domains.run_table import Row, RunTable
+from angle_domains.tracking import MlflowTracker, RunInfo, Store, finish_parent, resolve_store
 
 INFO = RunInfo("x", "market", "market", "ppo", 0)
 
@@ -160,3 +161,22 @@ def test_many_runs_are_lines(tracked: tuple[Path, dict[str, str]], monkeypatch: 
     (line,) = [line for line in lines if line.startswith("│ first")]
     assert "0.5 [-0.5, 1.5]" in line
     assert "41,234" in line
+
+
+def test_a_refused_value_is_said_to_be_that_and_updates_are_called_updates(tmp_path: Path) -> None:
+    rows = [
+        Row("a", "1", "0", "clinical", "cql", "FINISHED", 1, metrics, {"training.steps": "20000", **more})
+        for metrics, more in (
+            ({"test/refused": 1.0}, {}),
+            ({"test/refused": 0.0, "test/wis": 0.8, "test/wis_low": 0.7, "test/wis_high": 0.9}, {}),
+        )
+    ]
+    table = RunTable(Store("sqlite:///none"), tuple(rows))
+    assert "test/wis" in table.keys
+    assert [row.cell("test/wis") for row in table.rows] == ["not estimable", "0.8 [0.7, 0.9]"]
+    assert rows[0].trained == "20,000 updates"
+    plays = Row("b", "2", "0", "market", "ppo", "FINISHED", 1, {"test/sharpe": 1.0}, {"training.steps": "1536"})
+    assert plays.trained == "1,536 environment steps"
+    assert plays.cell("test/wis") == "–"
+    control = Row("c", "3", "0", "clinical", "dqn", "FINISHED", 1, {}, {"training.source": "records"})
+    assert (control.unit, control.trained) == ("updates", "–")

@@ -141,6 +141,6 @@ def test_what_did_not_converge_or_is_far_off_fails() -> None:
     assert SelfTest((), 20, 600, (), (far,)).table()[-2] == far.words()
 
 
-@pytest.mark.slow
+@pytest.mark.gate
 def test_networks_are_held_to_the_truth_too() -> None:
     assert all(check.passed for check in checks(seed=1))
