@@ -62,7 +62,8 @@ def _groups(feed: ClinicalFeed, records: Records, name: str) -> tuple[list[str],
         edges, unit = np.array(_AGES), "years"
     else:
         train = feed.part("train")
-        edges = np.nanquantile(_ever(train.values[name], train)[train.starts], [1 / 3, 2 / 3])
+        seen = _ever(train.values[name], train)[train.starts]
+        edges = np.quantile(seen[~np.isnan(seen)], [1 / 3, 2 / 3]) if not np.isnan(seen).all() else np.zeros(1)
         unit = "" if column is None or column.unit == "1" else column.unit
     place = np.where(np.isnan(values), len(edges) + 1, np.digitize(values, edges)).astype(np.int64)
     return _packed([*_bands(edges, unit), _UNKNOWN], place)
