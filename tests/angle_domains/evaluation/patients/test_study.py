@@ -151,3 +151,22 @@ def test_every_way_to_read_records_is_told(settings: dict[str, object]) -> None:
     assert all(each.odds_ratio is None for each in told.associations)
     assert all(len([b for b in each.bins if b.patients]) <= 1 for each in told.curves)
     assert told.belief is None
+
+
+def test_pages_of_two_parts_do_not_tell_together_what_neither_tells() -> None:
+    """Few die in the validation part: the training part is silent with it, on every page, its own too."""
+    frame = table(160)
+    settings = {"splits": {"train_fraction": 0.5, "validation_fraction": 0.1}}
+    made = feed(frame, **settings)
+    studies = {}
+    for split in ("train", "validation", "test"):
+        rows = made.episodes(split)
+        studies[split] = study_of(made, split, rows, Intended(rows.action, None, None), None, gamma=1.0, seed=0)
+    seen = {split: [part.deaths for part in each.flow.parts] for split, each in studies.items()}
+    assert seen["train"] == seen["validation"] == seen["test"]
+    assert seen["test"][:2] == [None, None]
+    assert seen["test"][2] is not None
+    for split in ("train", "validation"):
+        assert all(group.deaths is None for group in studies[split].groups)
+        assert all(each.dead.given.patients is None for each in studies[split].practices)
+        assert all(each.dead is None for each in studies[split].curves)
