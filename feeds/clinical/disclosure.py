@@ -19,17 +19,17 @@ def small(count: int | Int[np.ndarray, "*n"]) -> Bool[np.ndarray, "*n"]:
     return np.asarray((np.asarray(count) > 0) & (np.asarray(count) < LEAST))
 
 
-def hidden(cells: Int[np.ndarray, "r *c"], spare: int | None = None) -> Bool[np.ndarray, " r"]:
+def hidden(cells: Int[np.ndarray, "r *c"], first: int | None = None) -> Bool[np.ndarray, " r"]:
     """Which rows are not told, of groups that share out a known total: a count each, or counts of what became of them.
 
     A row is hidden where one of its cells is small. Then the smallest others are, until no cell follows from the
-    totals of the columns, and those of the hidden rows are not small themselves. The row `spare` is the last to go for
-    the sake of others: another table tells of it.
+    totals of the columns, and those of the hidden rows are not small themselves. The row `first` goes before smaller
+    ones: whoever tells the same cells in several places must hide the same ones everywhere.
     """
     table = np.asarray(cells).reshape(len(cells), -1)
     found = np.logical_or.reduce(small(table), axis=1, dtype=bool)
     size = table.sum(1)
-    order = np.where(np.arange(len(table)) == spare, size.sum(), size)
+    order = np.where(np.arange(len(table)) == first, 0, size)
     while found.any() and (found.sum() == 1 or small(table[found].sum(0)).any()):
         others = np.flatnonzero(~found & (size > 0))
         if not len(others):

@@ -46,7 +46,7 @@ def association(
 ) -> Association:
     """Of agreement `alike` in decisions taken at what was `seen`."""
     died = found.died
-    if min(died.sum(), (~died).sum()) < LEAST or len(died) < 2 * _FOLDS:
+    if found.secret or min(died.sum(), (~died).sum()) < LEAST or len(died) < 2 * _FOLDS:
         return _none(name, f"fewer than {LEAST} patients died, or fewer lived")
     share = np.bincount(found.patient, alike, len(died)) / np.bincount(found.patient, minlength=len(died))
     if share.std() < 1e-6:

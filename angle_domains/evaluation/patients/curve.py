@@ -48,8 +48,8 @@ def curve(found: Decided, component: Component) -> Curve:
     place = np.digitize(mean, edges)
     dead, alive = (np.bincount(place[who], minlength=len(edges) + 1) for who in (found.died, ~found.died))
     sides = [None, *np.round(edges, 9).tolist(), None]
-    bins = tuple(_bin(sides[i], sides[j], dead[i:j], alive[i:j]) for i, j in _merged(dead, alive))
-    split = None if small(found.died.sum()) or small((~found.died).sum()) else [mean[~found.died], mean[found.died]]
+    bins = tuple(_bin(sides[i], sides[j], dead[i:j], alive[i:j]) for i, j in _merged(dead, alive) if not found.secret)
+    split = None if found.few else [mean[~found.died], mean[found.died]]
     means = [None, None] if split is None else [_mean(each) for each in split]
     return Curve(component.name, "of decisions" if component.kind == "binary" else component.unit, bins, *means)
 

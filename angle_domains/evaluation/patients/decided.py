@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from angle_domains.evaluation.cohort import Intended
 from angle_domains.evaluation.patients.flow import died_of
 from feeds.base import Rows
+from feeds.clinical.disclosure import small
 from feeds.clinical.episodes import doses_of
 from feeds.clinical.feed import ClinicalFeed
 from feeds.clinical.schema import Column
@@ -54,9 +55,15 @@ class Decided:
     hour: Float[np.ndarray, " d"]  # since the stay began
     died: Bool[np.ndarray, " p"]
     row: Int[np.ndarray, " d"]  # of the part
+    secret: bool = False  # how many died is not told, here or on the page of another part
+
+    @property
+    def few(self) -> bool:
+        """Nothing is told by outcome: it would tell of few."""
+        return self.secret or bool(small(int(self.died.sum())) | small(int((~self.died).sum())))
 
 
-def decided(feed: ClinicalFeed, split: str, rows: Rows, intent: Intended) -> Decided:
+def decided(feed: ClinicalFeed, split: str, rows: Rows, intent: Intended, *, secret: bool = False) -> Decided:
     """The decisions of one part, whose rows and intentions these are."""
     records, row = feed.part(split), np.flatnonzero(~rows.last)
     doses = doses_of(records, feed.codec, feed.config)
@@ -69,7 +76,7 @@ def decided(feed: ClinicalFeed, split: str, rows: Rows, intent: Intended) -> Dec
         columns = (given[:, k], coded[:, k], meant[:, k])
         components += _levels(column, *columns) if column.grid else [_component(name, column, *columns, exact=exact)]
     hours = records.hours - records.hours[records.starts][records.stay]
-    return Decided(tuple(components), rows.entity[row], records.stay[row], hours[row], died_of(records), row)
+    return Decided(tuple(components), rows.entity[row], records.stay[row], hours[row], died_of(records), row, secret)
 
 
 def _component(

@@ -51,7 +51,7 @@ def flow_of(feed: ClinicalFeed, judged: str) -> Flow:
     read, records = feed.check_report, feed.records
     parts = [feed.part(split) for split in SPLITS]
     outcomes = np.array([_outcomes(part) for part in parts])
-    secret = hidden(outcomes, SPLITS.index(judged)) | bool(small(outcomes.sum(0)).any())
+    secret = hidden(outcomes, SPLITS.index("train")) | bool(small(outcomes.sum(0)).any())
     deaths = told(outcomes[:, 0], secret)
     return Flow(
         rows_read=int(read.facts["rows"]),

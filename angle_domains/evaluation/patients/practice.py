@@ -77,9 +77,8 @@ def practice(found: Decided, component: Component) -> Practice:
     """Both practices, of all patients and by what became of them."""
     on = component.coded > 0
     groups = [_pairs(found, component, found.died == died) for died in (False, True)]
-    few = bool(small(found.died.sum()) | small((~found.died).sum()))
-    hide = [few or _tells(found, values) for values in (component.given, component.meant)]
-    survivors, dead = (_veiled(pair, hide, few) for pair in groups)
+    hide = [found.few or _tells(found, values) for values in (component.given, component.meant)]
+    survivors, dead = (_veiled(pair, hide, found.few) for pair in groups)
     return Practice(
         name=component.name,
         unit=component.unit,

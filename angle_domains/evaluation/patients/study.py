@@ -48,13 +48,15 @@ def study_of(
     feed: ClinicalFeed, split: str, rows: Rows, intent: Intended, episodes: Episodes | None, *, gamma: float, seed: int
 ) -> Study:
     """Of the rows of one part, and what the policy would have decided in them."""
-    found, said = decided(feed, split, rows, intent), feed.describe()
+    flow, said = flow_of(feed, split), feed.describe()
+    secret = any(part.judged and part.deaths is None for part in flow.parts)
+    found = decided(feed, split, rows, intent, secret=secret)
     return Study(
-        flow=flow_of(feed, split),
+        flow=flow,
         practices=tuple(practice(found, component) for component in found.components),
         curves=tuple(curve(found, component) for component in found.components),
         associations=_associations(found, rows, seed),
-        groups=subgroups(feed, split, episodes, gamma),
+        groups=subgroups(feed, split, episodes, gamma, secret=secret),
         labels=tuple(label.replace("ug/", "µg/") for label in feed.codec.labels),
         belief=_belief(found, rows, intent),
         columns=said["schema"],

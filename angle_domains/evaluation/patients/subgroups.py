@@ -37,14 +37,16 @@ class Group:
     verdict: str  # "estimable", or why there is no value
 
 
-def subgroups(feed: ClinicalFeed, split: str, episodes: Episodes | None, gamma: float) -> tuple[Group, ...]:
-    """Of every static column and of the site; without episodes there are no values."""
+def subgroups(
+    feed: ClinicalFeed, split: str, episodes: Episodes | None, gamma: float, *, secret: bool = False
+) -> tuple[Group, ...]:
+    """Of every static column and of the site; without episodes there are no values, where `secret` no outcomes."""
     records = feed.part(split)
     found: list[Group] = []
     for name in dict.fromkeys([*records.schema.static, *([records.schema.site] if records.schema.site else [])]):
         labels, group = _groups(feed, records, name)
         if len(labels) > 1:
-            found += _judged(name, labels, group, records, episodes, gamma)
+            found += _judged(name, (labels, group), records, episodes, gamma, secret=secret)
     return tuple(found)
 
 
@@ -62,7 +64,8 @@ def _groups(feed: ClinicalFeed, records: Records, name: str) -> tuple[list[str],
         edges, unit = np.array(_AGES), "years"
     else:
         train = feed.part("train")
-        edges = np.nanquantile(_ever(train.values[name], train)[train.starts], [1 / 3, 2 / 3])
+        seen = _ever(train.values[name], train)[train.starts]
+        edges = np.quantile(seen[~np.isnan(seen)], [1 / 3, 2 / 3]) if not np.isnan(seen).all() else np.zeros(1)
         unit = "" if column is None or column.unit == "1" else column.unit
     place = np.where(np.isnan(values), len(edges) + 1, np.digitize(values, edges)).astype(np.int64)
     return _packed([*_bands(edges, unit), _UNKNOWN], place)
@@ -102,18 +105,20 @@ def _packed(labels: list[str], group: Int[np.ndarray, " p"]) -> tuple[list[str],
 
 def _judged(
     name: str,
-    labels: list[str],
-    group: Int[np.ndarray, " p"],
+    groups: tuple[list[str], Int[np.ndarray, " p"]],
     records: Records,
     episodes: Episodes | None,
     gamma: float,
+    *,
+    secret: bool,
 ) -> list[Group]:
+    labels, group = groups
     died = died_of(records)
     size = np.bincount(group, minlength=len(labels))
     dead = np.bincount(group[died], minlength=len(labels))
-    few = bool(small(died.sum()) | small((~died).sum()))
-    secret = hidden(np.stack([dead, size - dead], 1)) | few
-    patients, deaths = told(size, hidden(size)), told(dead, secret)
+    few = secret or bool(small(died.sum()) | small((~died).sum()))
+    away = hidden(np.stack([dead, size - dead], 1)) | few
+    patients, deaths = told(size, hidden(size)), told(dead, away)
     return [
         _group(name, label, patients[k], deaths[k], _part(episodes, group == k), gamma)
         for k, label in enumerate(labels)

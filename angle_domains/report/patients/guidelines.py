@@ -75,7 +75,7 @@ _TRIPOD: _Rows = (
     (
         "7",
         "Preparation of data",
-        _full(lambda f: f.configured, "Provenance, Configuration: filling, scaling, categories, splits"),
+        _part(lambda f: f.configured, "Provenance, Configuration: filling, scaling, categories, splits; not by group"),
     ),
     (
         "8",
@@ -88,12 +88,17 @@ _TRIPOD: _Rows = (
         _part(lambda f: f.studied, "Provenance, Columns: kinds and units, not their choice"),
     ),
     ("10", "Sample size", _part(lambda f: f.studied, "Who was studied: sizes as they were, none was planned")),
-    ("11", "Missing data", _full(lambda f: f.configured, "Provenance, Configuration: states.max_age, states.missing")),
+    (
+        "11",
+        "Missing data",
+        _part(lambda f: f.configured, "Configuration: states.max_age, states.missing; not how much was missing"),
+    ),
     (
         "12",
         "Analysis: use of data, type of model, measures, how outputs are made",
-        _full(
-            lambda f: f.configured and f.estimated, "Configuration: agent; What is it worth; What must be true for it"
+        _part(
+            lambda f: f.configured and f.estimated,
+            "Configuration: agent; What is it worth; What must be true for it; no clusters, no updating",
         ),
     ),
     ("13", "Class imbalance", _no),
@@ -184,7 +189,11 @@ _DECIDE: _Rows = (
         "Outcomes: primary and secondary",
         _part(lambda f: f.configured, "Configuration: reward; none was registered"),
     ),
-    ("V", "Analysis", _full(lambda f: f.estimated, "What is it worth; What must be true for it")),
+    (
+        "V",
+        "Analysis",
+        _part(lambda f: f.estimated, "What is it worth; What must be true for it; nothing was registered before"),
+    ),
     ("VI", "Involvement of patients", _no),
     ("VII", "Main results", _full(lambda f: f.estimated, "What is it worth: estimates with intervals, or refusals")),
     ("VIII", "Analysis of subgroups", _full(lambda f: f.grouped, "For whom")),

@@ -136,9 +136,9 @@ def test_the_page_says_what_is_known_and_what_is_refused(tmp_path: Path) -> None
     )
     assert "Not told apart from what the recorded decisions earned" in kept
     assert "not estimable" in refused
-    worth = [page.partition('<section id="value">')[2].partition("</section>")[0] for page in (kept, refused)]
-    assert 'class="forest"' in worth[0]
-    assert 'class="forest"' not in worth[1]
+    chart = [page.split('id="value"')[1].split("</section>")[0] for page in (kept, refused)]
+    assert 'class="forest"' in chart[0]
+    assert 'class="forest"' not in chart[1]
 
 
 def test_stays_are_told_decision_by_decision() -> None:

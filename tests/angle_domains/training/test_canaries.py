@@ -91,6 +91,8 @@ def test_nothing_that_a_run_leaves_behind_holds_a_canary(tmp_path: Path, caplog:
             told.append(traceback.format_exc())
     assert sum("FeedError" in text for text in told) == 2
     (root / "terminal.txt").write_text("\n".join((*told, caplog.text)))
+    kept = {path.name for path in (root / "artifacts").rglob("*")}
+    assert {"report.html", "report.json", "report.md"} <= kept
     kinds = {path.suffix for path in root.rglob("*")}
     assert {".html", ".json", ".md", ".tex", ".db", ".safetensors", ".yaml", ".txt"} <= kinds
     assert not leaks(root)

@@ -121,3 +121,52 @@ def test_a_coded_action_is_told_by_what_it_stands_for() -> None:
     assert vaso.alike == pytest.approx((taken % 5 == 0).mean())
     assert told.labels[7] == "fluid level 1, vasopressor level 2"
     assert told.groups == ()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"actions": {"codec": "binary", "columns": ["action_vaso"], "persist": ["action_vaso"]}},
+        {"actions": {"codec": "stepwise"}},
+        {"actions": {"codec": "box"}},
+        {"actions": {"timing": "next_row"}, "ends": {"last_action": "taken"}},
+        {"ends": {"max_hours": 6.0, "late_death": "terminal"}},
+        {"splits": {"by": "site", "train_site": "A", "test_site": "B"}},
+    ],
+    ids=["binary", "stepwise", "box", "timing", "cap", "site"],
+)
+def test_every_way_to_read_records_is_told(settings: dict[str, object]) -> None:
+    """A policy that does what was done agrees everywhere, whatever codec, timing, end and split."""
+    frame = table(120).with_columns(
+        gender=pl.when(pl.col("subject_id") == "MRN7003").then(None).otherwise("gender"),
+        age=pl.when(pl.col("subject_id") == "MRN7005").then(None).otherwise("age"),
+    )
+    made = feed(frame, roles=ROLES | {"site": "site"}, **settings)
+    rows = made.episodes("test")
+    told = study_of(made, "test", rows, Intended(rows.action, None, None), None, gamma=1.0, seed=0)
+    assert all(each.alike == 1.0 for each in told.practices)
+    assert all(
+        each.starts_given == each.starts_meant or made.config.actions.codec == "stepwise" for each in told.practices
+    )
+    assert all(each.odds_ratio is None for each in told.associations)
+    assert all(len([b for b in each.bins if b.patients]) <= 1 for each in told.curves)
+    assert told.belief is None
+
+
+def test_pages_of_two_parts_do_not_tell_together_what_neither_tells() -> None:
+    """Few die in the validation part: the training part is silent with it, on every page, its own too."""
+    frame = table(160)
+    settings = {"splits": {"train_fraction": 0.5, "validation_fraction": 0.1}}
+    made = feed(frame, **settings)
+    studies = {}
+    for split in ("train", "validation", "test"):
+        rows = made.episodes(split)
+        studies[split] = study_of(made, split, rows, Intended(rows.action, None, None), None, gamma=1.0, seed=0)
+    seen = {split: [part.deaths for part in each.flow.parts] for split, each in studies.items()}
+    assert seen["train"] == seen["validation"] == seen["test"]
+    assert seen["test"][:2] == [None, None]
+    assert seen["test"][2] is not None
+    for split in ("train", "validation"):
+        assert all(group.deaths is None for group in studies[split].groups)
+        assert all(each.dead.given.patients is None for each in studies[split].practices)
+        assert all(each.dead is None for each in studies[split].curves)
