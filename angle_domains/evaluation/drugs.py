@@ -28,6 +28,8 @@ def drug_metrics(feed: ClinicalFeed, split: str, rows: Rows, intent: Intended) -
     before = feed.doses(records).before
     ours, theirs = (feed.codec.decode(action, before) for action in (intent.action, rows.action))
     for k, name in enumerate(feed.codec.columns):
+        if feed.records.schema.kind(name) == "categorical":  # a coded pair of doses is no drug: 0 need not mean none
+            continue
         same = np.isclose(ours[decided, k], theirs[decided, k])
         found[f"concordance_{name}"] = float(same.mean())
         for told, doses in ((f"use_{name}", ours), (f"recorded_use_{name}", theirs)):

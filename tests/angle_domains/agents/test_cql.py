@@ -88,7 +88,7 @@ class TestChoiceCQL(OfflineContract):
             list(offline(agent, recorded(rows, agent, seed=0, device="cpu"), OfflineState(), steps=200))
             decision = agent.act(see([[1.0, 0.0, 0.0, 0.0, 0.0]]), None, explore=False)
             believed.append(decision.extras["q"].max().item())
-        assert believed[0] > 1.5
+        assert believed[0] > 1.4
         assert 0.9 < believed[1] < 1.3
 
     def test_bounds_rise(self) -> None:
