@@ -123,7 +123,7 @@ _TRIPOD: _Rows = (
     (
         "20",
         "Participants: flow, characteristics, comparison of parts",
-        _part(lambda f: f.studied, "Who was studied: flow; For whom: sizes of groups; no full table"),
+        _part(lambda f: f.studied, "Who was studied: flow; no table of characteristics"),
     ),
     (
         "21",
@@ -138,7 +138,7 @@ _TRIPOD: _Rows = (
     (
         "23",
         "Performance with intervals, in groups, and its spread",
-        _part(lambda f: f.estimated, "What is it worth; For whom; no spread over clusters"),
+        _part(lambda f: f.estimated, "What is it worth; groups only where For whom has them; no spread over clusters"),
     ),
     ("24", "Results of updating the model", _no),
     ("25", "Interpretation", _part(lambda _: True, "verdict beneath the heading, no discussion of other studies")),
