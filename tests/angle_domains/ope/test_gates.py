@@ -1,4 +1,4 @@
-"""The estimators on ICU-Sepsis, whose every policy has an exact value: twenty logs of 1,000 patients a seed, three seeds.
+"""The estimators on ICU-Sepsis, whose every policy has an exact value: twenty logs of 1,000 patients, three seeds each.
 
 On the near policy (a fifth of the optimum mixed into what clinicians did) WIS, DR and DM must be within three standard
 errors of the truth and their intervals hold it in .88 of the logs; the deterministic optimum must be refused.
