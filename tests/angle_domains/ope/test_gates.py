@@ -1,4 +1,4 @@
-"""The estimators on ICU-Sepsis, whose every policy has an exact value: twenty logs of 1,000 patients for each of three seeds.
+"""The estimators on ICU-Sepsis, whose every policy has an exact value: twenty logs of 1,000 patients by three seeds.
 
 On the near policy (a fifth of the optimum mixed into what clinicians did) WIS, DR and DM must be within three standard
 errors of the truth and their intervals hold it in .88 of the logs; the deterministic optimum must be refused.
@@ -40,7 +40,7 @@ def pooled(found: list[SelfTest]) -> tuple[Line, ...]:
                 rmse=float(np.sqrt(np.square(rmse).mean())),
                 coverage=float(coverage.mean()),
                 refused=float(refused.mean()),
-            )  # fmt: skip
+            )
         )
     return tuple(lines)
 
