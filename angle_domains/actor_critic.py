@@ -161,6 +161,14 @@ class ActorCritic:
         flat = obs.flatten(axes).to(self.device, torch.float32)
         return flat if self.moments is None else self.moments.normalise(flat)
 
+    def worth(self, obs: Tensor) -> Float[Tensor, "b 1"]:
+        """The value of states; of a network with a memory as they would begin an episode."""
+        seen = self.see(obs)
+        if self.model.recurrence is None:
+            return self.model.value(seen).unsqueeze(-1)
+        begins = torch.ones(1, len(seen), dtype=torch.bool, device=self.device)
+        return self.model.step(seen, None, Past(begins, self.model.recurrence.blank(len(seen))))[1].unsqueeze(-1)
+
     @torch.no_grad()
     def samples(self, window: Window) -> tuple[Samples | Sequences, Tensor]:
         """All rows of a window, and the index of what can be taken of them. No side effect.

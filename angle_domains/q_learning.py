@@ -56,6 +56,10 @@ class QLearning:
     @torch.no_grad()
     def Q_future_function(self, states: Tensor, actions: Tensor | None = None) -> Float[Tensor, "b *n"]:
         """The lesser of the two target critics' values."""
+        return self.worth(states, actions)
+
+    def worth(self, states: Tensor, actions: Tensor | None = None) -> Float[Tensor, "b *n"]:
+        """The same with gradients to the states."""
         return self._values(self.target, states, actions).amin(0)
 
     def first_critic(self, states: Tensor, actions: Tensor) -> Float[Tensor, " b"]:

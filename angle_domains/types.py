@@ -110,6 +110,18 @@ class Agent(Protocol):
 
 
 @runtime_checkable
+class Valued(Protocol):
+    """An agent that holds states worth something."""
+
+    def worth(self, obs: Tensor) -> Tensor:
+        """Of observations `[B, *obs]`: the values `[B, n]` of all actions, or `[B, 1]` of the state.
+
+        By the target copies where there are some. Gradients flow to the observations; nothing is changed or drawn.
+        """
+        ...
+
+
+@runtime_checkable
 class Portrayed(Protocol):
     """An agent that has more to show of its last update than single numbers."""
 

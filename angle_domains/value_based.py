@@ -142,6 +142,10 @@ class ValueBased:
         if self.updates * steps // every > (self.updates - 1) * steps // every:
             torch._foreach_copy_(list(self.target.parameters()), [p.detach() for p in self.parameters])
 
+    def worth(self, obs: Tensor) -> Float[Tensor, "b n"]:
+        """The target network's values of all actions."""
+        return self.expectation(self.target(self.see(obs)))
+
     @torch.no_grad()
     def portrait(self) -> dict[str, Tensor]:
         """The values of all actions in the last batch, and the gradients."""

@@ -110,6 +110,9 @@ class A2C:
         norm = descend(loss, self.optimizer, self.core.parameters, self.config.max_grad_norm)
         return torch.stack([*parts, norm])
 
+    def worth(self, obs: Tensor) -> Tensor:
+        return self.core.worth(obs)
+
     def portrait(self) -> dict[str, Tensor]:
         return self.core.portrait()
 

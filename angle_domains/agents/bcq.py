@@ -136,6 +136,9 @@ class BCQ:
         metrics = logged | {"optimiser/gradient_norm": norm}
         return LearnResult(metrics, priority if self.replay.prioritised else None)
 
+    def worth(self, obs: Tensor) -> Tensor:
+        return self.core.worth(obs)
+
     def portrait(self) -> dict[str, Tensor]:
         return self.core.portrait()
 

@@ -103,6 +103,9 @@ class DQN:
         metrics["exploration/epsilon"] = self.core.epsilon
         return LearnResult(metrics, priority if self.replay.prioritised else None)
 
+    def worth(self, obs: Tensor) -> Tensor:
+        return self.core.worth(obs)
+
     def portrait(self) -> dict[str, Tensor]:
         return self.core.portrait()
 

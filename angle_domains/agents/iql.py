@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 import torch
 from gymnasium import spaces
+from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
@@ -103,6 +104,9 @@ class IQL:
             "optimiser/gradient_norm": norm,
         }
         return LearnResult(metrics, (target - q).abs().mean(0) if self.replay.prioritised else None)
+
+    def worth(self, obs: Tensor) -> Float[Tensor, "b 1"]:
+        return self.model.value(self.see(obs)).unsqueeze(-1)
 
     def portrait(self) -> dict[str, Tensor]:
         """The critics' values of the last batch, and the gradients of critics, value and policy."""

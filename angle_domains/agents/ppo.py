@@ -146,6 +146,9 @@ class PPO:
         order = torch.randperm(len(real), generator=self.core.generator, device=real.device)
         yield from real[order].tensor_split(min(self.config.minibatches, len(real)))
 
+    def worth(self, obs: Tensor) -> Tensor:
+        return self.core.worth(obs)
+
     def portrait(self) -> dict[str, Tensor]:
         return self.core.portrait()
 

@@ -198,6 +198,13 @@ class SAC:
         }
         return LearnResult(metrics, (target - q).abs().mean(0) if self.replay.prioritised else None)
 
+    def worth(self, obs: Tensor) -> Float[Tensor, "b n"]:
+        """The lesser target critic's values of all choices, or of what the policy would do in a box."""
+        seen = self.see(obs)
+        if isinstance(self.side, Choices):
+            return self.q.worth(seen)
+        return self.q.worth(seen, self.actor.head.action(self.actor(seen).mode())).unsqueeze(-1)
+
     def portrait(self) -> dict[str, Tensor]:
         """The critics' values of the last batch, and the gradients of critics and policy."""
         if self.learned is None:

@@ -16,6 +16,7 @@ import math
 from typing import Annotated, Any
 
 import torch
+from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
 
@@ -119,6 +120,11 @@ class TD3:
         self.q.follow()
         follow(self.actor_target, self.actor, self.config.tau)
         return loss.detach()
+
+    def worth(self, obs: Tensor) -> Float[Tensor, "b 1"]:
+        """The lesser target critic's value of what the policy would do."""
+        seen = self.see(obs)
+        return self.q.worth(seen, self.actor.head.action(self.actor(seen).mode())).unsqueeze(-1)
 
     def portrait(self) -> dict[str, Tensor]:
         """The critics' values of the last batch, and the gradients of critics and policy."""

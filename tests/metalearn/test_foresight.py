@@ -16,8 +16,8 @@ from metalearn.patient_model import PatientModel
 from metalearn.settings import PatientModelConfig
 from tests.logs import rows_of
 
-CONFIG = PatientModelConfig(members=2, updates=250, hidden=(32, 32), batch=128, learning_rate=5e-3, pessimism=0.0)
-PATIENTS = 300
+CONFIG = PatientModelConfig(members=2, updates=400, hidden=(32, 32), batch=128, learning_rate=5e-3, pessimism=0.0)
+PATIENTS = 400
 
 
 def walked(treated: float, seed: int, patients: int = PATIENTS) -> Rows:

@@ -114,6 +114,11 @@ class BoxCQL:
         }
         return LearnResult(metrics, (target - q).abs().mean(0) if self.replay.prioritised else None)
 
+    def worth(self, obs: Tensor) -> Float[Tensor, "b 1"]:
+        """The lesser target critic's value of what the policy would do."""
+        seen = self.see(obs)
+        return self.q.worth(seen, self.actor.head.action(self.actor(seen).mode())).unsqueeze(-1)
+
     def portrait(self) -> dict[str, Tensor]:
         """The critics' values of the last batch, and the gradients of critics and policy."""
         if self.learned is None:

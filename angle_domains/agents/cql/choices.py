@@ -76,6 +76,9 @@ class ChoiceCQL:
         metrics = logged | {"optimiser/gradient_norm": norm}
         return LearnResult(metrics, priority if self.replay.prioritised else None)
 
+    def worth(self, obs: Tensor) -> Tensor:
+        return self.core.worth(obs)
+
     def portrait(self) -> dict[str, Tensor]:
         return self.core.portrait()
 
