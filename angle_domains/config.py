@@ -22,15 +22,16 @@ from angle_domains.ope.settings import JudgingConfig
 from angle_domains.showing import EPISODE_LIMIT
 from angle_domains.tables import AGENTS, FEEDS, agent_spec, feed_entry, names, resolve
 from feeds.settings import Settings
-from metalearn.settings import PatientModelConfig
+from metalearn.settings import MetaLearningConfig, PatientModelConfig
 
-SECTIONS = ("feed", "env", "agent", "training", "seed", "device", "tracking", "name")
+SECTIONS = ("feed", "env", "agent", "training", "meta", "seed", "device", "tracking", "name")
 _MODEL_NAME = re.compile(r"[\w-][\w. -]{0,198}[\w-]|[\w-]")
 _FLAGS = {
     "tracking.uri": "--tracking-uri",
     "tracking.register_as": "--register",
     "feed.name": "--feed",
     "agent.name": "--agent",
+    "meta.on": "--meta",
 }
 
 
@@ -78,6 +79,7 @@ class AgentConfig(Settings):
     agent: SerializeAsAny[BaseModel]  # the hyperparameters that `AGENTS[agent_name]` names
     env: str | None = None  # a game or environment within the feed
     training: TrainingConfig = TrainingConfig()
+    meta: MetaLearningConfig = MetaLearningConfig()  # models that learn beside the agent
     seed: NonNegativeInt = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     tracking: TrackingConfig = TrackingConfig()
@@ -109,6 +111,7 @@ class AgentConfig(Settings):
             "feed": resolve(feed_entry(feed_name).config),
             "agent": resolve(agent_spec(agent_name).config),
             "training": TrainingConfig,
+            "meta": MetaLearningConfig,
             "tracking": TrackingConfig,
             "": cls,
         }
@@ -118,7 +121,7 @@ class AgentConfig(Settings):
                 raise ConfigError(f"{_where(layers, key)}'{key}' is unknown: {clause}")
         if "env" in models["feed"].model_fields and "env" in values:
             feed = feed | {"env": values["env"]}  # one place to write it, one to read it
-        parts = {"feed": feed, "agent": agent} | {key: values.pop(key, {}) for key in ("training", "tracking")}
+        parts = {"feed": feed, "agent": agent} | {key: values.pop(key, {}) for key in ("training", "meta", "tracking")}
         checked = {section: validated(models, section, part, layers) for section, part in parts.items()}
         whole = {"feed_name": feed_name, "agent_name": agent_name, **checked, **values}
         config = validated(models, "", whole, layers)

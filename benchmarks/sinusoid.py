@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Generator
 
-from metalearn.meta_learner import InnerConfig, MetaLearner
+from metalearn.meta_learner import MetaLearner
+from metalearn.settings import InnerConfig
 from metalearn.tasks import Examples, Tasks
 
 WAYS = {

@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from metalearn.steering import Coupling, Steering
+from metalearn.settings import Coupling
+from metalearn.steering import Steering
 
 ENTRIES, ACTIONS, ROWS = 24, 5, 4_000
 COUPLINGS: tuple[Coupling, ...] = ("none", "gradient", "values", "gated", "shuffled")

@@ -4,31 +4,15 @@ Reptile: Nichol, Achiam and Schulman (2018), "On First-Order Meta-Learning Algor
 to adapt stand in `inner`.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 from torch import Generator, Tensor, nn
 
 from metalearn.inner import Network, Weights, descend, mixed, ridge
+from metalearn.settings import InnerConfig
 from metalearn.tasks import Examples, Tasks
-
-Inner = Literal["ridge", "maml", "fomaml", "anil", "reptile", "none"]
-
-
-class InnerConfig(BaseModel):
-    """How a network adapts to a task, and how it learns to."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    inner: Inner = "ridge"
-    hidden: tuple[PositiveInt, ...] = (40, 40)
-    steps: PositiveInt = 1  # of gradient descent on a task, in training; ridge needs none
-    rate: PositiveFloat = 0.01  # of those steps
-    learning_rate: PositiveFloat = 1e-3
-    max_grad_norm: PositiveFloat = 10.0
-    reptile_share: float = Field(default=0.1, gt=0, le=1)  # of the way to the adapted weights that an update moves
 
 
 class MetaLearner(nn.Module):

@@ -9,14 +9,14 @@ own; they follow the value equivalence of Grimm, Barreto, Singh and Silver (2020
 """
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from metalearn.settings import Coupling
+
 Q = Callable[[Tensor], Tensor]
-Coupling = Literal["none", "gradient", "values", "gated", "shuffled"]
 
 _KEPT = 0.01  # of the plain loss that always stays: what Q does not look at must not run away
 _CLIP = 0.95  # quantile of gradient norms beyond which they are cut

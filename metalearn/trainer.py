@@ -6,38 +6,21 @@ and never changed: gradients are taken with respect to the substrates' parameter
 
 import math
 import time
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field, NonNegativeInt, PositiveInt
 
-from feeds.settings import Settings
 from metalearn.drift import Adwin, PageHinkley
-from metalearn.forecasting.substrate import ForecastConfig, ForecastSubstrate
-from metalearn.meta_learner import InnerConfig, MetaLearner
-from metalearn.risk.substrate import RiskConfig, RiskSubstrate
+from metalearn.forecasting.substrate import ForecastSubstrate
+from metalearn.meta_learner import MetaLearner
+from metalearn.risk.substrate import RiskSubstrate
+from metalearn.settings import MetaLearningConfig
 from metalearn.states import Scaler, States, held_out
 from metalearn.steering import Q
 from metalearn.task_sampler import TaskSampler
 
 FEWEST_TASKS = 8  # below which learning to adapt overfits to them
 _REST = 4  # after an alarm nothing is an alarm for a fourth of the usual wait
-
-
-class MetaLearningConfig(Settings):
-    """What learns beside the agent, and when."""
-
-    forecast: ForecastConfig = ForecastConfig()
-    risk: RiskConfig = RiskConfig()
-    adaptation: InnerConfig = InnerConfig()
-    support: PositiveInt = 24  # rows of a task to adapt to
-    query: PositiveInt = 16  # rows of a task to be judged by
-    adaptations: PositiveInt = 10  # updates of the learner of how to adapt, each time
-    warm_up: NonNegativeInt = 5_000  # steps before the first update
-    every: PositiveInt = 10_000  # steps between updates
-    drift: Literal["page-hinkley", "adwin", "none"] = "page-hinkley"  # alarms that bring an update forward
-    budget: float = Field(default=0.2, gt=0, le=1)  # share of the time that substrates may take
-    rows: PositiveInt = 20_000  # of what was lived through that are kept to learn from
 
 
 class MetaLearnerTrainer:

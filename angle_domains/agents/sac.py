@@ -18,6 +18,7 @@ from typing import Annotated, Any, Protocol
 
 import torch
 from gymnasium import spaces
+from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Generator, Tensor
 

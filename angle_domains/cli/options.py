@@ -128,6 +128,10 @@ TrackingUri = Annotated[
     str | None,
     typer.Option(metavar="URI", help="The MLflow store or server; by default runs/mlflow.db in this folder."),
 ]
+Meta = Annotated[
+    bool | None,
+    typer.Option("--meta", help="Models of what comes next and of coming risk learn beside the agent."),
+]
 TensorBoard = Annotated[
     bool | None,
     typer.Option("--tensorboard", help="Writes the scalars for `tensorboard --logdir` as well."),

@@ -15,14 +15,16 @@ from angle_domains.schedule import over_run
 from angle_domains.specs import spec_to_dict
 from angle_domains.tables import agent_spec, check_actions, feed_entry, make_feed, resolve
 from angle_domains.tracking import NullTracker, Tracker
+from angle_domains.training.beside import Beside
 from angle_domains.training.compiling import compile_losses
-from angle_domains.training.experience import open_experience
+from angle_domains.training.experience import Read, open_experience
 from angle_domains.training.films import film_is_due, film_path, make_film
 from angle_domains.training.signals import StopSignal
 from angle_domains.training.verdicts import terms_of
 from angle_domains.types import Agent, Portrayed, Report
 from angle_domains.watch.film import strip
 
+_TOLD_BESIDE = ("forecast/error_against_last", "risk/auroc")
 _POINTS = 1_000  # per metric and run: charts sample beyond that
 
 
@@ -99,6 +101,7 @@ class AgentTrainer:
             compile_losses(self.agent, self.device)
         self.experience = open_experience(config, self.feed, self.agent, self.device, run.path, console)
         self.experience.replay.folder = run.replay
+        self.beside = self._beside()
         self.progress = Progress()
         self.step = 0
         self._clock = 0.0
@@ -107,13 +110,27 @@ class AgentTrainer:
         """Puts back what `state` holds, to the bit; CheckpointError where it belongs to other data or settings."""
         self.agent.load_state_dict(state["agent"])
         self.experience.load_state_dict(state)
+        if self.beside is not None:
+            self.beside.load_state_dict(state["beside"])
         self.progress = Progress(**state["progress"])
         self.step = self.experience.step
 
     def state_dict(self) -> dict[str, Any]:
         """All but the replay, which the run's folder saves by parts."""
         known = {"agent": self.agent.state_dict(), "progress": vars(self.progress)}
+        if self.beside is not None:
+            known["beside"] = self.beside.state_dict()
         return known | self.experience.state_dict()
+
+    def _beside(self) -> Beside | None:
+        """Models that learn beside the agent, where they are wanted."""
+        config = self.config
+        if not config.meta.on:
+            return None
+        reads = isinstance(self.experience, Read)
+        return Beside(
+            config.meta, self.feed, self.agent, streams=config.training.streams, seed=config.seed, reads=reads
+        )
 
     def train(self, tracker: Tracker, stop: StopSignal) -> None:
         """Trains to the budget; returns early, with a checkpoint written, where a signal came."""
@@ -121,12 +138,15 @@ class AgentTrainer:
         self.experience.keep()
         self.console.start(self.config.training.steps, self.run.name)
         self._clock = time.monotonic()
-        for report in self.experience.reports(self.agent):
+        agent = self.agent if self.beside is None else self.beside.watch(self.agent)
+        for report in self.experience.reports(agent):
             self.step = step = report.step
             self._absorb(report)
             if not report.learned:
                 continue
             ends = step >= self.config.training.steps
+            if self.beside is not None:
+                self._learn_beside(self.beside, step)
             self._log_if_due(step, ends=ends)
             if ends or step - self.progress.evaluated >= self.config.training.evaluate_every:
                 self._evaluate(step)
@@ -134,6 +154,13 @@ class AgentTrainer:
                 self._save(step)
             if stop.caught or self._out_of_patience():
                 return
+
+    def _learn_beside(self, beside: Beside, step: int) -> None:
+        self._lap()
+        if metrics := beside.update(step, self.progress.learning_seconds):
+            self._lap()
+            self.tracker.log(metrics, step)
+            self.console.update(step, {k: v for k, v in metrics.items() if k in _TOLD_BESIDE})
 
     def _out_of_patience(self) -> bool:
         """True where the last evaluations brought no better score."""

@@ -2,41 +2,21 @@
 
 import copy
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
-from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from feeds.settings import Settings
 from metalearn.forecasting.histories import Future, History, cut, typical_change
 from metalearn.forecasting.models import DecayingGRU, Mixer, NLinear
 from metalearn.forecasting.quantiles import LEVELS, MEDIAN, Conformal, masked_mean, pinball
 from metalearn.forecasting.ridge_anchor import RidgeAnchor
+from metalearn.settings import ForecastConfig
 from metalearn.states import Scaler, States, held_out
-from metalearn.steering import Coupling, Q, Steering
+from metalearn.steering import Q, Steering
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {"linear": NLinear, "mixer": Mixer, "gru": DecayingGRU}
-
-
-class ForecastConfig(Settings):
-    """What is forecast, by what, and how Q is heard."""
-
-    kind: Literal["ridge", "linear", "mixer", "gru"] = "ridge"
-    length: PositiveInt = 8  # ticks that are looked back on
-    horizons: tuple[PositiveInt, ...] = Field(default=(1, 4), min_length=1)  # ticks ahead; the first is Q's
-    coupling: Coupling = "gated"  # of networks; ridge has no loss that Q could enter
-    updates: PositiveInt = 20  # of the network, each time it is trained
-    batch: PositiveInt = 128
-    learning_rate: PositiveFloat = 1e-3
-    max_grad_norm: PositiveFloat = 1.0
-    slowness: float = Field(default=0.9, ge=0, lt=1)  # of the copy that serves the agent, for each time it is trained
-    penalty: PositiveFloat = 10.0  # of ridge
-    fading: float = Field(default=0.9, gt=0, le=1)  # of what ridge saw earlier, for each time it is trained
-    most_rows: PositiveInt = 4_000  # histories that are read each time
-    gamma: float = Field(default=0.99, ge=0, le=1)  # of the returns that open the gate
-    return_steps: PositiveInt = 20
 
 
 class ForecastSubstrate:

@@ -1,42 +1,23 @@
 """A detector of coming risk that learns beside an agent: errors count more where the action matters, chances hold."""
 
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from feeds.settings import Settings
 from metalearn.forecasting.histories import History, cut, typical_change
 from metalearn.forecasting.models import dense
 from metalearn.risk.calibration import Temperature, controlled_threshold
 from metalearn.risk.labels import event_within
 from metalearn.risk.measures import measure
+from metalearn.settings import RiskConfig
 from metalearn.states import Scaler, States, held_out
 from metalearn.steering import Q
 
 _LEAST_EVENTS = 5  # held out, of either kind, below which nothing is calibrated
-
-
-class RiskConfig(Settings):
-    """Which event, how far ahead, and by what."""
-
-    event: Literal["drawdown", "death"] = "drawdown"  # rewards that fall so far below their peak; a bad end of the task
-    drawdown: PositiveFloat = 0.1  # how far, in units of the reward
-    horizon: PositiveInt = 20  # rows ahead
-    length: PositiveInt = 8  # ticks that are looked back on
-    hidden: tuple[PositiveInt, ...] = ()  # none: logistic regression
-    updates: PositiveInt = 50
-    batch: PositiveInt = 256
-    learning_rate: PositiveFloat = 3e-3
-    decay: NonNegativeFloat = 1e-3
-    steering: NonNegativeFloat = 1.0  # how much more errors count where the values of actions lie apart; 0: not at all
-    most_weight: PositiveFloat = 4.0
-    most_missed: float = Field(default=0.2, gt=0, lt=1)  # share of events that the threshold may miss
-    most_rows: PositiveInt = 8_000
 
 
 def events(states: States, config: RiskConfig) -> Bool[Tensor, " n"]:

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from metalearn.meta_learner import InnerConfig, MetaLearner
+from metalearn.meta_learner import MetaLearner
+from metalearn.settings import InnerConfig
 from metalearn.tasks import Examples, Tasks
 
 WAYS = ["ridge", "maml", "fomaml", "anil", "reptile", "none"]

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from metalearn.forecasting.substrate import ForecastConfig, ForecastSubstrate
+from metalearn.forecasting.substrate import ForecastSubstrate
 from metalearn.risk.labels import event_within
 from metalearn.risk.measures import measure
-from metalearn.risk.substrate import RiskConfig, RiskSubstrate, events
+from metalearn.risk.substrate import RiskSubstrate, events
+from metalearn.settings import ForecastConfig, RiskConfig
 from metalearn.states import States
 
 KINDS = ["ridge", "linear", "mixer", "gru"]

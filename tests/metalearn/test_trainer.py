@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from metalearn.diary import Diary
-from metalearn.trainer import FEWEST_TASKS, MetaLearnerTrainer, MetaLearningConfig
+from metalearn.settings import MetaLearningConfig
+from metalearn.trainer import FEWEST_TASKS, MetaLearnerTrainer
 from tests.metalearn.test_substrates import lived, q
 
 SMALL = MetaLearningConfig(

@@ -13,6 +13,7 @@ import math
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Generator, Tensor
 
 from angle_domains.acting import decide
