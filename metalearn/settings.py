@@ -47,7 +47,8 @@ class ForecastConfig(Settings):
 class RiskConfig(Settings):
     """Which event, how far ahead, and by what."""
 
-    event: Literal["drawdown", "death"] = "drawdown"  # rewards that fall so far below their peak; a bad end of the task
+    # rewards that fall so far below their peak; the end of the task; or what the feed tells of, as deaths of patients
+    event: Literal["auto", "drawdown", "end", "told"] = "auto"  # auto: what the feed tells of, else drawdowns
     drawdown: PositiveFloat = 0.1  # how far, in units of the reward
     horizon: PositiveInt = 20  # rows ahead
     length: PositiveInt = 8  # ticks that are looked back on

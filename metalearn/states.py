@@ -18,6 +18,7 @@ class States(NamedTuple):
     reward: Float[Tensor, " n"]  # 0 in first rows
     action: Int[Tensor, " n"] | None  # the place of a discrete action; None where actions are others
     entity: Int[Tensor, " n"]  # asset, patient or stream
+    event: Bool[Tensor, " n"] | None = None  # what the feed tells of and nobody wants, as a death; None: of nothing
 
     @classmethod
     def whole(

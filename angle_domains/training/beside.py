@@ -9,7 +9,8 @@ from torch import Tensor
 
 from angle_domains.errors import ConfigError
 from angle_domains.types import Agent, Decision, LearnResult, Percept, Valued, Window
-from feeds.base import FeedSpec, LoggedFeed, Rows
+from feeds.base import FeedSpec, LoggedFeed
+from feeds.clinical.feed import ClinicalFeed
 from metalearn.diary import Diary
 from metalearn.settings import MetaLearningConfig
 from metalearn.states import States
@@ -58,7 +59,7 @@ class Beside:
         entries = _entries(feed.spec)
         self.agent, self.first = agent, _first(feed.spec)
         self.trainer = MetaLearnerTrainer(config, entries, seed)
-        self.records = states_of(feed.episodes("train")) if reads and isinstance(feed, LoggedFeed) else None
+        self.records = records_of(feed) if reads and isinstance(feed, LoggedFeed) else None
         self.diary = Diary(max(2, config.rows // streams), streams, entries) if self.records is None else None
 
     def watch(self, agent: Agent) -> Agent:
@@ -88,8 +89,9 @@ class Beside:
             self.diary.load_state_dict(state["diary"])
 
 
-def states_of(rows: Rows) -> States:
-    """Recorded episodes as models read them; actions that are not discrete are left out."""
+def records_of(feed: LoggedFeed) -> States:
+    """The recorded episodes of training as models read them; actions that are not discrete are left out."""
+    rows = feed.episodes("train")
     discrete = rows.action.ndim == 1 and np.issubdtype(rows.action.dtype, np.integer)
     observation = torch.from_numpy(rows.observation.reshape(len(rows), -1)).to(torch.float32)
     return States(
@@ -101,6 +103,7 @@ def states_of(rows: Rows) -> States:
         reward=torch.from_numpy(rows.reward).to(torch.float32),
         action=torch.from_numpy(rows.action).long() if discrete else None,
         entity=torch.from_numpy(rows.entity).long(),
+        event=torch.from_numpy(feed.died("train")) if isinstance(feed, ClinicalFeed) else None,
     )
 
 

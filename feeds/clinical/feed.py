@@ -11,7 +11,7 @@ from feeds.clinical.border import read_records
 from feeds.clinical.codecs import codec_kind, make_codec
 from feeds.clinical.config import ClinicalConfig
 from feeds.clinical.episodes import Doses, doses_of, make_rows, story_of, terminated
-from feeds.clinical.records import Records
+from feeds.clinical.records import DEATH, Records
 from feeds.clinical.rewards import Story, components, make_term, pay
 from feeds.clinical.split import SPLITS, patient_parts
 from feeds.clinical.states import Fitted, StateCoder
@@ -58,6 +58,11 @@ class ClinicalFeed:
     def episodes(self, split: str) -> Rows:
         """The stays of one part, in the order of the records; `entity` numbers its patients."""
         return self.rows_of(self.part(split))
+
+    def died(self, split: str) -> np.ndarray:
+        """Of the rows of `episodes`: in which patients died, as the records tell it and no reward. Last rows alone."""
+        records = self.part(split)
+        return self.rows_of(records).last & (records.reason == DEATH)[records.stay]
 
     def rows_of(self, records: Records) -> Rows:
         """Any records of the schema as this feed shows them."""

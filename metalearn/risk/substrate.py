@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from feeds.errors import FeedError
 from metalearn.forecasting.histories import History, cut, typical_change
 from metalearn.forecasting.models import dense
 from metalearn.risk.calibration import Temperature, controlled_threshold
@@ -22,8 +23,15 @@ _LEAST_EVENTS = 5  # held out, of either kind, below which nothing is calibrated
 
 def events(states: States, config: RiskConfig) -> Bool[Tensor, " n"]:
     """Rows in which the event holds."""
-    if config.event == "death":
-        return states.terminated & (states.reward < 0)
+    kind = config.event
+    if kind == "auto":
+        kind = "drawdown" if states.event is None else "told"
+    if kind == "told":
+        if states.event is None:
+            raise FeedError("meta.risk.event 'told' needs a feed that tells of events, as records of patients do")
+        return states.event
+    if kind == "end":
+        return states.terminated
     total = states.reward.double().cumsum(0)
     path = total + (total.max() - total.min() + 1.0) * states.first.cumsum(0)  # no peak outlasts its episode
     return path.cummax(0).values - path >= config.drawdown - 1e-9

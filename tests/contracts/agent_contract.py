@@ -16,7 +16,7 @@ from gymnasium.vector import SyncVectorEnv
 from angle_domains import checkpoint
 from angle_domains.loops import LoopState, begin
 from angle_domains.replay import ReplayBuffer
-from angle_domains.types import Agent, Percept, Portrayed, Report
+from angle_domains.types import Agent, Percept, Portrayed, Report, Valued
 from feeds.base import FeedSpec
 from tests.contracts import worlds
 from tests.contracts.trees import assert_same
@@ -97,6 +97,22 @@ class AgentContract:
         assert sum(float(part.square().sum()) for part in parts) > 0.0
         assert not any(numbers.requires_grad for numbers in seen.values())
         self.check_portrayed_values(agent, {name: n for name, n in seen.items() if name.startswith("value/")})
+
+    def test_worth_has_gradients_to_the_states_and_changes_nothing(self) -> None:
+        envs = worlds.vector(worlds.Match, 4)
+        agent, _ = self.run(envs, 400)
+        if not isinstance(agent, Valued):
+            pytest.skip("the agent holds no value of states by itself")
+        before, chance = copy.deepcopy(agent.state_dict()), torch.get_rng_state()
+        states = begin(envs, 1).percept.obs.to(torch.float32).requires_grad_()
+        worth = agent.worth(states)
+        actions = envs.single_action_space
+        assert worth.shape in {(4, 1), (4, int(actions.n)) if isinstance(actions, spaces.Discrete) else (4, 1)}
+        [slope] = torch.autograd.grad(worth.sum(), [states])
+        assert slope.isfinite().all()
+        assert slope.abs().sum() > 0
+        assert_same(before, agent.state_dict())
+        assert torch.equal(chance, torch.get_rng_state())
 
     def check_portrayed_values(self, agent: Any, values: dict[str, torch.Tensor]) -> None:
         """Of an agent without action values there are none."""

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from feeds.errors import FeedError
 from metalearn.forecasting.substrate import ForecastSubstrate
 from metalearn.risk.labels import event_within
 from metalearn.risk.measures import measure
@@ -90,15 +91,19 @@ def test_what_is_held_out_is_never_fitted() -> None:
     assert all(torch.equal(*pair) for pair in zip(one.network.parameters(), two.network.parameters(), strict=True))
 
 
-def test_drawdowns_and_deaths_by_hand() -> None:
+def test_events_by_hand() -> None:
     first = torch.tensor([True, False, False, False, True, False])
     reward = torch.tensor([0.0, 1.0, -0.5, -0.6, 0.0, -1.0])
     ended = torch.tensor([False, False, False, False, False, True])
     states = States.whole(torch.zeros(6, 1), first, terminated=ended, reward=reward)
     fell = events(states, RiskConfig(event="drawdown", drawdown=1.0))
     assert fell.tolist() == [False, False, False, True, False, True]
-    died = events(states, RiskConfig(event="death"))
-    assert died.tolist() == [False, False, False, False, False, True]
+    assert torch.equal(events(states, RiskConfig(event="end")), ended)
+    assert torch.equal(events(states, RiskConfig(drawdown=1.0)), fell)
+    told = states._replace(event=first)
+    assert torch.equal(events(told, RiskConfig(drawdown=1.0)), first)
+    with pytest.raises(FeedError, match="tells of events"):
+        events(states, RiskConfig(event="told"))
 
 
 def falls(seed: int, *, known: bool = True, rows: int = 40, episodes: int = 60) -> States:
@@ -121,7 +126,7 @@ def falls(seed: int, *, known: bool = True, rows: int = 40, episodes: int = 60) 
 
 
 def test_risk_is_told_apart_where_it_can_be_and_its_chances_hold() -> None:
-    made, blind = (RiskSubstrate(RiskConfig(event="death", horizon=5), 2, seed=0) for _ in range(2))
+    made, blind = (RiskSubstrate(RiskConfig(event="end", horizon=5), 2, seed=0) for _ in range(2))
     for seed in range(8):
         made.update(falls(seed), None)
         control = blind.update(falls(seed, known=False), None)
@@ -160,7 +165,7 @@ def test_a_forecaster_goes_on_to_the_bit(kind: str) -> None:
 
 
 def test_a_detector_goes_on_to_the_bit() -> None:
-    _goes_on(lambda: RiskSubstrate(RiskConfig(event="death", horizon=5), 2, seed=3), [falls(seed) for seed in range(4)])
+    _goes_on(lambda: RiskSubstrate(RiskConfig(event="end", horizon=5), 2, seed=3), [falls(seed) for seed in range(4)])
 
 
 def _goes_on(make: Any, batches: list[States]) -> None:

@@ -111,7 +111,7 @@ def test_a_diary_holds_the_last_rows_stream_after_stream() -> None:
     other = Diary(rows=4, streams=2, entries=1)
     other.load_state_dict(diary.state_dict())
     for one, two in zip(states, other.states(), strict=True):
-        assert torch.equal(one, two)
+        assert (one is two is None) or torch.equal(one, two)
 
 
 @pytest.mark.parametrize("ticks", [1, 3])

@@ -24,6 +24,15 @@ def test_ends_follow_their_settings(ends: dict[str, Any]) -> None:
         assert (rows.reward[rows.stops - 1] == -1.0).tolist() == records.died.tolist()
 
 
+def test_deaths_are_told_by_the_record_and_in_last_rows_alone() -> None:
+    made = feed(table(60))
+    for split in ("train", "validation", "test"):
+        records, rows = made.part(split), made.episodes(split)
+        died = made.died(split)
+        assert died.sum() == (records.reason == DEATH).sum()
+        assert not (died & ~rows.last).any()
+
+
 def test_every_death_reaches_the_rows() -> None:
     frame = table(80)
     made = feed(frame, reward={"kind": "mortality"})
