@@ -20,6 +20,7 @@ from torch import Tensor
 from feeds.base import LoggedFeed, Step
 from feeds.errors import FeedError
 from feeds.random import fold, integers, uniform
+from metalearn.beginnings import mixed
 from metalearn.dosing import dosing_of
 from metalearn.dynamics import Dynamics
 from metalearn.ensemble import Foresight
@@ -38,9 +39,10 @@ class ModelState(NamedTuple):
 class PatientModel:
     """A pure DataFeed over the observations and actions of a logged feed, fitted to its training patients.
 
-    Episodes begin as recorded ones of the part do; member and outcome are drawn anew at each decision, which takes as
-    long as a recorded one usually does. All is computed in float64 and seen in float32, so that streams stepped
-    together and alone agree. `dynamics` were fitted before; else `tell` hears how many updates of the fit are done.
+    Episodes begin much as recorded ones of the part do, and as nobody's (`beginnings`); member and outcome are drawn
+    anew at each decision, which takes as long as a recorded one usually does. All is computed in float64 and seen in
+    float32, so that streams stepped together and alone agree. `dynamics` were fitted before; else `tell` hears how many
+    updates of the fit are done.
     """
 
     def __init__(
@@ -59,7 +61,9 @@ class PatientModel:
         if len(train) - len(train.starts) < 2:
             raise FeedError(f"the training part of '{logged.spec.name}' has fewer than two decisions to learn from")
         self.starts = {
-            split: torch.as_tensor(rows.observation[rows.starts], dtype=torch.float64).flatten(1)
+            split: mixed(
+                torch.as_tensor(rows.observation[rows.starts], dtype=torch.float64).flatten(1), self.config.seed
+            )
             for split, rows in parts.items()
         }
         self.longest = self.config.longest or int((train.stops - train.starts).max()) - 1
@@ -75,6 +79,7 @@ class PatientModel:
         stay = integers(key, len(self.starts[split]), 0)
         obs = self.starts[split].to(self._place)[stay]
         doses = obs[:, :0] if self.dosing is None else self.dosing.starts[split].to(self._place)[stay]
+        obs = obs if self.dosing is None else self.dosing.shown(obs, doses)
         zero = torch.zeros(len(key), dtype=torch.float64, device=self._place)
         state = ModelState(key.clone(), torch.zeros_like(key), obs, doses.clone())
         return self._told(state, zero, zero > 0, zero > 0, zero, zero + 0.0)

@@ -11,7 +11,7 @@ import pytest
 
 from angle_domains.ope.process import Tables, value
 from angle_domains.ope.selftest import Line, SelfTest, SelfTestConfig, _failures, selftest
-from feeds.clinical.process import _first, _row_of, _rows, clinician, exact_value
+from feeds.clinical.process import _row_of, _rows, clinician, exact_value, first_state
 from feeds.data.icu_sepsis import DEATH, NUM_STATES, SURVIVAL
 
 
@@ -20,7 +20,7 @@ def icu_sepsis() -> Tables:
     shape = NUM_STATES, 25, NUM_STATES
     transition = _rows()[_row_of().reshape(-1)].toarray().reshape(shape)
     place = np.arange(NUM_STATES)
-    return Tables(_first(), transition, (place == SURVIVAL) * 1.0, place >= DEATH, clinician())
+    return Tables(first_state(), transition, (place == SURVIVAL) * 1.0, place >= DEATH, clinician())
 
 
 def pooled(found: list[SelfTest]) -> tuple[Line, ...]:
