@@ -8,12 +8,15 @@ from torch import Tensor
 
 from metalearn.states import States
 
+_LEAST = 200  # ticks of a stream: fewer hold no task and hardly a label
+
 
 class Diary:
-    """A ring of `rows` ticks of `streams` streams, read as episodes one after another."""
+    """A ring of at least `_LEAST` ticks of the first streams, as many as `rows` has room for, read as episodes."""
 
     def __init__(self, rows: int, streams: int, entries: int) -> None:
-        self.rows, self.streams = rows, streams
+        streams = min(streams, max(1, rows // _LEAST))
+        self.rows, self.streams = max(rows // streams, 2), streams
         self.observation = torch.zeros(rows, streams, entries)
         self.elapsed, self.reward = torch.zeros(rows, streams), torch.zeros(rows, streams)
         self.first = torch.zeros(rows, streams, dtype=torch.bool)
@@ -32,22 +35,26 @@ class Diary:
         elapsed: Float[Tensor, " b"] | None = None,
     ) -> None:
         """Takes a tick in; the oldest makes room. Without `elapsed` a unit of time passed."""
-        at = self.written % self.rows
-        self.observation[at], self.first[at], self.terminated[at] = observation, first, terminated
-        self.reward[at] = torch.where(first, 0.0, reward)
-        self.elapsed[at] = torch.where(first, 0.0, torch.ones_like(reward) if elapsed is None else elapsed)
+        at, few = self.written % self.rows, slice(self.streams)
+        begins, passed = first[few], torch.ones_like(reward) if elapsed is None else elapsed
+        self.observation[at], self.first[at], self.terminated[at] = observation[few], begins, terminated[few]
+        self.reward[at] = torch.where(begins, 0.0, reward[few])
+        self.elapsed[at] = torch.where(begins, 0.0, passed[few])
         self.discrete = action is not None
         if action is not None:
-            self.action[at] = action
+            self.action[at] = action[few]
         self.written += 1
 
     def __len__(self) -> int:
         """Rows held, of all streams together."""
         return min(self.written, self.rows) * self.streams
 
-    def states(self) -> States:
-        """All rows held, stream after stream; an episode whose beginning was lost begins with what is left of it."""
-        held = min(self.written, self.rows)
+    def states(self, newest: int | None = None) -> States:
+        """The rows held, or the newest ticks alone, stream after stream; each episode is an entity.
+
+        An episode whose beginning was lost begins with what is left of it.
+        """
+        held = min(self.written, self.rows if newest is None else min(newest, self.rows))
         order = torch.arange(self.written - held, self.written) % self.rows
 
         def flat(column: Tensor) -> Tensor:
@@ -65,7 +72,7 @@ class Diary:
             terminated=flat(self.terminated),
             reward=torch.where(begins, 0.0, flat(self.reward)),
             action=flat(self.action) if self.discrete else None,
-            entity=torch.arange(self.streams).repeat_interleave(held),
+            entity=begins.long().cumsum(0) - 1,
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from metalearn.inner import Network, Weights, descend, mixed, ridge
 from metalearn.settings import InnerConfig
 from metalearn.tasks import Examples, Tasks
 
+_LEAST = -8.0  # of the logarithm of the penalty: without one, histories alike cannot be solved for
+
 
 class MetaLearner(nn.Module):
     """Adapts to the support of tasks, and learns from how that does on their queries."""
@@ -37,7 +39,8 @@ class MetaLearner(nn.Module):
             return own
         if inner == "ridge":
             features = self.network.features(support.x, own)
-            head = ridge(features, support, (self.network.weights[-2], self.network.weights[-1]), self.log_penalty)
+            prior = (self.network.weights[-2], self.network.weights[-1])
+            head = ridge(features, support, prior, self.log_penalty.clamp(min=_LEAST))
             return [*own[:-2], *head]
         return descend(
             self.network,

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+_SHARE = 10  # entities of which one calibrates and one judges
+
 
 class States(NamedTuple):
     """N rows, episode after episode: what the action of the row before led to, and the action taken in it."""
@@ -65,17 +67,43 @@ class States(NamedTuple):
         return total, whole & ~last
 
 
-def held_out(states: States, share: int = 5) -> Bool[Tensor, " n"]:
-    """Rows that nothing is fitted on: every fifth entity where there are five, else the last fifth of the rows."""
-    known = states.entity.unique()
-    if len(known) >= share:
-        return torch.isin(states.entity, known[share - 1 :: share])
-    rows = torch.arange(len(states.entity))
-    return rows >= len(rows) - len(rows) // share
+class Parts(NamedTuple):
+    """Rows to fit on, rows to calibrate on and rows to be judged by: no row of one tells of the others."""
+
+    fit: Bool[Tensor, " n"]
+    calibrate: Bool[Tensor, " n"]
+    judge: Bool[Tensor, " n"]
+
+
+def parts_of(states: States, reach: int) -> Parts:
+    """By entity where there are `_SHARE` of them, of every ten one and one; else by time within each.
+
+    `reach` is how many rows ahead targets lie: rows whose targets lie in a later part are left out. Rows of different
+    entities may still tell of one another where these lived through the same days, as streams of one market do.
+    """
+    entity, place, size = _within(states.entity)
+    if int(entity.max()) + 1 >= _SHARE:
+        turn = entity % _SHARE
+        return Parts(turn < _SHARE - 2, turn == _SHARE - 2, turn == _SHARE - 1)
+    fitted, judged = (size * (_SHARE - 2)) // _SHARE, (size * (_SHARE - 1)) // _SHARE
+    ahead = place + reach
+    return Parts(ahead < fitted, (place >= fitted) & (ahead < judged), place >= judged)
+
+
+def _within(entity: Int[Tensor, " n"]) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"], Int[Tensor, " n"]]:
+    """Of each row: its entity counted from 0, its place among that entity's rows, and how many these are."""
+    _, number, count = entity.unique(return_inverse=True, return_counts=True)
+    order = number.argsort(stable=True)
+    place = torch.empty_like(order)
+    place[order] = torch.arange(len(order)) - (count.cumsum(0) - count)[number[order]]
+    return number, place, count[number]
 
 
 class Scaler(NamedTuple):
-    """Brings entries to a mean of 0 and a standard deviation of 1; fitted once, on rows that may be learned from."""
+    """Brings entries to a mean of 0 and a standard deviation of 1; fitted once, on rows that may be learned from.
+
+    What lies beyond ten deviations then is held there.
+    """
 
     mean: Float[Tensor, " d"]
     std: Float[Tensor, " d"]

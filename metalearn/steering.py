@@ -41,19 +41,18 @@ def gradient_weights(came: Float[Tensor, "b d"], q: Q) -> Float[Tensor, "b d"]:
     return squared / squared.mean().clamp(min=1e-12)
 
 
-def explained_variance(value: Float[Tensor, " b"], came: Float[Tensor, " b"]) -> float:
-    """1 - Var(returns - values) / Var(returns): 1 where Q knows the returns, 0 or less where it knows nothing.
-
-    `came` are sampled returns, never bootstrapped targets: those would flatter Q.
-    """
-    spread = came.var(correction=0)
-    return float(1.0 - (came - value).var(correction=0) / spread) if spread > 0 else 0.0
-
-
 def gate(value: Float[Tensor, " b"], came: Float[Tensor, " b"]) -> float:
-    """How much Q is heard, from 0 to 1: what it explains of returns that it was not fitted to."""
-    found = explained_variance(value, came)
-    return min(max(found, 0.0), 1.0) if found == found else 0.0
+    """How much Q is heard, from 0 to 1: the share of the variance of returns that a line through its values explains.
+
+    A line, since agents hold returns in units of their own, and beyond the rows that are summed here. `came` are
+    sampled returns, never bootstrapped targets: those would flatter Q. An agent that learned from these very rows is
+    flattered all the same. 0 where Q ranks them the wrong way.
+    """
+    spread = value.var(correction=0) * came.var(correction=0)
+    if not spread > 0:
+        return 0.0
+    together = ((value - value.mean()) * (came - came.mean())).mean()
+    return float((together.clamp(min=0.0).square() / spread).clamp(max=1.0))
 
 
 class Steering:
@@ -62,7 +61,9 @@ class Steering:
     def __init__(self, coupling: Coupling, entries: int, generator: Generator) -> None:
         self.coupling = coupling
         self.heard = 0.0  # the gate
-        self.order = torch.randperm(entries, generator=generator)  # in which "shuffled" hands entries to Q
+        around = torch.randperm(entries, generator=generator)
+        self.order = torch.empty_like(around)  # in which "shuffled" hands entries to Q: none stays in its place
+        self.order[around] = around.roll(1)
 
     def seen_by(self, q: Q) -> Q:
         """Q as this coupling reads it: "shuffled" confuses the entries of states, as a control."""
@@ -76,12 +77,19 @@ class Steering:
     def loss(
         self, plain: Float[Tensor, ""], forecast: Float[Tensor, "b d"], came: Float[Tensor, "b d"], q: Q
     ) -> Float[Tensor, ""]:
-        """What the forecaster is to descend; `forecast` and `came` are whole states, as Q reads them."""
-        if self.coupling == "none":
+        """What the forecaster is to descend; `forecast` and `came` are whole states, as Q reads them.
+
+        Where Q has one value for a state and none for its actions, errors are weighted by its slope: matching the
+        values of states alone leads astray (Voelcker et al. 2025, arXiv:2505.22772).
+        """
+        share = {"none": 0.0, "gradient": 1.0, "values": 1.0}.get(self.coupling, self.heard)
+        if share == 0.0:
             return plain
-        if self.coupling == "gradient":
-            weighted = (gradient_weights(came, q) * (forecast - came).square()).mean()
-            return weighted + _KEPT * plain
-        matched = matched_values(forecast, came, self.seen_by(q))
-        share = 1.0 if self.coupling == "values" else self.heard
-        return share * matched + (1.0 - share + _KEPT) * plain
+        q = self.seen_by(q)
+        with torch.no_grad():
+            choices = q(came).shape[-1]
+        if self.coupling == "gradient" or choices == 1:
+            told = (gradient_weights(came, q) * (forecast - came).square()).mean()
+        else:
+            told = matched_values(forecast, came, q)
+        return share * told + (1.0 - share + _KEPT) * plain

@@ -7,8 +7,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 
 from metalearn.forecasting.histories import History, cut
-from metalearn.states import Scaler, States
+from metalearn.states import States
 from metalearn.tasks import Examples, Tasks
+
+_MOST = 64  # tasks in a batch
 
 
 @dataclass(frozen=True)
@@ -29,28 +31,24 @@ class TaskSampler:
         return self.support + self.embargo + self.query
 
     def draw(
-        self,
-        states: States,
-        scaler: Scaler,
-        typical: Float[Tensor, " d"],
-        rows: Bool[Tensor, " n"],
-        generator: Generator,
+        self, standard: States, typical: Float[Tensor, " d"], rows: Bool[Tensor, " n"], generator: Generator
     ) -> Tasks | None:
-        """One task of every entity among the rows that has lived long enough, its start drawn; None without any."""
-        starts = self._starts(states, rows, generator)
+        """One task of each of some entities among the rows that have lived long enough; None without any.
+
+        Observations of `standard` are standardised. Entities and starts are drawn.
+        """
+        starts = self._starts(standard, rows, generator)
         if not len(starts):
             return None
         support = starts.unsqueeze(1) + torch.arange(self.support)
         query = starts.unsqueeze(1) + self.support + self.embargo + torch.arange(self.query)
-        return Tasks(*(self.examples(states, scaler, typical, part) for part in (support, query)))
+        return Tasks(*(self.examples(standard, typical, part) for part in (support, query)))
 
-    def examples(
-        self, states: States, scaler: Scaler, typical: Float[Tensor, " d"], rows: Int[Tensor, "k n"]
-    ) -> Examples:
+    def examples(self, standard: States, typical: Float[Tensor, " d"], rows: Int[Tensor, "k n"]) -> Examples:
         """Histories as numbers, and how each entry then moved in its own units; what is unseen has no weight."""
-        value, flat = scaler.apply(states.observation) * states.seen, rows.flatten()
+        value, flat = standard.observation * standard.seen, rows.flatten()
         shape = {"length": self.length, "horizons": (self.horizon,)}
-        history, future, kept = cut(value, states.seen, states.elapsed, states.first, ends=flat, **shape)  # type: ignore[arg-type]
+        history, future, kept = cut(value, standard.seen, standard.elapsed, standard.first, ends=flat, **shape)  # type: ignore[arg-type]
         there, x = torch.isin(flat, kept), described(history, typical)
         moved = (future.value[:, 0] - history.last()) / history.scale(typical)
         parts = (x, moved.clamp(-10.0, 10.0), future.seen[:, 0])
@@ -60,14 +58,18 @@ class TaskSampler:
         return Examples(*(whole.unflatten(0, rows.shape) for whole in made))
 
     def _starts(self, states: States, rows: Bool[Tensor, " n"], generator: Generator) -> Int[Tensor, " k"]:
-        """For each entity a row from which a whole span lies within it."""
-        starts = []
-        for entity in states.entity[rows].unique().tolist():
-            places = ((states.entity == entity) & rows).nonzero().squeeze(-1)
-            room = len(places) - self.span - self.horizon
-            if room >= 0 and int(places[-1] - places[0]) == len(places) - 1:
-                starts.append(int(places[0]) + int(torch.randint(room + 1, (), generator=generator)))
-        return torch.tensor(starts, dtype=torch.int64)
+        """Of some stretches of rows, each of one entity, a row from which a whole span lies within."""
+        places = rows.nonzero().squeeze(-1)
+        if not len(places):
+            return places
+        breaks = (places.diff() != 1) | (states.entity[places].diff() != 0)
+        starts = places[torch.cat([torch.ones(1, dtype=torch.bool), breaks])]
+        stops = places[torch.cat([breaks, torch.ones(1, dtype=torch.bool)])] + 1
+        room = stops - starts - self.span - self.horizon
+        starts, room = starts[room >= 0], room[room >= 0]
+        kept = torch.randperm(len(starts), generator=generator)[:_MOST].sort().values
+        share = torch.rand(len(kept), generator=generator)
+        return starts[kept] + (share * (room[kept] + 1)).long()
 
 
 def described(history: History, typical: Float[Tensor, " d"]) -> Float[Tensor, "b f"]:

@@ -8,6 +8,7 @@ import math
 import time
 from typing import Any
 
+import numpy as np
 import torch
 
 from metalearn.drift import Adwin, PageHinkley
@@ -15,11 +16,12 @@ from metalearn.forecasting.substrate import ForecastSubstrate
 from metalearn.meta_learner import MetaLearner
 from metalearn.risk.substrate import RiskSubstrate
 from metalearn.settings import MetaLearningConfig
-from metalearn.states import Scaler, States, held_out
+from metalearn.states import Parts, Scaler, States, parts_of
 from metalearn.steering import Q
 from metalearn.task_sampler import TaskSampler
 
 FEWEST_TASKS = 8  # below which learning to adapt overfits to them
+_PURPOSE = 0x3E7A  # keeps these draws apart from others of the same seed
 _REST = 4  # after an alarm nothing is an alarm for a fourth of the usual wait
 
 
@@ -28,9 +30,10 @@ class MetaLearnerTrainer:
 
     def __init__(self, config: MetaLearningConfig, entries: int, seed: int) -> None:
         self.config = config
-        self.forecast = ForecastSubstrate(config.forecast, entries, seed)
-        self.risk = RiskSubstrate(config.risk, entries, seed + 1)
-        self.generator = torch.Generator().manual_seed(seed + 2)
+        own, theirs, learners = np.random.SeedSequence([seed, _PURPOSE]).generate_state(3).tolist()
+        self.forecast = ForecastSubstrate(config.forecast, entries, own)
+        self.risk = RiskSubstrate(config.risk, entries, theirs)
+        self.generator = torch.Generator().manual_seed(learners)
         length = config.forecast.length
         self.sampler = TaskSampler(length, config.forecast.horizons[0], config.support, config.query)
         width = entries * (length + 2)
@@ -54,11 +57,12 @@ class MetaLearnerTrainer:
             return False
         return self.updated < 0 or step - self.updated >= config.every or self._pending
 
-    def watch(self, step: int, error: float) -> bool:
-        """Takes in how wrong the last forecasts were; True where that raises an alarm of drift."""
-        if self.drift is None or not self.drift.update(error):
+    def watch(self, step: int, states: States) -> bool:
+        """Holds the newest forecasts against what came; True where their errors raise an alarm of drift."""
+        if self.drift is None or not self.forecast.ready or step - self.alarmed < self.config.every / _REST:
             return False
-        if step - self.alarmed < self.config.every / _REST:
+        error = self.forecast.error(states)
+        if not math.isfinite(error) or not self.drift.update(error / (1.0 + error)):  # Adwin wants numbers up to 1
             return False
         self.alarmed, self._pending = step, True
         return True
@@ -91,17 +95,28 @@ class MetaLearnerTrainer:
         Q plays no part where tasks adapt by regression on how entries move; it is taken for the sake of one signature.
         """
         del Q
-        scaler = self.forecast.scaler
-        if scaler is None:
-            scaler = Scaler.fitted(states, ~held_out(states))
+        parts = parts_of(states, max(self.config.forecast.horizons))
+        scaler = self.forecast.scaler or Scaler.fitted(states, parts.fit)
+        standard = states._replace(observation=scaler.apply(states.observation))
         losses = []
         for _ in range(self.config.adaptations):
-            drawn = self.sampler.draw(states, scaler, self.forecast.typical, ~held_out(states), self.generator)
+            drawn = self.sampler.draw(standard, self.forecast.typical, parts.fit, self.generator)
             self.tasks = 0 if drawn is None else len(drawn.support.x)
             if drawn is None or self.tasks < FEWEST_TASKS:
                 return {"meta/tasks": float(self.tasks)}
             losses.append(self.learner.learn(drawn)["loss"])
-        return {"meta/tasks": float(self.tasks), "meta/loss": sum(losses) / len(losses)}
+        told = {"meta/tasks": float(self.tasks), "meta/loss": sum(losses) / len(losses)}
+        return told | self._judge_learner(standard, parts)
+
+    def _judge_learner(self, standard: States, parts: Parts) -> dict[str, float]:
+        """How well tasks that are held out are adapted to, against staying at the last value."""
+        drawn = self.sampler.draw(standard, self.forecast.typical, parts.calibrate | parts.judge, self.generator)
+        if drawn is None:
+            return {}
+        with torch.no_grad():
+            error = drawn.query.error(self.learner.predict(drawn.query.x, self.learner.adapt(drawn.support))).mean()
+            still = drawn.query.error(torch.zeros_like(drawn.query.y)).mean()
+        return {"meta/error_against_last": float(error / still.clamp(min=1e-9))}
 
     def state_dict(self) -> dict[str, Any]:
         return {

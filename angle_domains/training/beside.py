@@ -24,6 +24,8 @@ class Watched:
         self.agent, self.diary = agent, diary
 
     def __getattr__(self, name: str) -> Any:
+        if name == "agent":  # not there yet, as when it is copied
+            raise AttributeError(name)
         return getattr(self.agent, name)
 
     def act(self, percept: Percept, memory: Any = None, *, explore: bool) -> Decision:
@@ -59,8 +61,9 @@ class Beside:
         entries = _entries(feed.spec)
         self.agent, self.first = agent, _first(feed.spec)
         self.trainer = MetaLearnerTrainer(config, entries, seed)
+        self._recent = config.forecast.length + max(config.forecast.horizons)  # ticks that a forecast needs
         self.records = records_of(feed) if reads and isinstance(feed, LoggedFeed) else None
-        self.diary = Diary(max(2, config.rows // streams), streams, entries) if self.records is None else None
+        self.diary = Diary(config.rows, streams, entries) if self.records is None else None
 
     def watch(self, agent: Agent) -> Agent:
         """The agent as the loop is to see it."""
@@ -68,16 +71,18 @@ class Beside:
 
     def update(self, step: int, seconds: float) -> dict[str, float]:
         """Trains where that is due; `seconds` is what training took so far. Metrics, empty where nothing was done."""
+        alarmed = self.diary is not None and self.trainer.watch(step, self.diary.states(self._recent))
+        told = {"meta/drift_alarm": 1.0} if alarmed else {}
         if not self.trainer.meta_learning_condition(step, seconds):
-            return {}
+            return told
         states = self.records if self.diary is None else self.diary.states()
         assert states is not None
         if states.action is not None:
             states = states._replace(action=states.action - self.first)
-        return self.trainer.update(step, states, self._q if isinstance(self.agent, Valued) else None)
+        return told | self.trainer.update(step, states, self._q if isinstance(self.agent, Valued) else None)
 
     def _q(self, states: Tensor) -> Tensor:
-        return self.agent.worth(states)  # type: ignore[attr-defined]
+        return self.agent.worth(states).to(states)  # type: ignore[attr-defined]
 
     def state_dict(self) -> dict[str, Any]:
         known = {"trainer": self.trainer.state_dict()}

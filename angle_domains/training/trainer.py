@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 
 from angle_domains.config import AgentConfig
-from angle_domains.errors import AngleError, ConfigError, TrainingError
+from angle_domains.errors import AngleError, CheckpointError, ConfigError, TrainingError
 from angle_domains.evaluation import Verdict
 from angle_domains.runs import RunFolder
 from angle_domains.schedule import over_run
@@ -111,6 +111,8 @@ class AgentTrainer:
         self.agent.load_state_dict(state["agent"])
         self.experience.load_state_dict(state)
         if self.beside is not None:
+            if "beside" not in state:
+                raise CheckpointError("this checkpoint holds no models beside the agent: go on without --meta")
             self.beside.load_state_dict(state["beside"])
         self.progress = Progress(**state["progress"])
         self.step = self.experience.step

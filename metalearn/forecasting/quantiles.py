@@ -40,9 +40,11 @@ def masked_mean(numbers: Float[Tensor, "*b"], seen: Float[Tensor, "*b"]) -> Floa
 
 
 class Conformal:
-    """Shifts of quantiles from the last forecasts that were held out, in units of each forecast's scale.
+    """Shifts of quantiles from forecasts that were held out, in units of each forecast's scale.
 
-    After n calm forecasts the level tau is covered with probability tau to tau + 1 / (n + 1), whatever the forecaster.
+    After n calm forecasts a level tau above the median is not exceeded with probability tau or more, and one below it
+    with probability tau or less, as long as n + 1 is at least 1 / (1 - tau) or 1 / tau: with fewer the extremes of what
+    was seen stand in.
     """
 
     def __init__(self, horizons: int, variables: int, capacity: int = 2_000) -> None:
@@ -50,6 +52,12 @@ class Conformal:
         self.scores = torch.zeros(capacity, horizons, variables, len(LEVELS))
         self.known = torch.zeros(capacity, horizons, variables, dtype=torch.bool)
         self.written = 0
+        self._shifts: Tensor | None = None
+
+    def forget(self) -> None:
+        """Begins anew."""
+        self.known.zero_()
+        self.written, self._shifts = 0, None
 
     def observe(
         self,
@@ -59,6 +67,7 @@ class Conformal:
         scale: Float[Tensor, "b d"],
     ) -> None:
         """Takes in forecasts that no fit has seen, and what came; the oldest make room."""
+        self._shifts = None
         scores = (came.unsqueeze(-1) - quantiles) / scale[:, None, :, None]
         for start in range(0, len(scores), self.capacity):
             part = slice(start, start + self.capacity)
@@ -67,13 +76,16 @@ class Conformal:
             self.written += len(place)
 
     def shifts(self) -> Float[Tensor, "h d q"]:
-        """0 where nothing was observed yet; at the level ceil((n + 1) tau) / n of n observations."""
-        count = self.known.sum(0)
-        rows = torch.where(self.known.unsqueeze(-1), self.scores, torch.inf).sort(0).values
-        rank = (torch.tensor(LEVELS) * (count + 1).unsqueeze(-1)).ceil().long() - 1
-        rank = torch.minimum(rank, (count - 1).unsqueeze(-1)).clamp(min=0)
-        found = rows.gather(0, rank.unsqueeze(0)).squeeze(0)
-        return torch.where(count.unsqueeze(-1) > 0, found, 0.0)
+        """0 where nothing was observed yet; ranks are rounded outwards."""
+        if self._shifts is None:
+            count = self.known.sum(0).unsqueeze(-1)
+            rows = torch.where(self.known.unsqueeze(-1), self.scores, torch.inf).sort(0).values
+            place = torch.tensor(LEVELS, dtype=torch.float64) * (count + 1)
+            outwards = torch.where(torch.tensor(LEVELS) < 0.5, (place + 1e-9).floor(), (place - 1e-9).ceil())
+            rank = torch.minimum(outwards.long() - 1, count - 1).clamp(min=0)
+            found = rows.gather(0, rank.unsqueeze(0)).squeeze(0)
+            self._shifts = torch.where(count > 0, found, 0.0)
+        return self._shifts
 
     def correct(self, quantiles: Float[Tensor, "b h d q"], scale: Float[Tensor, "b d"]) -> Float[Tensor, "b h d q"]:
         """Shifted quantiles, sorted where shifts made them cross."""
@@ -85,3 +97,4 @@ class Conformal:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.scores, self.known, self.written = state["scores"].clone(), state["known"].clone(), state["written"]
+        self._shifts = None

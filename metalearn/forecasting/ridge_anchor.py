@@ -11,7 +11,7 @@ from metalearn.forecasting.quantiles import LEVELS
 
 
 class RidgeAnchor:
-    """Fitted in closed form from sums that grow with every batch; old batches may fade.
+    """Fitted in closed form from a running mean of batches' sums, so that the penalty always weighs against one batch.
 
     Foresees the change from the last value, in units of how far the variable usually moves, as a linear function of
     the earlier values and of the level. Without data, or with a large penalty, it is the last value. All quantiles are
@@ -19,7 +19,7 @@ class RidgeAnchor:
     """
 
     def __init__(
-        self, length: int, variables: int, horizons: int, *, penalty: float = 10.0, fading: float = 1.0
+        self, length: int, variables: int, horizons: int, *, penalty: float = 10.0, fading: float = 0.9
     ) -> None:
         self.penalty, self.fading = penalty, fading
         width = 2 * length + 2
@@ -34,8 +34,10 @@ class RidgeAnchor:
         rows = self._rows(history).double()  # [b, d, f]
         change = (future.value - history.last().unsqueeze(-2)) / history.scale(self.typical).unsqueeze(-2)
         weight, change = future.seen.double(), change.double()
-        self.gram = self.fading * self.gram + torch.einsum("bhd,bdf,bdg->dhfg", weight, rows, rows)
-        self.moment = self.fading * self.moment + torch.einsum("bhd,bdf->dhf", weight * change, rows)
+        kept = self.fading if bool(self.gram.any()) else 0.0
+        gram = torch.stack([torch.einsum("bd,bdf,bdg->dfg", each, rows, rows) for each in weight.unbind(1)], 1)
+        self.gram = torch.lerp(gram, self.gram, kept)
+        self.moment = torch.lerp(torch.einsum("bhd,bdf->dhf", weight * change, rows), self.moment, kept)
         self._solved = None
 
     @property

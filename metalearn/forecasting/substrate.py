@@ -13,7 +13,7 @@ from metalearn.forecasting.models import DecayingGRU, Mixer, NLinear
 from metalearn.forecasting.quantiles import LEVELS, MEDIAN, Conformal, masked_mean, pinball
 from metalearn.forecasting.ridge_anchor import RidgeAnchor
 from metalearn.settings import ForecastConfig
-from metalearn.states import Scaler, States, held_out
+from metalearn.states import Scaler, States, parts_of
 from metalearn.steering import Q, Steering
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {"linear": NLinear, "mixer": Mixer, "gru": DecayingGRU}
@@ -43,25 +43,41 @@ class ForecastSubstrate:
         return self.scaler is not None
 
     def update(self, states: States, q: Q | None) -> dict[str, float]:
-        """Learns from the rows that may be learned from, is judged and calibrated on the others."""
-        apart = held_out(states)
+        """Learns from rows to fit on, is calibrated on others and judged by others again."""
+        parts = parts_of(states, max(self.config.horizons))
+        fresh = self.scaler is None
         if self.scaler is None:
-            self._prepare(states, ~apart)
-        if q is not None:
-            self._listen(states, apart, q)
-        history, future, ends = self._cut(states, self._drawn(~apart))
+            self._prepare(states, parts.fit)
+        if q is not None and self.network is not None:
+            self._listen(states, parts.calibrate | parts.judge, q)
+        history, future, ends = self._cut(states, self._drawn(parts.fit))
         metrics = {"forecast/rows": float(len(ends))}
         if self.network is None:
             self.ridge.update(history, future)
         elif len(ends):
             metrics["forecast/loss"] = self._descend(states, history, future, ends, q)
-        return metrics | self._judge(states, apart)
+            slowness = 0.0 if fresh else self.config.slowness  # the copy does not begin with what was drawn at random
+            moved: list[Tensor] = list(self.serving.parameters())
+            torch._foreach_lerp_(moved, list[Tensor](self.network.parameters()), 1.0 - slowness)
+        self._calibrate(states, parts.calibrate)
+        return metrics | self._judge(states, parts.judge)
+
+    def error(self, states: States) -> float:
+        """The pinball loss of what serves where the first horizon of rows is known; NaN where none is."""
+        history, future, _ = self._cut(states, torch.arange(len(states.first)))
+        known = future.seen[:, 0].any(-1)
+        if not known.any():
+            return float("nan")
+        made = self.quantiles(History(*(each[known] for each in history)))[:, 0]
+        return float(masked_mean(pinball(made, future.value[known, 0]), future.seen[known, 0]))
 
     def quantiles(self, history: History) -> Float[Tensor, "b h d q"]:
         """Of standardised entries, corrected so that they cover."""
-        with torch.no_grad():
-            raw = self.ridge(history) if self.network is None else self.serving(history)
-        return self.conformal.correct(raw, history.scale(self.typical))
+        return self.conformal.correct(self._raw(history), history.scale(self.typical))
+
+    @torch.no_grad()
+    def _raw(self, history: History) -> Float[Tensor, "b h d q"]:
+        return self.ridge(history) if self.network is None else self.serving(history)
 
     def _prepare(self, states: States, rows: Bool[Tensor, " n"]) -> None:
         self.scaler = Scaler.fitted(states, rows)
@@ -73,7 +89,7 @@ class ForecastSubstrate:
                 network.typical.copy_(self.typical)  # type: ignore[operator]
 
     def _listen(self, states: States, rows: Bool[Tensor, " n"], q: Q) -> None:
-        """Opens the gate as far as Q explains returns of rows that are held out."""
+        """Opens the gate as far as Q explains returns of rows that the forecaster is not fitted to."""
         came, whole = states.returns(self.config.gamma, self.config.return_steps)
         kept = (rows & whole).nonzero().squeeze(-1)
         if len(kept) < 2:
@@ -88,11 +104,11 @@ class ForecastSubstrate:
                 taken = values.gather(1, states.action[kept].unsqueeze(1)).squeeze(1)
         self.steering.listen(taken, came[kept])
 
-    def _drawn(self, rows: Bool[Tensor, " n"]) -> Int[Tensor, " m"]:
+    def _drawn(self, rows: Bool[Tensor, " n"], most: int | None = None) -> Int[Tensor, " m"]:
         """Some of the rows, in their order."""
-        places = rows.nonzero().squeeze(-1)
-        if len(places) > self.config.most_rows:
-            kept = torch.randperm(len(places), generator=self.generator)[: self.config.most_rows]
+        places, most = rows.nonzero().squeeze(-1), most or self.config.most_rows
+        if len(places) > most:
+            kept = torch.randperm(len(places), generator=self.generator)[:most]
             places = places[kept.sort().values]
         return places
 
@@ -116,12 +132,10 @@ class ForecastSubstrate:
             slopes = torch.autograd.grad(loss, parameters)  # of these alone: Q's parameters get none
             for parameter, slope in zip(parameters, slopes, strict=True):
                 parameter.grad = slope
-            nn.utils.clip_grad_norm_(parameters, self.config.max_grad_norm)
-            self.optimizer.step()
-            losses.append(float(loss.detach()))
-        moved: list[Tensor] = list(self.serving.parameters())
-        torch._foreach_lerp_(moved, list[Tensor](parameters), 1.0 - self.config.slowness)
-        return sum(losses) / len(losses)
+            if torch.isfinite(nn.utils.clip_grad_norm_(parameters, self.config.max_grad_norm)):
+                self.optimizer.step()  # else this batch teaches nothing
+                losses.append(float(loss.detach()))
+        return sum(losses) / max(len(losses), 1)
 
     def _steered(
         self,
@@ -133,35 +147,39 @@ class ForecastSubstrate:
         q: Q,
     ) -> Float[Tensor, ""]:
         """The loss joined with what Q makes of whole states at the first horizon; what was not seen is as it came."""
-        assert self.scaler is not None
+        scaler = self.scaler
+        assert scaler is not None
         there = (rows + self.config.horizons[0]).clamp(max=len(states.first) - 1)
         known = wanted.seen[:, 0].any(-1)
         if not known.any():
             return plain
-        came = states.observation[there][known]
-        foreseen = torch.where(wanted.seen[:, 0][known] > 0, self.scaler.undo(median[known]), came)
-        return self.steering.loss(plain, foreseen, came, q)
+        came = scaler.apply(states.observation[there][known])
+        foreseen = torch.where(wanted.seen[:, 0][known] > 0, median[known], came)
+        return self.steering.loss(plain, foreseen, came, lambda standard: q(scaler.undo(standard)))
 
-    def _judge(self, states: States, apart: Bool[Tensor, " n"]) -> dict[str, float]:
-        """How what serves does on rows that are held out; only then are these taken into the calibration."""
-        history, future, ends = self._cut(states, self._drawn(apart))
-        found = {"forecast/heard": self.steering.heard}
+    def _calibrate(self, states: States, rows: Bool[Tensor, " n"]) -> None:
+        """Anew each time, by what serves now."""
+        history, future, ends = self._cut(states, self._drawn(rows, self.conformal.capacity))
+        if len(ends):
+            self.conformal.forget()
+            self.conformal.observe(self._raw(history), future.value, future.seen, history.scale(self.typical))
+
+    def _judge(self, states: States, rows: Bool[Tensor, " n"]) -> dict[str, float]:
+        """How what serves does on rows that nothing was fitted to or calibrated on."""
+        history, future, ends = self._cut(states, self._drawn(rows))
+        found = {"forecast/heard": self.steering.heard} if self.network is not None else {}
         if not len(ends):
             return found
         made = self.quantiles(history)
         last = (history.last().unsqueeze(1) - future.value).abs()
         inside = ((future.value >= made[..., 1]) & (future.value <= made[..., -2])).float()
         error = masked_mean((made[..., MEDIAN] - future.value).abs(), future.seen)
-        found |= {
+        return found | {
             "forecast/pinball": float(masked_mean(pinball(made, future.value), future.seen)),
             "forecast/error_against_last": float(error / masked_mean(last, future.seen).clamp(min=1e-9)),
             "forecast/coverage_80": float(masked_mean(inside, future.seen)),
             "forecast/width_80": float(masked_mean(made[..., -2] - made[..., 1], future.seen)),
         }
-        with torch.no_grad():
-            raw = self.ridge(history) if self.network is None else self.serving(history)
-        self.conformal.observe(raw, future.value, future.seen, history.scale(self.typical))
-        return found
 
     def state_dict(self) -> dict[str, Any]:
         state = {

@@ -4,7 +4,7 @@ Temperature: Guo, Pleiss, Sun and Weinberger (2017), arXiv:1706.04599, with a sh
 Zadrozny and Elkan (2002). The threshold is that of conformal risk control: Angelopoulos,
 Bates, Fisch, Lei and Schuster (2024), arXiv:2208.02814. Adaptive levels: Gibbs and Candes (2021), arXiv:2106.00170.
 
-All are to be fitted on rows that nothing else was fitted on, unweighted whatever the loss was.
+All are to be fitted on rows that the scores were not fitted on, unweighted whatever the loss was.
 """
 
 from dataclasses import dataclass
@@ -15,12 +15,13 @@ from sklearn.isotonic import IsotonicRegression
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+_LEAST = 1e-3  # slope
 _STEPS = 50  # of Newton's method, which needs a handful
 
 
 @dataclass(frozen=True)
 class Temperature:
-    """sigmoid(slope logit + shift)."""
+    """sigmoid(slope logit + shift), with a slope above 0."""
 
     slope: float = 1.0
     shift: float = 0.0
@@ -39,7 +40,7 @@ class Temperature:
             found = _shortened(rows, label.double(), found, step, start, prior)
             if step.abs().max() < 1e-9:
                 break
-        return cls(float(found[0]), float(found[1]))
+        return cls(max(float(found[0]), _LEAST), float(found[1]))  # never turned round by a few rows
 
     def __call__(self, logit: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
         return torch.sigmoid(self.slope * logit + self.shift)

@@ -7,8 +7,8 @@ from torch import Tensor
 
 def event_within(
     event: Bool[Tensor, " t"], first: Bool[Tensor, " t"], ended: Bool[Tensor, " t"], horizon: int
-) -> tuple[Float[Tensor, " t"], Float[Tensor, " t"]]:
-    """1 where an event comes in the next `horizon` rows of the same episode, and 1 where that is known.
+) -> tuple[Float[Tensor, " t"], Float[Tensor, " t"], Int[Tensor, " t"]]:
+    """1 where an event comes in the next `horizon` rows of the same episode, 1 where that is known, and its row.
 
     Rows with an event of their own are left out, as unknown: it is no longer to be foreseen. Where the record stops
     before the horizon without an event, and not because the task `ended`, nothing is known either: a transfer is not
@@ -21,7 +21,7 @@ def event_within(
     coming = ahead.flip(0).cummin(0).values.flip(0)  # the next row with an event, in whatever episode
     soon = (coming <= last) & (coming - rows <= horizon)
     cut_short = ~soon & ~ended[last] & (last - rows < horizon)
-    return soon.float(), (~cut_short & ~event).float()
+    return soon.float(), (~cut_short & ~event).float(), torch.where(soon, coming, -1)
 
 
 def _last_rows(first: Bool[Tensor, " t"]) -> Int[Tensor, " t"]:

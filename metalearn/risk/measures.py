@@ -52,8 +52,12 @@ def auprc(score: Float[Tensor, " n"], label: Float[Tensor, " n"]) -> float:
 
 def calibration_error(chance: Float[Tensor, " n"], label: Float[Tensor, " n"], bins: int = 10) -> float:
     """The mean over bins of equal numbers of rows of how far the mean chance is from the share of events."""
-    order = chance.argsort(stable=True)
-    parts = torch.tensor_split(torch.stack([chance[order], label[order]]).double(), min(bins, len(label)), dim=1)
+    _, group, count = chance.unique(return_inverse=True, return_counts=True)
+    shared = torch.zeros(len(count), dtype=torch.float64).index_add_(0, group, label.double()) / count
+    order = chance.argsort(stable=True)  # rows of one chance share their events, whatever their order
+    parts = torch.tensor_split(
+        torch.stack([chance[order].double(), shared[group][order]]), min(bins, len(label)), dim=1
+    )
     return float(sum(abs(part[0].mean() - part[1].mean()) * part.shape[1] for part in parts) / len(label))
 
 

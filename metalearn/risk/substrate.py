@@ -15,10 +15,10 @@ from metalearn.risk.calibration import Temperature, controlled_threshold
 from metalearn.risk.labels import event_within
 from metalearn.risk.measures import measure
 from metalearn.settings import RiskConfig
-from metalearn.states import Scaler, States, held_out
+from metalearn.states import Scaler, States, parts_of
 from metalearn.steering import Q
 
-_LEAST_EVENTS = 5  # held out, of either kind, below which nothing is calibrated
+_LEAST_EVENTS = 5  # and rows without any coming, below which nothing is calibrated or judged
 
 
 def events(states: States, config: RiskConfig) -> Bool[Tensor, " n"]:
@@ -34,7 +34,7 @@ def events(states: States, config: RiskConfig) -> Bool[Tensor, " n"]:
         return states.terminated
     total = states.reward.double().cumsum(0)
     path = total + (total.max() - total.min() + 1.0) * states.first.cumsum(0)  # no peak outlasts its episode
-    return path.cummax(0).values - path >= config.drawdown - 1e-9
+    return path.cummax(0).values - path >= config.drawdown * (1.0 - 1e-6)  # rewards come in float32
 
 
 class RiskSubstrate:
@@ -61,20 +61,21 @@ class RiskSubstrate:
         return self.scaler is not None
 
     def update(self, states: States, q: Q | None) -> dict[str, float]:
-        """Learns from the rows that may be learned from, is judged and calibrated on the others."""
-        apart = held_out(states)
+        """Learns from rows to fit on, is calibrated on others and judged by others again."""
+        parts = parts_of(states, self.config.horizon)
         if self.scaler is None:
-            self.scaler = Scaler.fitted(states, ~apart)
-            self.typical = typical_change(
-                self._histories(states, (~apart).nonzero().squeeze(-1)[: self.config.most_rows])
-            )
-        label, known = event_within(events(states, self.config), states.first, states.terminated, self.config.horizon)
-        known = (known > 0) & ~states.last
-        rows = self._drawn(known & ~apart)
-        metrics = {"risk/events": float(label[rows].sum())}
-        if 0 < metrics["risk/events"] < len(rows):
+            self.scaler = Scaler.fitted(states, parts.fit)
+            self.typical = typical_change(self._histories(states, self._drawn(parts.fit)))
+        label, known, event = event_within(
+            events(states, self.config), states.first, states.terminated, self.config.horizon
+        )
+        told = (known > 0) & ~states.last
+        rows = self._drawn(told & parts.fit)
+        metrics = {"risk/events": float(len(event[rows][label[rows] > 0].unique()))}
+        if 0 < label[rows].sum() < len(rows):
             metrics["risk/loss"] = self._descend(states, rows, label[rows], q)
-        return metrics | self._calibrate(states, self._drawn(known & apart), label)
+        self._calibrate(states, self._drawn(told & parts.calibrate), label, event)
+        return metrics | self._judge(states, self._drawn(told & parts.judge), label, event)
 
     def chance(self, history: History) -> Float[Tensor, " b"]:
         """Of the event, calibrated."""
@@ -108,16 +109,14 @@ class RiskSubstrate:
 
     def _weights(self, states: States, rows: Int[Tensor, " m"], label: Float[Tensor, " m"], q: Q | None) -> Tensor:
         """Both kinds count alike in sum; within them rows count more where the best action is far above the worst."""
-        share = label.mean()
-        weight = torch.where(label > 0, 0.5 / share, 0.5 / (1.0 - share))
-        if q is None or self.config.steering == 0.0:
-            return weight
-        with torch.no_grad():
-            values = q(states.observation[rows])
-        gap = values.amax(-1) - values.amin(-1)
-        lift = self.config.steering * (gap / values.std().clamp(min=1e-8)).clamp(0.0, self.config.most_weight)
-        steered = weight * (1.0 + lift)
-        return steered / steered.mean()
+        lift = torch.ones(len(rows))
+        if q is not None and self.config.steering > 0.0:
+            with torch.no_grad():
+                values = q(states.observation[rows])
+            gap = (values.amax(-1) - values.amin(-1)) / values.std().clamp(min=1e-8)
+            lift = 1.0 + self.config.steering * gap.clamp(0.0, self.config.most_weight)
+        sums = [(lift * (label == kind)).sum().clamp(min=1e-8) for kind in (0, 1)]
+        return 0.5 * len(rows) * lift * torch.where(label > 0, 1.0 / sums[1], 1.0 / sums[0])
 
     def _descend(self, states: States, rows: Int[Tensor, " m"], label: Float[Tensor, " m"], q: Q | None) -> float:
         weight = self._weights(states, rows, label, q)
@@ -129,23 +128,35 @@ class RiskSubstrate:
             loss = binary_cross_entropy_with_logits(logit, label[some], weight[some])
             for parameter, slope in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
                 parameter.grad = slope
-            self.optimizer.step()
-            losses.append(float(loss.detach()))
-        return sum(losses) / len(losses)
+            if torch.isfinite(nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])):
+                self.optimizer.step()  # else this batch teaches nothing
+                losses.append(float(loss.detach()))
+        return sum(losses) / max(len(losses), 1)
 
-    def _calibrate(self, states: States, rows: Int[Tensor, " m"], label: Float[Tensor, " n"]) -> dict[str, float]:
-        """Judges what serves on rows held out, then fits line and threshold to them, unweighted."""
-        came = label[rows]
-        if min(float(came.sum()), float((1.0 - came).sum())) < _LEAST_EVENTS:
-            return {}
-        history = self._histories(states, rows)
-        before = measure(self.chance(history), came)
+    def _calibrate(
+        self, states: States, rows: Int[Tensor, " m"], label: Float[Tensor, " n"], event: Int[Tensor, " n"]
+    ) -> None:
+        """The line by rows, unweighted; the threshold by events: each is missed where none of its rows is above."""
+        if not _enough(rows, label, event):
+            return
         with torch.no_grad():
-            logit = self.network(self._features(history)).squeeze(-1)
-        self.line = Temperature.fitted(logit, came)
-        self.threshold = controlled_threshold(self.line(logit), came, self.config.most_missed)
-        told = {name: float(value) for name, value in before._asdict().items() if name != "rows"}
-        return {f"risk/{name}": value for name, value in told.items()} | {"risk/threshold": self.threshold}
+            logit = self.network(self._features(self._histories(states, rows))).squeeze(-1)
+        self.line = Temperature.fitted(logit, label[rows])
+        highest = _by_event(self.line(logit), label[rows], event[rows])
+        self.threshold = controlled_threshold(highest, torch.ones_like(highest), self.config.most_missed)
+
+    def _judge(
+        self, states: States, rows: Int[Tensor, " m"], label: Float[Tensor, " n"], event: Int[Tensor, " n"]
+    ) -> dict[str, float]:
+        """By rows that nothing was fitted to or calibrated on."""
+        if not _enough(rows, label, event):
+            return {}
+        chance = self.chance(self._histories(states, rows))
+        told = {name: float(value) for name, value in measure(chance, label[rows])._asdict().items() if name != "rows"}
+        missed = (_by_event(chance, label[rows], event[rows]) < self.threshold).float().mean()
+        return {f"risk/{name}": value for name, value in (told | {"missed": float(missed)}).items()} | {
+            "risk/threshold": self.threshold
+        }
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -165,3 +176,15 @@ class RiskSubstrate:
         self.line, self.threshold = Temperature(*state["line"]), state["threshold"]
         self.typical = state["typical"]
         self.scaler = None if state["scaler"] is None else Scaler(**state["scaler"])
+
+
+def _enough(rows: Int[Tensor, " m"], label: Float[Tensor, " n"], event: Int[Tensor, " n"]) -> bool:
+    """Whether rows tell of enough events, and of enough rows without."""
+    happened = len(event[rows][label[rows] > 0].unique())
+    return happened >= _LEAST_EVENTS and int((label[rows] == 0).sum()) >= _LEAST_EVENTS
+
+
+def _by_event(chance: Float[Tensor, " m"], label: Float[Tensor, " m"], event: Int[Tensor, " m"]) -> Float[Tensor, " e"]:
+    """The highest chance of the rows before each event: rows before one are no events of their own."""
+    before = [chance[(event == number) & (label > 0)] for number in event[label > 0].unique().tolist()]
+    return torch.stack([rows.max() for rows in before])

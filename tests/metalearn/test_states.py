@@ -1,9 +1,9 @@
-"""Rows by hand: returns, and which rows are held out."""
+"""Rows by hand: returns, and which rows are for what."""
 
 import pytest
 import torch
 
-from metalearn.states import Scaler, States, held_out
+from metalearn.states import Scaler, States, parts_of
 
 
 def flags(*rows: int, of: int) -> torch.Tensor:
@@ -28,12 +28,24 @@ def test_returns_are_discounted_by_the_time_that_passed() -> None:
     assert slow.returns(0.5, steps=2)[0].tolist() == [1.25, 1.0, 0.0]
 
 
-def test_every_fifth_entity_is_held_out_or_the_last_fifth_of_the_rows() -> None:
-    entity = torch.arange(7).repeat_interleave(2)
-    states = States.whole(torch.zeros(14, 1), flags(*range(0, 14, 2), of=14), entity=entity)
-    assert states.entity[held_out(states)].tolist() == [4, 4]
-    few = states._replace(entity=torch.zeros(14, dtype=torch.int64))
-    assert held_out(few).nonzero().squeeze(-1).tolist() == [12, 13]
+def test_of_ten_entities_one_calibrates_and_one_judges() -> None:
+    entity = torch.tensor([7, 3]).repeat(10)[:20] + 10 * torch.arange(10).repeat_interleave(2)  # rows of many, mixed
+    states = States.whole(torch.zeros(20, 1), torch.ones(20, dtype=torch.bool), entity=entity)
+    parts = parts_of(states, reach=99)
+    assert (torch.stack(parts).sum(0) == 1).all()
+    owners = [set(entity[part].tolist()) for part in parts]
+    assert [len(owner) for owner in owners] == [16, 2, 2]
+    assert not owners[0] & owners[1] | owners[0] & owners[2] | owners[1] & owners[2]
+
+
+def test_of_few_entities_each_is_parted_in_time_with_an_embargo() -> None:
+    states = States.whole(torch.zeros(40, 1), flags(0, 20, of=40))
+    parts = parts_of(states, reach=3)
+    for place in (0, 20):
+        rows = [(part[place : place + 20].nonzero().squeeze(-1)).tolist() for part in parts]
+        assert rows == [list(range(13)), [], [18, 19]]
+    longer = parts_of(states, reach=1)
+    assert [part[:20].nonzero().squeeze(-1).tolist() for part in longer] == [list(range(15)), [16], [18, 19]]
 
 
 def test_scales_are_those_of_what_was_measured() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from metalearn.steering import Steering, explained_variance, gate, gradient_weights, matched_values
+from metalearn.steering import Steering, gate, gradient_weights, matched_values
 
 CAME = torch.tensor([[1.0, 0.0, 5.0], [-1.0, 2.0, 5.0], [3.0, 4.0, -7.0]])
 WEIGHTS = torch.tensor([[2.0, 0.0], [0.0, 1.0], [0.0, 0.0]])  # of Q: the third entry does not matter
@@ -38,8 +38,8 @@ def test_steep_slopes_are_cut() -> None:
 
 def test_the_gate_by_hand() -> None:
     came = torch.tensor([0.0, 2.0, 4.0])
-    assert explained_variance(torch.tensor([1.0, 2.0, 3.0]), came) == pytest.approx(0.75)
-    assert explained_variance(came + 9.0, came) == 1.0  # what is off by a constant still ranks
+    assert gate(torch.tensor([0.0, 4.0, 2.0]), came) == pytest.approx(0.25)  # a correlation of a half
+    assert gate(9.0 + 20.0 * came, came) == pytest.approx(1.0)  # agents hold returns in units of their own
     assert gate(-came, came) == 0.0
     assert gate(came, torch.ones(3)) == 0.0
     assert gate(torch.full((3,), torch.nan), came) == 0.0
@@ -53,14 +53,21 @@ def test_each_coupling_joins_its_own() -> None:
     weighted = (gradient_weights(CAME, q) * torch.tensor([1.0, 0.0, 4.0])).mean()
     torch.testing.assert_close(steering("gradient").loss(plain, forecast, CAME, q), weighted + 0.03)
     gated = steering("gated")
-    torch.testing.assert_close(gated.loss(plain, forecast, CAME, q), torch.tensor(1.01 * 3.0))  # unheard: plain
-    gated.listen(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.0, 2.0, 4.0]))
-    torch.testing.assert_close(gated.loss(plain, forecast, CAME, q), 0.75 * matched + 0.26 * 3.0)
+    assert gated.loss(plain, forecast, CAME, lambda s: s / 0.0) == 3.0  # unheard, Q is not even asked
+    gated.listen(torch.tensor([0.0, 4.0, 2.0]), torch.tensor([0.0, 2.0, 4.0]))
+    torch.testing.assert_close(gated.loss(plain, forecast, CAME, q), 0.25 * matched + 0.76 * 3.0)
+
+
+def test_values_of_states_alone_are_not_matched_but_weigh_errors() -> None:
+    forecast, plain = CAME + torch.tensor([1.0, 0.0, 2.0]), torch.tensor(3.0)
+    told = steering("values").loss(plain, forecast, CAME, lambda states: q(states).amax(-1, keepdim=True))
+    torch.testing.assert_close(told, steering("gradient").loss(plain, forecast, CAME, q))
 
 
 def test_shuffled_hands_q_the_entries_in_another_order() -> None:
     control = steering("shuffled")
     assert sorted(control.order.tolist()) == [0, 1, 2]
+    assert all(place != entry for place, entry in enumerate(control.order.tolist()))
     torch.testing.assert_close(control.seen_by(q)(CAME), q(CAME[:, control.order]))
     control.heard = 0.5
     wanted = 0.5 * matched_values(CAME + 1.0, CAME, control.seen_by(q)) + 0.51 * 3.0

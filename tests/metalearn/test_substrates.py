@@ -10,9 +10,9 @@ from feeds.errors import FeedError
 from metalearn.forecasting.substrate import ForecastSubstrate
 from metalearn.risk.labels import event_within
 from metalearn.risk.measures import measure
-from metalearn.risk.substrate import RiskSubstrate, events
+from metalearn.risk.substrate import RiskSubstrate, _by_event, events
 from metalearn.settings import ForecastConfig, RiskConfig
-from metalearn.states import States
+from metalearn.states import States, parts_of
 
 KINDS = ["ridge", "linear", "mixer", "gru"]
 
@@ -78,17 +78,32 @@ def test_q_is_read_alone(coupling: str) -> None:
     assert all(torch.equal(*pair) for pair in zip(before, network.parameters(), strict=True))
 
 
-def test_what_is_held_out_is_never_fitted() -> None:
-    states = lived(0)
+@pytest.mark.parametrize("episodes", [30, 1])
+@pytest.mark.parametrize("kind", ["ridge", "linear"])
+def test_what_is_held_out_is_never_fitted(kind: str, episodes: int) -> None:
+    states = lived(0, rows=1_200 // episodes, episodes=episodes)
+    kept = parts_of(states, 4).judge
     other = states._replace(observation=states.observation.clone())
-    kept = torch.isin(states.entity, states.entity.unique()[4::5])
     other.observation[kept] = 1e3 * torch.randn(int(kept.sum()), 3)
-    one, two = (ForecastSubstrate(ForecastConfig(kind="linear", coupling="none"), 3, seed=0) for _ in range(2))
-    one.update(states, None)
-    two.update(other, None)
-    assert one.network is not None
-    assert two.network is not None
-    assert all(torch.equal(*pair) for pair in zip(one.network.parameters(), two.network.parameters(), strict=True))
+    made = [ForecastSubstrate(ForecastConfig(kind=kind, coupling="none"), 3, seed=0) for _ in range(2)]
+    risks = [RiskSubstrate(RiskConfig(drawdown=4.0), 3, seed=0) for _ in range(2)]
+    for one, risk, seen in zip(made, risks, (states, other), strict=True):
+        one.update(seen, None)
+        risk.update(seen, None)
+    for name in ("ridge", "network", "conformal", "typical"):
+        assert_alike(*(one.state_dict().get(name) for one in made))
+    assert_alike(*(risk.network.state_dict() for risk in risks))
+    assert risks[0].line == risks[1].line
+
+
+def assert_alike(one: Any, other: Any) -> None:
+    if isinstance(one, dict):
+        for name, value in one.items():
+            assert_alike(value, other[name])
+    elif isinstance(one, torch.Tensor):
+        assert torch.equal(one, other)
+    else:
+        assert one == other
 
 
 def test_events_by_hand() -> None:
@@ -127,13 +142,13 @@ def falls(seed: int, *, known: bool = True, rows: int = 40, episodes: int = 60) 
 
 def test_risk_is_told_apart_where_it_can_be_and_its_chances_hold() -> None:
     made, blind = (RiskSubstrate(RiskConfig(event="end", horizon=5), 2, seed=0) for _ in range(2))
-    for seed in range(8):
-        made.update(falls(seed), None)
-        control = blind.update(falls(seed, known=False), None)
+    for seed in range(4):
+        made.update(falls(seed, episodes=600), None)
+        control = blind.update(falls(seed, known=False, episodes=600), None)
     assert 0.0 < made.threshold < 0.5
     assert control["risk/auroc"] < 0.65
     states = falls(99, episodes=600)
-    label, known = event_within(events(states, made.config), states.first, states.terminated, made.config.horizon)
+    label, known, _ = event_within(events(states, made.config), states.first, states.terminated, made.config.horizon)
     rows = ((known > 0) & ~states.last).nonzero().squeeze(-1)
     found = measure(made.chance(made._histories(states, rows)), label[rows])
     assert found.auroc > 0.75
@@ -151,9 +166,14 @@ def test_weights_lift_rows_where_actions_matter_and_keep_the_kinds_balanced() ->
         return torch.tensor([[0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 9.0]])
 
     lifted = made._weights(states, rows, label, apart)
-    assert lifted.mean().item() == pytest.approx(1.0)
+    assert lifted[label > 0].sum().item() == pytest.approx(2.0)
+    assert lifted[label == 0].sum().item() == pytest.approx(2.0)
     assert (lifted[3] / lifted[2]).item() == pytest.approx(1.0 + 2.0 * min(3.0, 9.0 / apart(label).std().item()))
-    assert (lifted[0] / lifted[1]).item() == pytest.approx(3.0)
+
+
+def test_rows_before_one_event_are_one_event() -> None:
+    chance, label = torch.tensor([0.1, 0.7, 0.4, 0.2, 0.9]), torch.tensor([1.0, 1.0, 1.0, 1.0, 0.0])
+    assert _by_event(chance, label, torch.tensor([8, 8, 20, 20, -1])).tolist() == pytest.approx([0.7, 0.4])
 
 
 @pytest.mark.parametrize("kind", KINDS)

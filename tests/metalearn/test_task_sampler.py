@@ -3,10 +3,8 @@
 import torch
 
 from metalearn.forecasting.histories import History
-from metalearn.states import Scaler, States
+from metalearn.states import States
 from metalearn.task_sampler import TaskSampler, described
-
-PLAIN = Scaler(torch.zeros(1), torch.ones(1))
 
 
 def lived(episodes: int, rows: int) -> States:
@@ -22,7 +20,7 @@ def test_query_follows_support_after_the_embargo_and_within_the_entity() -> None
     assert sampler.span == 4 + 5 + 3
     rows = torch.ones(240, dtype=torch.bool)
     for seed in range(20):
-        drawn = sampler.draw(states, PLAIN, torch.ones(1), rows, torch.Generator().manual_seed(seed))
+        drawn = sampler.draw(states, torch.ones(1), rows, torch.Generator().manual_seed(seed))
         assert drawn is not None
         assert len(drawn.support.x) == 6
         # the level stands behind the three values of the history: the row at which a history ends
@@ -34,13 +32,20 @@ def test_query_follows_support_after_the_embargo_and_within_the_entity() -> None
         assert all((part.weight == 1).all() for part in drawn)
 
 
+def test_a_batch_holds_no_more_tasks_than_it_may() -> None:
+    sampler, states = TaskSampler(length=3, horizon=2, support=4, query=3), lived(100, 20)
+    drawn = sampler.draw(states, torch.ones(1), torch.ones(2_000, dtype=torch.bool), torch.Generator().manual_seed(0))
+    assert drawn is not None
+    assert len(drawn.support.x) == 64
+
+
 def test_entities_that_lived_too_short_or_are_held_out_give_no_task() -> None:
     sampler, states = TaskSampler(length=3, horizon=2, support=4, query=3), lived(6, 40)
     rows = (states.entity % 2 == 0).clone()
-    drawn = sampler.draw(states, PLAIN, torch.ones(1), rows, torch.Generator().manual_seed(0))
+    drawn = sampler.draw(states, torch.ones(1), rows, torch.Generator().manual_seed(0))
     assert drawn is not None
     assert len(drawn.support.x) == 3
-    assert sampler.draw(lived(6, 13), PLAIN, torch.ones(1), torch.ones(78, dtype=torch.bool), torch.Generator()) is None
+    assert sampler.draw(lived(6, 13), torch.ones(1), torch.ones(78, dtype=torch.bool), torch.Generator()) is None
 
 
 def test_targets_are_movements_in_units_of_movement_and_gaps_have_no_weight() -> None:
@@ -48,7 +53,7 @@ def test_targets_are_movements_in_units_of_movement_and_gaps_have_no_weight() ->
     seen = states.seen.clone()
     seen[7] = 0.0
     sampler = TaskSampler(length=3, horizon=2, support=4, query=3)
-    made = sampler.examples(states._replace(seen=seen), PLAIN, torch.ones(1), torch.tensor([[4, 5, 9]]))
+    made = sampler.examples(states._replace(seen=seen), torch.ones(1), torch.tensor([[4, 5, 9]]))
     scale = ((2 * 0.001**2 + 5.0) / 7.0) ** 0.5
     torch.testing.assert_close(made.y[0, 0, 0], torch.tensor(0.002 / scale))
     assert made.weight.squeeze().tolist() == [1.0, 0.0, 0.0]  # row 7 was not seen, and nothing follows row 9

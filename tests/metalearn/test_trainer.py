@@ -1,6 +1,5 @@
 """When substrates are updated, by which names, and that all of it goes on to the bit."""
 
-import pytest
 import torch
 
 from metalearn.diary import Diary
@@ -37,15 +36,17 @@ def test_the_budget_of_time_holds_updates_back() -> None:
 
 def test_an_alarm_brings_an_update_forward_once() -> None:
     trainer = made()
-    trainer.updated = 100
-    raised = [trainer.watch(101 + step, 0.1 * (step % 2) + (5.0 if step >= 50 else 0.0)) for step in range(80)]
+    trainer.update(100, lived(0), q)
+    calm, wild = lived(1, rows=14, episodes=8), lived(1, rows=14, episodes=8, pull=0.5)
+    wild = wild._replace(observation=wild.observation * torch.randn(112, 1, generator=torch.Generator().manual_seed(0)))
+    raised = [trainer.watch(130 + step, calm if step < 50 else wild) for step in range(80)]
     assert raised.index(True) >= 50
-    assert sum(raised) == 1
-    trainer.updated = 179
-    assert trainer.meta_learning_condition(180, 1.0)
-    trainer.update(180, lived(0), q)
-    assert not trainer.meta_learning_condition(181, 1e9)
-    assert not made(drift="none").watch(1, 1e9)
+    assert sum(raised) <= 3  # it rests in between
+    trainer.updated = 209
+    assert trainer.meta_learning_condition(210, 1e9)
+    trainer.update(210, lived(0), q)
+    assert not trainer.meta_learning_condition(211, 1e9)
+    assert not made(drift="none").watch(1, wild)
 
 
 def test_each_update_tells_metrics_under_its_own_names() -> None:
@@ -64,62 +65,77 @@ def test_each_update_tells_metrics_under_its_own_names() -> None:
 def test_too_few_tasks_teach_nothing_and_are_told() -> None:
     trainer = made()
     before = [weight.clone() for weight in trainer.learner.parameters()]
-    told = trainer.update_meta_learning_model(lived(0, rows=60, episodes=FEWEST_TASKS - 1), q)
+    told = trainer.update_meta_learning_model(lived(0, rows=60, episodes=FEWEST_TASKS + 1), q)
     assert told["meta/tasks"] < FEWEST_TASKS
     assert "meta/loss" not in told
     assert all(torch.equal(*pair) for pair in zip(before, trainer.learner.parameters(), strict=True))
-    assert "meta/loss" in trainer.update_meta_learning_model(lived(0, rows=60), q)
+    told = trainer.update_meta_learning_model(lived(0, rows=60), q)
+    assert {"meta/loss", "meta/error_against_last"} < set(told)
 
 
 def test_a_trainer_goes_on_to_the_bit() -> None:
     straight, first, second = made(), made(), made()
     batches = [lived(seed, rows=60) for seed in range(4)]
-    told = [straight.update(100 * step, states, q) for step, states in enumerate(batches)]
+    told = []
+    for step, states in enumerate(batches):
+        told.append(straight.update(100 * step, states, q))
+        straight.watch(100 * step + 30, states)
     for step in range(2):
         first.update(100 * step, batches[step], q)
-        first.watch(step, 1.0)
+        first.watch(100 * step + 30, batches[step])
     second.load_state_dict(first.state_dict())
     for step in (2, 3):
         again = second.update(100 * step, batches[step], q)
+        second.watch(100 * step + 30, batches[step])
         assert {k: v for k, v in again.items() if k != "meta/seconds"} == {
             k: v for k, v in told[step].items() if k != "meta/seconds"
         }
     assert second.drift is not None
-    assert second.drift.count == 2
+    assert straight.drift is not None
+    assert second.drift.state_dict() == straight.drift.state_dict()
+    assert straight.drift.count == 4
+
+
+def noted(ticks: int, streams: int = 2, rows: int = 400) -> Diary:
+    """The second stream's first episode ends at its fourth row; a value is its tick, and ten thousand more there."""
+    diary = Diary(rows=rows, streams=streams, entries=1)
+    for tick in range(ticks):
+        value = tick + 10_000.0 * torch.arange(streams)
+        second = torch.arange(streams) == 1
+        diary.append(
+            value.unsqueeze(1),
+            torch.arange(1.0, streams + 1.0),
+            second & (tick == 4) | torch.full((streams,), tick == 0),
+            second & (tick == 3),
+            torch.where(second, 0, tick),
+        )
+    return diary
 
 
 def test_a_diary_holds_the_last_rows_stream_after_stream() -> None:
-    diary = Diary(rows=4, streams=2, entries=1)
-    for tick in range(6):
-        diary.append(
-            torch.tensor([[float(tick)], [10.0 + tick]]),
-            torch.tensor([1.0, 2.0]),
-            torch.tensor([tick == 0, tick == 4]),
-            torch.tensor([False, tick == 3]),
-            torch.tensor([tick, 0]),
-        )
-    states = diary.states()
-    assert states.observation.squeeze(-1).tolist() == [2, 3, 4, 5, 12, 13, 14, 15]
-    assert states.first.tolist() == [True, False, False, False, True, False, True, False]
-    assert states.reward.tolist() == [0, 1, 1, 1, 0, 2, 0, 2]
-    assert states.elapsed.tolist() == [0, 1, 1, 1, 0, 1, 0, 1]
-    assert states.terminated.tolist() == [False] * 5 + [True, False, False]
-    assert states.entity.tolist() == [0] * 4 + [1] * 4
+    states = noted(202).states()
+    assert len(noted(202)) == 400
+    assert states.observation.squeeze(-1).tolist() == [*range(2, 202), *range(10_002, 10_202)]
+    assert states.first.nonzero().squeeze(-1).tolist() == [0, 200, 202]
+    assert states.terminated.nonzero().squeeze(-1).tolist() == [201]
+    assert states.reward[[0, 1, 200, 201, 202]].tolist() == [0, 1, 0, 2, 0]
+    assert states.elapsed[[0, 1, 200, 201, 202]].tolist() == [0, 1, 0, 1, 0]
+    assert states.entity.unique(return_counts=True)[1].tolist() == [200, 2, 198]  # episodes
     assert states.action is not None
-    assert states.action.tolist() == [2, 3, 4, 5, 0, 0, 0, 0]
-    assert len(diary) == 8
-    other = Diary(rows=4, streams=2, entries=1)
-    other.load_state_dict(diary.state_dict())
+    assert states.action[[0, 199, 200]].tolist() == [2, 201, 0]
+    other = Diary(rows=400, streams=2, entries=1)
+    other.load_state_dict(noted(202).state_dict())
     for one, two in zip(states, other.states(), strict=True):
         assert (one is two is None) or torch.equal(one, two)
 
 
-@pytest.mark.parametrize("ticks", [1, 3])
-def test_a_diary_that_is_not_full_gives_what_it_has(ticks: int) -> None:
-    diary = Diary(rows=4, streams=2, entries=1)
-    for _ in range(ticks):
-        diary.append(
-            torch.zeros(2, 1), torch.zeros(2), torch.zeros(2, dtype=torch.bool), torch.zeros(2, dtype=torch.bool), None
-        )
-    assert len(diary) == len(diary.states().first) == 2 * ticks
-    assert diary.states().action is None
+def test_the_newest_ticks_alone_begin_episodes() -> None:
+    states = noted(30).states(newest=3)
+    assert states.observation.squeeze(-1).tolist() == [27, 28, 29, 10_027, 10_028, 10_029]
+    assert states.first.tolist() == [True, False, False] * 2
+    assert len(noted(2).states(newest=3).first) == 4
+
+
+def test_of_many_streams_a_few_are_kept_long_enough() -> None:
+    diary = noted(300, streams=50, rows=1_000)
+    assert (diary.streams, diary.rows, len(diary)) == (5, 200, 1_000)

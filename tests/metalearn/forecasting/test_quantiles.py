@@ -58,6 +58,10 @@ def test_shifts_by_hand() -> None:
     hidden = torch.zeros(5, 1, 1)
     conformal.observe(torch.zeros(5, 1, 1, len(LEVELS)), hidden, hidden, torch.ones(5, 1))
     assert conformal.shifts().squeeze()[MEDIAN] == 10.0  # what was not seen does not count
+    observed(conformal, torch.tensor([20.0, 21.0]))  # of 22: 1.1, 2.2, 5.5, 11, 16.5, 19.8, 20.9, rounded outwards
+    assert conformal.shifts().squeeze().tolist() == [1.0, 2.0, 5.0, 11.0, 17.0, 20.0, 21.0]
+    conformal.forget()
+    assert (conformal.shifts() == 0).all()
 
 
 def test_the_oldest_make_room_also_in_one_large_batch() -> None:

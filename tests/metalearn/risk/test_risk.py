@@ -27,14 +27,15 @@ def flags(*rows: int, of: int) -> torch.Tensor:
 def test_rows_before_an_event_and_what_a_record_cut_short_leaves_open() -> None:
     # an episode of 5 rows with an event at its row 3; one of 4 rows cut short; one of 2 rows that ended
     first, ended = flags(0, 5, 9, of=11), flags(10, of=11)
-    label, known = event_within(flags(3, of=11), first, ended, horizon=2)
+    label, known, event = event_within(flags(3, of=11), first, ended, horizon=2)
     assert label.tolist() == [0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0]
     assert known.tolist() == [1, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1]
+    assert event.tolist() == [-1, 3, 3, -1, -1, -1, -1, -1, -1, -1, -1]
     # row 4: the record stops after the event; rows 7, 8: less than two rows are left, and nobody knows
 
 
 def test_an_event_of_the_next_episode_is_nobodys() -> None:
-    label, _ = event_within(flags(2, of=4), flags(0, 2, of=4), flags(1, 3, of=4), horizon=3)
+    label, _, _ = event_within(flags(2, of=4), flags(0, 2, of=4), flags(1, 3, of=4), horizon=3)
     assert label.tolist() == [0, 0, 0, 0]
 
 
@@ -50,6 +51,8 @@ def test_a_temperature_by_its_equations() -> None:
 def test_a_temperature_stays_finite_where_labels_can_be_told_apart() -> None:
     line = Temperature.fitted(torch.tensor([-40.0, -30.0, 30.0, 40.0]), torch.tensor([0.0, 0.0, 1.0, 1.0]))
     assert 0 < line.slope < 10
+    turned = Temperature.fitted(torch.tensor([-2.0, -1.0, 1.0, 2.0]), torch.tensor([1.0, 1.0, 0.0, 0.0]), prior=1e-3)
+    assert turned.slope > 0.0
     everyone = Temperature.fitted(torch.zeros(50), torch.ones(50))
     assert 0.9 < everyone(torch.zeros(())) < 1.0
 
@@ -110,6 +113,8 @@ def test_measures_by_hand() -> None:
     assert net_benefit(CHANCE, LABEL, 0.2) == pytest.approx((2.0 - 0.25) / 4.0)
     assert threshold_at_recall(CHANCE, LABEL, 0.5) == pytest.approx(0.8)
     assert threshold_at_recall(CHANCE, LABEL, 0.8) == pytest.approx(0.35)
+    alike, half = torch.full((10,), 0.5), torch.cat([torch.zeros(5), torch.ones(5)])
+    assert calibration_error(alike, half, bins=2) == 0.0  # whatever the order of rows that are told alike
     found = measure(CHANCE, LABEL)
     assert (found.rows, found.prevalence) == (4, 0.5)
     brier = (0.01 + 0.16 + 0.65**2 + 0.04) / 4.0
