@@ -116,12 +116,13 @@ def _filled(
 
     MAGIC leans on the fit wherever that varies less than the records do, which a fit always does: resamples that hold
     it fixed would give intervals that are far too narrow (on the self-test's process they held the truth once in ten).
+    MODEL is nothing but a fit, foreseen for each stay.
     """
     name, ratios, patient = base.estimator, parts[base.estimator], episodes.patient
     value = ratios.value()
     if not np.isfinite(value):
         return replace(base, notes=("no episode has weight",))
-    if name == "MAGIC" or (name == "DM" and episodes.direct is None):
+    if name in ("MAGIC", "MODEL") or (name == "DM" and episodes.direct is None):
         return replace(base, value=value, notes=(_NO_INTERVAL,))
     gain = difference(value - parts[OBSERVED].value(), drawn[name] - drawn[OBSERVED], config.level)
     missing = float((~np.isfinite(drawn[name])).mean())
