@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from angle_domains.evaluation.patients.flow import died_of
 from angle_domains.ope.episodes import Episodes, returns
 from angle_domains.ope.value import Estimate, OpeConfig, evaluate
 from feeds.clinical.disclosure import LEAST, hidden, small, told
@@ -113,7 +112,7 @@ def _judged(
     secret: bool,
 ) -> list[Group]:
     labels, group = groups
-    died = died_of(records)
+    died = records.died_patients
     size = np.bincount(group, minlength=len(labels))
     dead = np.bincount(group[died], minlength=len(labels))
     few = secret or bool(small(died.sum()) | small((~died).sum()))
