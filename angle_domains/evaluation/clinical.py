@@ -153,9 +153,9 @@ def _about_patients(
     """The same, with who the patients are, how each drug would be used, and who would live where they are made up."""
     if not isinstance(feed, ClinicalFeed):
         return value
-    study = study_of(feed, value.split, value.rows, value.intent, episodes, gamma=GAMMA, seed=terms.seed)
-    drugs = drug_metrics(feed, value.split, value.rows, value.intent)
-    return replace(value, study=study, drugs=drugs, ward=treated(feed, agent))
+    study = study_of(feed, value.split, value.rows, value.intent, episodes, gamma=GAMMA, seed=terms.seed,
+                     cut=terms.judging.cut)  # fmt: skip
+    return replace(value, study=study, drugs=drug_metrics(study), ward=treated(feed, agent, epsilon=terms.epsilon))
 
 
 def _withheld(value: ClinicalValue) -> ClinicalValue:

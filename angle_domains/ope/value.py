@@ -18,6 +18,7 @@ from angle_domains.ope.refusal import Judgement, Limits, judge
 from angle_domains.ope.weights import Truncation, log_weights, truncation
 
 OBSERVED = "observed"  # the mean of what was recorded: what the clinicians' own decisions earned
+_UNWEIGHTED = ("DM", "MODEL", "MIS")  # no weights of histories go into these: cutting them moves nothing
 _NO_INTERVAL = "no interval: it rests on fitted values, and how much these err is unknown"
 
 
@@ -97,7 +98,7 @@ def evaluate(
     found = {}
     for name in names:
         moved = None
-        if lost is not None:
+        if lost is not None and name not in _UNWEIGHTED:
             moved = lost.moved(parts[name].value() - ESTIMATORS[name](episodes, gamma, uncut).value())
         base = Estimate(
             name, None, None, None, None, diagnostics, judgement,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds.clinical.disclosure import LEAST, hidden, small, told
 from feeds.clinical.audit import audit
+from feeds.clinical.disclosure import LEAST, hidden, small, told
 from feeds.clinical.outcomes import ends_untold, untold
 from feeds.clinical.split import SPLITS
 from tests.feeds.clinical.tables import feed, table
