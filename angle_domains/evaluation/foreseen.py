@@ -48,7 +48,7 @@ class Foreseen:
     def credible(self) -> bool:
         """Whether it foresees what is known: that the recorded decisions earned what they did.
 
-        How far members are apart on the policy that is valued excuses nothing: else those that know least were believed.
+        How far members are apart on the policy that is valued excuses nothing: who knows least would be believed.
         """
         return abs(self.recorded - self.observed) <= _ERRORS * np.hypot(self.error, self.spread)
 

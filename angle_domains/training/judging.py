@@ -75,7 +75,7 @@ def _opened(folders: dict[str, RunFolder]) -> str:
 
 
 def check_alike(configs: dict[str, AgentConfig]) -> None:
-    """ConfigError where runs are of other records, parts or rewards, or judged otherwise: their values would not compare."""
+    """ConfigError where runs are of other records, parts or rewards, or judged otherwise: values would not compare."""
     first = next(iter(configs))
     for name, config in configs.items():
         if feed_entry(config.feed_name).valued is None:
