@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from feeds.errors import FeedError
 from feeds.random import fold, uniform
 from metalearn.ensemble import Foresight
 from metalearn.patient_model import PatientModel, chances
@@ -25,7 +26,7 @@ class Scene(NamedTuple):
     tick: int
     obs: Float[Tensor, "b d"]  # float32
     reward: Float[Tensor, " b"]  # that the decision before led to; 0 at first
-    allowed: Bool[Tensor, "b n"] | None  # actions that are not too rare in such states; None where all are
+    allowed: Bool[Tensor, "b n"] | None  # actions that the codec has and that are not too rare; None where all are
 
 
 @dataclass(frozen=True)
@@ -67,28 +68,53 @@ def recorded_choice(model: PatientModel, *, seed: int) -> Choose:
 
     def choose(scene: Scene) -> Tensor:
         chance = model.dynamics.usual(scene.obs.double())
+        if scene.allowed is not None:  # the model of decisions does not know what the codec lacks here
+            chance = chance * scene.allowed
         return torch.multinomial(chance, 1, generator=generator)[:, 0] + model.dynamics.first
 
     return choose
 
 
 @torch.no_grad()
-def play_out(world: World, starts: Float[Tensor, "b d"], choose: Choose, gamma: float, *, seed: int) -> Played:
-    """Returns of stays that begin so, discounted by the model's hours a decision."""
-    model, dynamics = world.model, world.model.dynamics
+def play_out(
+    world: World,
+    starts: Float[Tensor, "b d"],
+    choose: Choose,
+    gamma: float,
+    *,
+    seed: int,
+    doses: Float[Tensor, "b k"] | None = None,
+) -> Played:
+    """Returns of stays that begin so, discounted by the model's hours a decision.
+
+    `doses` are in force when they begin; they are carried along where actions or observations hang on them.
+    """
+    model, dynamics, dosing = world.model, world.model.dynamics, world.model.dosing
     obs = starts.to(torch.float64).flatten(1).repeat(model.config.members, 1)
+    held = obs[:, :0]
+    if dosing is not None:
+        if doses is None:
+            raise FeedError(f"stays of '{model.spec.name}' begin with doses in force: give them")
+        held = doses.to(torch.float64).repeat(model.config.members, 1)
+        obs = dosing.shown(obs, held)
     key = fold(torch.full((len(obs),), seed, dtype=torch.int64), torch.arange(len(obs)))
     total, reward = (torch.zeros(len(obs), dtype=torch.float64) for _ in range(2))
     going = torch.ones(len(obs), dtype=torch.bool)
     for tick in range(model.longest):
-        allowed = dynamics.allowed(obs) if world.masked else None
+        valid = None if dosing is None else dosing.allowed(held)
+        allowed = dynamics.allowed(obs, valid) if world.masked else valid
         action = choose(Scene(tick, obs.to(torch.float32), reward.to(torch.float32), allowed))
         seen = world.foresee(dynamics.inputs(obs, action))
         chance = fold(key, torch.full_like(key, tick + 1))
         ended = going & (uniform(chance, 1) < seen.ended.sigmoid())
         reward = torch.where(going, torch.where(ended, seen.final, seen.reward) * dynamics.reward_std, 0.0)
         total += gamma ** (model.hours * tick) * reward
-        moved = world.placed(dynamics.following(obs, seen, *chances(chance, obs.shape[1])))
+        moved = dynamics.following(obs, seen, *chances(chance, obs.shape[1]))
+        if dosing is None:
+            moved = world.placed(moved)
+        else:
+            held = dosing.after(action, held)
+            moved = dosing.shown(world.placed(dosing.shown(moved, held)), held)
         going = going & ~ended
         obs = torch.where(going[:, None], moved, obs)
         if not going.any():

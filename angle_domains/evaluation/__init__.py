@@ -17,7 +17,7 @@ class Verdict:
 
     split: str
     score: float  # higher is better, always finite: checkpoints are chosen by it
-    metrics: dict[str, float]  # stable keys, at most a dozen
+    metrics: dict[str, float]  # stable keys
     lines: tuple[str, ...]  # for a terminal: a table and the verdict in one sentence
     detail: Any = field(default=None, repr=False)  # None where the judge was quick
     ranked: bool = True  # False: the score says nothing, and of checkpoints without one the last is kept

@@ -18,6 +18,7 @@ from angle_domains.evaluation.robust import examine
 from angle_domains.evaluation.skill import Trials
 from angle_domains.evaluation.ward import treated
 from angle_domains.ope.episodes import Episodes, from_rows, places
+from angle_domains.ope.refusal import NOT_TOLD, Judgement
 from angle_domains.ope.value import Estimate, OpeConfig, evaluate
 from angle_domains.showing import Showing
 from angle_domains.types import Agent
@@ -50,7 +51,7 @@ def judge(feed: Any, agent: Agent, terms: Terms) -> Verdict:
         evidence = gather(feed, agent, rows, intent.policy, known, terms)
         found = evaluate(evidence.episodes, GAMMA, config, calibration=known.calibration, remarks=evidence.remarks)
     value = _value(feed, rows, intent, terms, found, _truth(feed, agent, terms.epsilon), evidence, known)
-    value = _about_patients(feed, agent, value, evidence.episodes, terms)
+    value = _withheld(_about_patients(feed, agent, value, evidence.episodes, terms))
     return _verdict(value, _chosen(value.headline))
 
 
@@ -99,18 +100,20 @@ def _chosen(found: Estimate | None) -> float | None:
     return None if found is None or found.overridden else found.value
 
 
-def _verdict(value: ClinicalValue, score: float | None, *, full: bool = True) -> Verdict:
+def _verdict(value: ClinicalValue, score: float | None) -> Verdict:
     return Verdict(
-        value.split, 0.0 if score is None else score, metrics(value), tuple(lines(value)), value if full else None,
+        value.split, 0.0 if score is None else score, metrics(value), tuple(lines(value)), value,
         ranked=score is not None, by="continuous doses are not valued" if not value.estimates else "", tags=tags(value),
     )  # fmt: skip
 
 
 def _unvalued(feed: Any, agent: Agent, rows: Rows, intent: Intended, terms: Terms) -> Verdict:
     """Of continuous doses: how far they are from the recorded ones, and no value."""
+    if not terms.full:
+        told = {"agreement": _agreement(rows, intent), "refused": 1.0}
+        return _unranked(terms, told, "continuous doses are not valued")
     value = _value(feed, rows, intent, terms, {}, None)
-    value = _about_patients(feed, agent, value, None, terms) if terms.full else value
-    return _verdict(value, None, full=terms.full)
+    return _verdict(_withheld(_about_patients(feed, agent, value, None, terms)), None)
 
 
 def _value(
@@ -150,9 +153,24 @@ def _about_patients(
     """The same, with who the patients are, how each drug would be used, and who would live where they are made up."""
     if not isinstance(feed, ClinicalFeed):
         return value
-    study = study_of(feed, value.split, value.rows, value.intent, episodes, gamma=GAMMA, seed=terms.seed)
-    drugs = drug_metrics(feed, value.split, value.rows, value.intent)
-    return replace(value, study=study, drugs=drugs, ward=treated(feed, agent))
+    study = study_of(feed, value.split, value.rows, value.intent, episodes, gamma=GAMMA, seed=terms.seed,
+                     cut=terms.judging.cut)  # fmt: skip
+    return replace(value, study=study, drugs=drug_metrics(study), ward=treated(feed, agent, epsilon=terms.epsilon))
+
+
+def _withheld(value: ClinicalValue) -> ClinicalValue:
+    """Without all that outcomes went into, where what was observed is not told: it would follow from an estimate."""
+    if value.observed_told is not None:
+        return value
+    secret = Judgement((NOT_TOLD,), (), withheld=True)
+    estimates = {
+        name: replace(
+            each, value=None, interval=None, gain=None, standard_error=None, truncation=None, overridden=False,
+            notes=(), judgement=secret, diagnostics=replace(each.diagnostics, cut_share=float("nan")),
+        )
+        for name, each in value.estimates.items()
+    }  # fmt: skip
+    return replace(value, observed=float("nan"), estimates=estimates, robust=None, foreseen=None)
 
 
 def _truth(feed: Any, agent: Agent, epsilon: float) -> float | None:

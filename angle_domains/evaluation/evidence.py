@@ -115,7 +115,12 @@ def _ahead(feed: Any, agent: Agent, rows: Rows, terms: Terms, *, few: bool) -> F
     train = feed.episodes("train").observation if few else rows.observation[:0]
     states = np.unique(train.reshape(len(train), int(np.prod(rows.observation.shape[1:]))), axis=0)
     wanted = Foresight(
-        terms.model, terms.judging.rollouts, terms.epsilon, states if 0 < len(states) <= _FEW else None, terms.seed
+        terms.model,
+        terms.judging.rollouts,
+        terms.epsilon,
+        states if 0 < len(states) <= _FEW else None,
+        terms.seed,
+        terms.split,
     )
     return foresee(feed, agent, rows, GAMMA, wanted)
 

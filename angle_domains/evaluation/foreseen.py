@@ -10,6 +10,8 @@ from torch import Tensor
 
 from angle_domains.evaluation.cohort import chances, told
 from angle_domains.ope.episodes import from_rows, returns
+from angle_domains.ope.estimators import Ratios
+from angle_domains.ope.intervals import standard_error
 from angle_domains.types import Agent, Percept
 from feeds.base import FeedSpec, LoggedFeed, Rows
 from metalearn.foresight import Scene, World, play_out, recorded_choice
@@ -30,7 +32,8 @@ class Foreseen:
     cut_share: float  # of the foreseen stays, which were still going on when the longest recorded one was over
     recorded: float  # what it foresees for the recorded decisions
     observed: float  # what these earned
-    error: float  # standard error of that
+    error: float  # standard error of that, by patients
+    spread: float = 0.0  # standard deviation over members of what each foresees for the recorded decisions
 
     @property
     def value(self) -> float:
@@ -43,8 +46,11 @@ class Foreseen:
 
     @property
     def credible(self) -> bool:
-        """Whether it foresees what is known: that the recorded decisions earned what they did."""
-        return abs(self.recorded - self.observed) <= _ERRORS * np.hypot(self.error, self.disagreement)
+        """Whether it foresees what is known: that the recorded decisions earned what they did.
+
+        How far members are apart on the policy that is valued excuses nothing: who knows least would be believed.
+        """
+        return abs(self.recorded - self.observed) <= _ERRORS * np.hypot(self.error, self.spread)
 
     def words(self) -> str:
         held = f"of the recorded decisions, which earned {self.observed:.4g}, it foresees {self.recorded:.4g}"
@@ -67,6 +73,7 @@ class Foresight:
     epsilon: float = 0.0  # random decisions of a greedy agent
     known: Float[np.ndarray, "s d"] | None = field(default=None, repr=False)  # all states, where they are few
     seed: int = 0
+    split: str = "test"  # the part that the rows are of
 
 
 def foresee(feed: LoggedFeed, agent: Agent, rows: Rows, gamma: float, wanted: Foresight) -> Foreseen:
@@ -77,15 +84,20 @@ def foresee(feed: LoggedFeed, agent: Agent, rows: Rows, gamma: float, wanted: Fo
     world = World(model, rows.mask is not None, known)
     begun = rows.starts[rows.stops - rows.starts > 1]  # stays that hold a decision, as estimators count them
     starts = torch.as_tensor(rows.observation[begun]).flatten(1)
+    doses = None if model.dosing is None else model.dosing.starts[wanted.split][rows.stops - rows.starts > 1]
+    again = None if doses is None else doses.repeat(wanted.repeats, 1)
     actor = _Actor(agent, feed.spec, wanted.epsilon, model.hours, np.random.default_rng(wanted.seed))
-    played = play_out(world, starts.repeat(wanted.repeats, 1), actor.choose, gamma, seed=wanted.seed)
-    usual = play_out(world, starts, recorded_choice(model, seed=wanted.seed), gamma, seed=wanted.seed)
+    played = play_out(world, starts.repeat(wanted.repeats, 1), actor.choose, gamma, seed=wanted.seed, doses=again)
+    usual = play_out(world, starts, recorded_choice(model, seed=wanted.seed), gamma, seed=wanted.seed, doses=doses)
     parts = played.returns.numpy().reshape(model.config.members, wanted.repeats, -1)
     members = tuple(float(value) for value in parts.mean((1, 2)))
-    earned = returns(from_rows(rows, np.ones(len(rows)), behaviour=np.ones(len(rows))), gamma)
+    seen = from_rows(rows, np.ones(len(rows)), behaviour=np.ones(len(rows)))
+    earned = returns(seen, gamma)
+    each = usual.returns.mean(1)  # of each member
     return Foreseen(
         parts.mean((0, 1)), members, float(played.cut.double().mean()), float(usual.returns.mean()),
-        float(earned.mean()), float(earned.std() / np.sqrt(len(earned))),
+        float(earned.mean()), standard_error(Ratios(earned[:, None], np.ones((len(earned), 1))), seen.patient),
+        float(each.std()) if len(each) > 1 else 0.0,
     )  # fmt: skip
 
 

@@ -62,13 +62,14 @@ class Sensitivity:
     bounds: tuple[tuple[float, float, float], ...]  # factor, least, greatest value
     tipping: float  # factor at which what was observed is among the values; 1: at once, infinity: beyond 1,000
     e_value: float | None  # of the ratio of deaths to those observed; None where the return does not tell deaths
-    e_limit: float | None  # likewise of the end of the interval nearer to no difference; 1 where it holds none
+    e_limit: float | None  # likewise of the end of the gain's interval nearer to none; 1 where it holds none
+    why: str = ""  # there is no E-value
 
     def words(self) -> str:
         spans = ", ".join(f"{low:.3g} to {high:.3g} at Γ {factor:g}" for factor, low, high in self.bounds)
         told = f"hidden confounding: {spans}; the difference to what was observed is gone at Γ {self.tipping:.3g}"
         if self.e_value is None:
-            return told
+            return f"{told}; no E-value: {self.why}" if self.why else told
         return f"{told}; E-value {self.e_value:.2f}, of the interval {self.e_limit:.2f}"
 
 
@@ -107,7 +108,7 @@ def examine(
     first = seen[rows.starts[rows.stops - rows.starts > 1]]
     return Robust(
         guarantee(episodes, known, reward, terms),
-        confounded(episodes, found["WIS"], reward) if "WIS" in found else None,
+        confounded(episodes, found["WIS"], reward, terms.judging.cut) if "WIS" in found else None,
         balance.at_the_start(first, log_weights(episodes, terms.judging.cut)[:, -1], names),
         balance.by_action(seen[decided], action, taken, names),
     )
@@ -118,6 +119,8 @@ def guarantee(episodes: Episodes, known: Propensities, reward: str | None, terms
     settings = terms.judging
     given = (settings.low, settings.high)
     low, high = _BOUNDS.get(reward or "", (None, None)) if given == (None, None) else given
+    if terms.split != "test":
+        return Guarantee(None, "the policy was chosen by these patients")
     if known.chances is not None:
         return Guarantee(None, "the propensities are estimated, and no bound counts their errors")
     if low is None or high is None:
@@ -129,13 +132,16 @@ def guarantee(episodes: Episodes, known: Propensities, reward: str | None, terms
     return Guarantee(found, "", low, high, settings.bound_cut)
 
 
-def confounded(episodes: Episodes, found: Estimate, reward: str | None) -> Sensitivity | None:
-    """None where there is no estimate."""
+def confounded(episodes: Episodes, found: Estimate, reward: str | None, cut: float | None = None) -> Sensitivity | None:
+    """None where there is no estimate. Returns of records that stop before their end do not tell who died."""
     if found.value is None:
         return None
     observed = float(returns(episodes, GAMMA).mean())
-    spans = tuple((factor, *sensitivity.bounds(episodes, GAMMA, factor)) for factor in FACTORS)
-    tipping = sensitivity.tipping_factor(episodes, GAMMA, observed)
+    spans = tuple((factor, *sensitivity.bounds(episodes, GAMMA, factor, cut)) for factor in FACTORS)
+    tipping = sensitivity.tipping_factor(episodes, GAMMA, observed, cut)
+    if found.diagnostics.cut_share > 0.0:
+        why = f"{found.diagnostics.cut_share:.1%} of the stays were cut, and who died is not known"
+        return Sensitivity(spans, tipping, None, None, why)
     deaths = _DEATHS.get(reward or "")
     if deaths is None or not min(deaths(found.value), deaths(observed)) > 0.0:
         return Sensitivity(spans, tipping, None, None)
@@ -144,10 +150,10 @@ def confounded(episodes: Episodes, found: Estimate, reward: str | None) -> Sensi
 
 
 def _limit(found: Estimate, deaths: Callable[[float], float], observed: float) -> float:
-    """The E-value of the interval: 1 where it holds no difference."""
-    if found.interval is None:
+    """The E-value of the interval of the gain, in which both are of the same patients: 1 where it holds none."""
+    if found.gain is None:
         return 1.0
-    ends = sorted(deaths(end) / deaths(observed) for end in (found.interval.low, found.interval.high))
+    ends = sorted(deaths(observed + end) / deaths(observed) for end in (found.gain.low, found.gain.high))
     if ends[0] <= 1.0 <= ends[1]:
         return 1.0
     return sensitivity.e_value(max(ends[0] if ends[0] > 1.0 else ends[1], 1e-9))

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from angle_domains.ope.policies import soft
+from angle_domains.ope.policies import greedy, soft
 from angle_domains.types import Agent, Decision, Percept
 from feeds.clinical.feed import ClinicalFeed
 from feeds.clinical.synth_rollout import survival
@@ -16,20 +16,21 @@ PATIENTS = 2_000
 _SEED = 1_000_003  # of patients whom no log holds
 
 
-def treated(feed: ClinicalFeed, agent: Agent, patients: int | None = None) -> Value | None:
+def treated(feed: ClinicalFeed, agent: Agent, patients: int | None = None, *, epsilon: float = 0.0) -> Value | None:
     """The share of new patients who survive under the agent's policy, with its standard error; None where they cannot
     be made up. The patients are the same for every policy."""
-    return survival(feed, Doctor(agent), patients or PATIENTS, _SEED)
+    return survival(feed, Doctor(agent, epsilon), patients or PATIENTS, _SEED)
 
 
 class Doctor:
     """An agent beside many patients at once, its memory carried along from hour to hour.
 
-    A greedy agent does what is best; one that gives probabilities draws by them.
+    A greedy agent does what is best, but for the share `epsilon` of its decisions, which are drawn at random as where
+    it is valued; one that gives probabilities draws by them.
     """
 
-    def __init__(self, agent: Agent) -> None:
-        self.agent, self.chance = agent, np.random.default_rng(_SEED)
+    def __init__(self, agent: Agent, epsilon: float = 0.0) -> None:
+        self.agent, self.epsilon, self.chance = agent, epsilon, np.random.default_rng(_SEED)
         self.patient: np.ndarray | None = None  # who was there in the hour before
         self.memory: Any = None
         self.action: np.ndarray | None = None
@@ -47,9 +48,14 @@ class Doctor:
 
     def _drawn(self, decision: Decision, mask: np.ndarray | None) -> np.ndarray:
         action = decision.action.detach().cpu().numpy()
-        if "log_probs" not in decision.extras:
+        said = {name: value.detach().cpu().numpy().astype(np.float64) for name, value in decision.extras.items()
+                if name in ("q", "log_probs")}  # fmt: skip
+        if "q" in said and self.epsilon > 0.0:
+            share = greedy(said["q"], mask, epsilon=self.epsilon)
+        elif "log_probs" in said:
+            share = soft(said["log_probs"], mask)
+        else:
             return action
-        share = soft(decision.extras["log_probs"].detach().cpu().numpy().astype(np.float64), mask)
         drawn = (np.cumsum(share, 1) < self.chance.random((len(share), 1))).sum(1)
         return np.minimum(drawn, share.shape[1] - 1).astype(action.dtype)
 

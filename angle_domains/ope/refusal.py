@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from angle_domains.ope.diagnostics import Diagnostics
 
 NOT_ESTIMABLE = "not estimable"
+NOT_TOLD = "not told: few patients died or few lived"
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Judgement:
 
     reasons: tuple[str, ...]
     warnings: tuple[str, ...]
+    withheld: bool = False  # there is an estimate, and it would tell of few patients
 
     @property
     def estimable(self) -> bool:
@@ -44,6 +46,8 @@ class Judgement:
 
     def words(self) -> str:
         """ "estimable", or that it is not, and why."""
+        if self.withheld:
+            return "; ".join(self.reasons)
         return "estimable" if self.estimable else f"{NOT_ESTIMABLE}: {'; '.join(self.reasons)}"
 
 

@@ -15,11 +15,11 @@ from angle_domains.ope.weights import log_weights, shifted
 _MOST = 1e3
 
 
-def bounds(episodes: Episodes, gamma: float, factor: float) -> tuple[float, float]:
+def bounds(episodes: Episodes, gamma: float, factor: float, cut: float | None = None) -> tuple[float, float]:
     """Least and greatest weighted mean of returns (WIS) under confounding of that factor; NaN without any weight."""
     if not factor >= 1.0:
         raise ConfigError(f"a factor of confounding is at least 1, got {factor:g}")
-    weight, gained = shifted(log_weights(episodes)[:, -1:])[:, 0], returns(episodes, gamma)
+    weight, gained = shifted(log_weights(episodes, cut)[:, -1:])[:, 0], returns(episodes, gamma)
     if not weight.any():
         return float("nan"), float("nan")
     order = np.argsort(gained)
@@ -33,21 +33,21 @@ def _least(weight: np.ndarray, gained: np.ndarray, factor: float) -> float:
     return float(((factor * down + (down[-1] - down) / factor) / mass).min())
 
 
-def tipping_factor(episodes: Episodes, gamma: float, reference: float) -> float:
+def tipping_factor(episodes: Episodes, gamma: float, reference: float, cut: float | None = None) -> float:
     """The least factor at which the bounds include `reference`; 1 where they do so at once, infinity beyond 1,000."""
     low, high = 1.0, _MOST
-    if _includes(episodes, gamma, low, reference):
+    if _includes(episodes, gamma, low, reference, cut):
         return 1.0
-    if not _includes(episodes, gamma, high, reference):
+    if not _includes(episodes, gamma, high, reference, cut):
         return float("inf")
     while high / low > 1.0 + 1e-4:
         middle = np.sqrt(low * high)
-        low, high = (low, middle) if _includes(episodes, gamma, middle, reference) else (middle, high)
+        low, high = (low, middle) if _includes(episodes, gamma, middle, reference, cut) else (middle, high)
     return float(high)
 
 
-def _includes(episodes: Episodes, gamma: float, factor: float, reference: float) -> bool:
-    low, high = bounds(episodes, gamma, factor)
+def _includes(episodes: Episodes, gamma: float, factor: float, reference: float, cut: float | None) -> bool:
+    low, high = bounds(episodes, gamma, factor, cut)
     return low <= reference <= high
 
 

@@ -18,6 +18,7 @@ from angle_domains.ope.refusal import Judgement, Limits, judge
 from angle_domains.ope.weights import Truncation, log_weights, truncation
 
 OBSERVED = "observed"  # the mean of what was recorded: what the clinicians' own decisions earned
+_UNWEIGHTED = ("DM", "MODEL", "MIS")  # no weights of histories go into these: cutting them moves nothing
 _NO_INTERVAL = "no interval: it rests on fitted values, and how much these err is unknown"
 
 
@@ -97,7 +98,7 @@ def evaluate(
     found = {}
     for name in names:
         moved = None
-        if lost is not None:
+        if lost is not None and name not in _UNWEIGHTED:
             moved = lost.moved(parts[name].value() - ESTIMATORS[name](episodes, gamma, uncut).value())
         base = Estimate(
             name, None, None, None, None, diagnostics, judgement,
@@ -116,12 +117,13 @@ def _filled(
 
     MAGIC leans on the fit wherever that varies less than the records do, which a fit always does: resamples that hold
     it fixed would give intervals that are far too narrow (on the self-test's process they held the truth once in ten).
+    MODEL is nothing but a fit, foreseen for each stay.
     """
     name, ratios, patient = base.estimator, parts[base.estimator], episodes.patient
     value = ratios.value()
     if not np.isfinite(value):
         return replace(base, notes=("no episode has weight",))
-    if name == "MAGIC" or (name == "DM" and episodes.direct is None):
+    if name in ("MAGIC", "MODEL") or (name == "DM" and episodes.direct is None):
         return replace(base, value=value, notes=(_NO_INTERVAL,))
     gain = difference(value - parts[OBSERVED].value(), drawn[name] - drawn[OBSERVED], config.level)
     missing = float((~np.isfinite(drawn[name])).mean())

@@ -32,7 +32,7 @@ from angle_domains.report.patients.flow import flow
 from angle_domains.report.patients.guidelines import Item, items
 from angle_domains.report.patients.numbers import numbers, write_json
 from angle_domains.report.patients.practice import outcomes, practices
-from angle_domains.report.patients.shown import between, precise
+from angle_domains.report.patients.shown import OVERRIDDEN, absent, between, precise
 from angle_domains.report.patients.subgroups import subgroups
 from angle_domains.tables import AGENTS
 
@@ -93,7 +93,7 @@ def practised(run: RunSummary) -> bool:
 def standing(found: ClinicalValue) -> str:
     """ "better" or "worse" than what was recorded where the whole interval of the gain is, else "alike"."""
     gain = found.estimates["WIS"].gain if "WIS" in found.estimates else None
-    if gain is None or gain.includes_zero:
+    if gain is None or gain.includes_zero or found.overridden:
         return "alike"
     return "better" if gain.low > 0.0 else "worse"
 
@@ -105,6 +105,8 @@ def sentence(found: ClinicalValue) -> str:
     chosen = found.estimates.get("WIS", next(iter(found.estimates.values())))
     if chosen.refused:
         return f"Its value is {chosen.judgement.words()}."
+    if found.overridden:
+        return f"Its value should have been refused: {chosen.words()}."
     word = {"better": "More than", "worse": "Less than", "alike": "Not told apart from"}[standing(found)]
     told = f"{word} what the recorded decisions earned ({precise(found.observed_told)} a stay)"
     return f"{told}: {chosen.words()}."
@@ -132,11 +134,13 @@ def key_numbers(found: ClinicalValue, run: RunSummary) -> str:
 
 def _number(estimate: Estimate) -> tuple[str, str]:
     if estimate.value is None:
+        if estimate.judgement.withheld:
+            return "not told", "few patients died or few lived"
         return "refused" if estimate.refused else "none", "not estimable"
+    error, mark = estimate.standard_error, OVERRIDDEN if estimate.overridden else ""
     if estimate.interval is None:
-        return f"{estimate.value:.4g}", "no interval"
-    error = estimate.standard_error
-    return precise(estimate.value, error), between((estimate.interval.low, estimate.interval.high), error)
+        return precise(estimate.value, error), f"no interval{mark}"
+    return precise(estimate.value, error), between((estimate.interval.low, estimate.interval.high), error) + mark
 
 
 def value(found: ClinicalValue) -> str:
@@ -149,7 +153,8 @@ def value(found: ClinicalValue) -> str:
     )
     chart = value_chart(found.estimates, found.observed_told, found.truth)
     if found.refused:
-        rows: list[Row] = [[", ".join(ESTIMATORS), "refused", "", "", ""]]
+        verdict = next(iter(found.estimates.values())).judgement.words()
+        rows: list[Row] = [[", ".join(ESTIMATORS), absent(verdict), "", "", ""]]
     else:
         rows = [[name, *_cells(estimate)] for name, estimate in found.estimates.items()]
     rows.append(["observed", precise(found.observed_told), "", "", "what the recorded decisions earned"])

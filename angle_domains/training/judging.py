@@ -19,7 +19,9 @@ from angle_domains.training.session import RunResult
 from angle_domains.training.verdicts import same_data, terms_of
 
 _JUDGING = "training.judging."
-_ALIKE = ("path", "splits", "reward", "ends")  # settings of the feed that make policies comparable
+_ALIKE = (  # settings that make policies comparable
+    "feed.path", "feed.splits", "feed.reward", "feed.ends", "feed.actions", "feed.policy", "training.judging",
+)  # fmt: skip
 
 
 def stored_config(folder: RunFolder, overrides: Sequence[str] = (), *, override: bool = False) -> AgentConfig:
@@ -59,14 +61,21 @@ def select_run(
     policies = {name: _valued(folders[name], config) for name, config in configs.items()}
     seed = next(iter(configs.values())).seed
     chosen = select(policies, GAMMA, seed=seed)
-    lines = (*_lines(policies, seed), f"selection on the validation patients: {chosen.words()}")
+    said = chosen.words() + _opened(folders)
+    lines = (*_lines(policies, seed), f"selection on the validation patients: {said}")
     if chosen.best is None:
         return [RunResult("selection", "FINISHED", 0, (*lines, "the test patients stay closed"))]
-    return [RunResult("selection", "FINISHED", 0, lines), *_judged(chosen, folders[chosen.best], judge)]
+    return [RunResult("selection", "FINISHED", 0, lines), *_judged(chosen, said, folders[chosen.best], judge)]
+
+
+def _opened(folders: dict[str, RunFolder]) -> str:
+    """Whose test part was opened before: what was seen there may have decided which runs are chosen among."""
+    names = [name for name, folder in folders.items() if folder.note().get("test_opened")]
+    return f"; the test patients are not unseen: they were opened before for {', '.join(names)}" if names else ""
 
 
 def check_alike(configs: dict[str, AgentConfig]) -> None:
-    """ConfigError where runs are of other records, parts or rewards: their values would not compare."""
+    """ConfigError where runs are of other records, parts or rewards, or judged otherwise: values would not compare."""
     first = next(iter(configs))
     for name, config in configs.items():
         if feed_entry(config.feed_name).valued is None:
@@ -74,9 +83,10 @@ def check_alike(configs: dict[str, AgentConfig]) -> None:
                 f"--select: the feed '{config.feed_name}' of {name} has no recorded patients to choose by"
             )
         for key in _ALIKE:
-            ours, theirs = (getattr(each.feed, key, None) for each in (configs[first], config))
+            part, name_of = key.split(".")
+            ours, theirs = (getattr(getattr(each, part), name_of, None) for each in (configs[first], config))
             if ours != theirs:
-                raise ConfigError(f"--select: feed.{key} of {name} differs from that of {first}: values do not compare")
+                raise ConfigError(f"--select: {key} of {name} differs from that of {first}: values do not compare")
 
 
 def _valued(folder: RunFolder, config: AgentConfig) -> Episodes:
@@ -92,8 +102,8 @@ def _lines(policies: dict[str, Episodes], seed: int) -> list[str]:
     return [f"{name}: {evaluate(each, GAMMA, config)['WIS'].words()}" for name, each in policies.items()]
 
 
-def _judged(chosen: Selection, folder: RunFolder, judge: Callable[[str], Any]) -> list[RunResult]:
-    folder.note(selection=chosen.words(), selected_from=chosen.count)
+def _judged(chosen: Selection, said: str, folder: RunFolder, judge: Callable[[str], Any]) -> list[RunResult]:
+    folder.note(selection=said, selected_from=chosen.count)
     sealed = Sealed(lambda: judge(folder.name))
     found: list[RunResult] = sealed.open(folder.name)
     return found

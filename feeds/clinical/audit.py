@@ -8,9 +8,10 @@ import numpy as np
 from feeds.base import Rows
 from feeds.clinical.border import read_records
 from feeds.clinical.config import ClinicalConfig
-from feeds.clinical.disclosure import HIDDEN, LEAST, hidden
+from feeds.clinical.disclosure import HIDDEN, LEAST
 from feeds.clinical.episodes import deaths, doses_of
 from feeds.clinical.feed import ClinicalFeed
+from feeds.clinical.outcomes import ends_untold
 from feeds.clinical.records import REASONS, Records
 from feeds.clinical.split import SPLITS
 from feeds.findings import CheckReport, count
@@ -208,7 +209,7 @@ def telling(feed: ClinicalFeed, rows: Rows) -> list[Leak]:
 def terminal(feed: ClinicalFeed, rows: Rows) -> Leak:
     """The share of deaths whose terminal step is among the rows of training."""
     died, reached = deaths(rows, feed.part("train"))
-    told = f"{reached / max(1, died):.0%} of the deaths of the training part ({_count(died)}) reach training"
+    told = f"{reached / max(1, died):.0%} of the deaths of the training part reach training"
     return Leak("terminal", told if died else "nobody dies in the training part", died == reached)
 
 
@@ -216,8 +217,7 @@ def _parts(feed: ClinicalFeed, rows: dict[str, Rows]) -> list[str]:
     lines = []
     parts = [feed.part(split) for split in rows]
     ends = np.stack([np.bincount(records.reason, minlength=len(REASONS)) for records in parts])
-    secret = hidden(ends)
-    for (split, part), records, counts, hide in zip(rows.items(), parts, ends, secret, strict=True):
+    for (split, part), records, counts, hide in zip(rows.items(), parts, ends, ends_untold(parts), strict=True):
         told = ", ".join(f"{n:,} {name}" for name, n in zip(REASONS, counts.tolist(), strict=True) if n)
         told = HIDDEN if hide else told
         lines.append(
@@ -225,10 +225,6 @@ def _parts(feed: ClinicalFeed, rows: dict[str, Rows]) -> list[str]:
             f"{count(int((~part.last).sum()), 'decision')}; ends: {told}"
         )
     return lines
-
-
-def _count(number: int) -> str:
-    return f"{number:,}" if number >= LEAST else f"under {LEAST}"
 
 
 def _features(feed: ClinicalFeed) -> list[str]:

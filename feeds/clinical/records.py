@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from feeds.clinical.disclosure import HIDDEN, hidden, told
+from feeds.clinical.disclosure import HIDDEN, hidden, small, told
 from feeds.clinical.schema import Schema
 
 REASONS = ("death", "discharge", "transfer", "hour_cap")
@@ -59,6 +59,11 @@ class Records:
         return np.searchsorted(self.stay, np.arange(len(self.patient)), side="right")
 
     @property
+    def died_patients(self) -> Bool[np.ndarray, " p"]:
+        """Who died, in a stay or after it."""
+        return np.asarray(np.bincount(self.patient, self.died, len(self.identities)) > 0)
+
+    @property
     def first(self) -> Bool[np.ndarray, " n"]:
         return np.diff(self.stay, prepend=-1) != 0
 
@@ -87,8 +92,8 @@ class Records:
     def ends(self) -> dict[str, int | None]:
         """Stays by how their record ended; None where that is not told."""
         stays = np.bincount(self.reason, minlength=len(REASONS))
-        patients = np.array([len(np.unique(self.patient[self.reason == reason])) for reason in range(len(REASONS))])
-        return dict(zip(REASONS, told(stays, hidden(patients)), strict=True))
+        *patients, late = endings(self).tolist()
+        return dict(zip(REASONS, told(stays, hidden(np.array(patients)) | bool(small(late))), strict=True))
 
     def digest(self) -> str:
         """Sha256 of times, ends and values; no identity goes into it."""
@@ -121,3 +126,12 @@ class Records:
                 "notes": list(self.notes),
             },
         }
+
+
+def endings(records: Records) -> Int[np.ndarray, " e"]:
+    """Patients by REASONS, and behind them those who died without a record that ended so: deaths that came later.
+
+    Whoever tells of all deaths, and of records that ended by one, tells of these too.
+    """
+    patients = [len(np.unique(records.patient[records.reason == reason])) for reason in range(len(REASONS))]
+    return np.array([*patients, abs(int(records.died_patients.sum()) - patients[DEATH])])

@@ -11,9 +11,12 @@ from gymnasium import spaces
 from angle_domains.evaluation.foreseen import Foresight, foresee
 from angle_domains.types import Decision, Percept
 from feeds.base import FeedSpec, Rows
+from feeds.errors import FeedError
 from metalearn.foresight import Scene, World, play_out, recorded_choice
 from metalearn.patient_model import PatientModel
 from metalearn.settings import PatientModelConfig
+from tests.feeds.clinical.tables import feed as clinical_feed
+from tests.feeds.clinical.tables import table
 from tests.logs import rows_of
 
 CONFIG = PatientModelConfig(members=2, updates=400, hidden=(32, 32), batch=128, learning_rate=5e-3, pessimism=0.0)
@@ -117,3 +120,35 @@ def test_a_policy_is_foreseen_near_its_true_value_and_a_model_that_fails_is_not_
     unfit = foresee(records, Treats(), records.episodes("test"), 1.0, few)  # type: ignore[arg-type]
     assert not unfit.credible
     assert "is not believed: of the recorded decisions, which earned" in unfit.words()
+
+
+def test_doses_in_force_are_carried_along_from_those_that_stays_begin_with() -> None:
+    """Steps are taken from the dose before, and a drug that is on stays on: both rule what can be chosen next."""
+    records = clinical_feed(
+        table(60), actions={"codec": "stepwise", "persist": ["action_vaso"], "max_step": 0.1, "timing": "next_row"}
+    )
+    model = PatientModel(records, CONFIG.model_copy(update={"updates": 5, "support": 0.0, "longest": 6}))
+    assert model.dosing is not None
+    codec, chance = model.dosing.codec, np.random.default_rng(0)
+    doses = model.dosing.starts["test"]
+    walked = {"doses": doses.repeat(2, 1).numpy(), "obs": None, "barred": False}
+    assert (walked["doses"] > 0).any()
+
+    def choose(scene: Scene) -> torch.Tensor:
+        assert scene.allowed is not None
+        allowed, held, obs = scene.allowed.numpy(), walked["doses"], scene.obs.numpy()
+        np.testing.assert_array_equal(allowed, codec.mask(held))
+        here = np.ones(len(obs), bool) if walked["obs"] is None else (obs != walked["obs"]).any(1)
+        np.testing.assert_allclose(obs[here][:, model.dosing.place], codec.show(held)[here], atol=1e-6)  # type: ignore[union-attr]
+        action = np.array([chance.choice(np.flatnonzero(row)) for row in allowed])
+        walked.update(doses=codec.decode(action, held), obs=obs, barred=walked["barred"] or not allowed.all())
+        return torch.from_numpy(action)
+
+    play_out(World(model, masked=True), starts(model), choose, 1.0, seed=0, doses=doses)
+    assert walked["barred"]
+    with pytest.raises(FeedError, match="begin with doses in force"):
+        play_out(World(model), starts(model), choose, 1.0, seed=0)
+    usual = recorded_choice(model, seed=0)
+    only = torch.zeros(len(doses), len(codec.labels), dtype=torch.bool)
+    only[:, 3] = True
+    assert (usual(Scene(0, starts(model).float(), torch.zeros(len(doses)), only)) == 3).all()

@@ -63,7 +63,8 @@ class BoxCQL:
     def target(self, batch: Transitions, generator: Generator) -> Tensor:
         """`[B]`: the return, bootstrapped from the lesser critic's value of what the policy would do next."""
         action, _ = self._sample(batch.next_obs, generator)
-        return td_target(batch.reward, batch.discount, self.q.Q_future_function(batch.next_obs, action))
+        target = td_target(batch.reward, batch.discount, self.q.Q_future_function(batch.next_obs, action))
+        return target if self.config.bounds is None else target.clamp(*self.config.bounds)
 
     def gap(self, batch: Transitions, generator: Generator) -> Tensor:
         """`[B]`, with a gradient for the critics: how far other actions are held above the logged ones, of both summed.

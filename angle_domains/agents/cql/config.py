@@ -22,12 +22,12 @@ class CQLConfig(BaseModel):
     alpha: NonNegativeFloat | None = None  # weight of the gap; None: 1 of choices, 5 in boxes; 0: plain Q-learning
     learning_rate: PositiveFloat | None = None  # of action values; None: 6.25e-5 of choices, 3e-4 in boxes
     tau: float | None = Field(default=None, gt=0, le=1)  # way that targets go at a time; None: choices copy, boxes .005
+    bounds: tuple[float, float] | None = None  # between which every return lies: targets are held within
 
     # Of choices.
     scale_observation: bool = False  # entries that have bounds to the range from -1 to 1; images have their own scale
     double: bool = True
     dueling: bool = False
-    bounds: tuple[float, float] | None = None  # between which every return lies: targets are held within
     critics: Literal[1, 2] = 1  # 2: networks side by side that follow by tau, and the lesser value is believed
     loss: Literal["squared", "huber"] = "squared"
     adam_epsilon: PositiveFloat = 1e-8

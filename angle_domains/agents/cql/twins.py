@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from gymnasium import spaces
+from jaxtyping import Float
 from torch import Tensor
 
 from angle_domains.agents.cql.config import CQLConfig
@@ -82,6 +83,10 @@ class TwinCQL:
         self.q.follow()
         metrics = logged | {"optimiser/gradient_norm": norm}
         return LearnResult(metrics, priority if self.replay.prioritised else None)
+
+    def worth(self, obs: Tensor) -> Float[Tensor, "b n"]:
+        """The lesser target critic's values of all choices."""
+        return self.q.worth(self.see(obs))
 
     def portrait(self) -> dict[str, Tensor]:
         """The critics' values of the last batch, and their gradients."""

@@ -3,7 +3,8 @@
 A marginal structural model (Robins, Hernán and Brumback 2000): a logistic regression of death on the share of a
 patient's decisions in which clinicians and policy agreed, each patient weighted by the inverse of the probability of
 the agreements that were, given the state, the policy's decision, the hour and the agreement before. Weights are
-stabilised by the same probabilities without state and decision, and cut at their 99th percentile. Probabilities are
+stabilised by the same probabilities without state and decision, and cut at their 99th percentile once they have been
+judged as they are. The share runs over the whole stay, what was done late included. Probabilities are
 those of logistic regressions cross-fitted by patient; the interval is the sandwich's, which counts patients.
 """
 
@@ -18,13 +19,14 @@ from sklearn.preprocessing import StandardScaler
 
 from angle_domains.evaluation.patients.decided import Component, Decided
 from angle_domains.interval import LEVEL
+from angle_domains.ope.diagnostics import NOTHING
 from angle_domains.ope.folds import folds
+from angle_domains.ope.refusal import Limits
 from feeds.clinical.disclosure import LEAST
 
 STEP = 0.10  # of agreement: what the odds ratio is for
 _FOLDS = 3
 _CUT = 0.99  # quantile at which weights are cut
-_EFFECTIVE, _MEAN = 30.0, (0.7, 1.4)  # as for estimates of value: beyond them nothing is told
 _STEPS = 50  # of Newton's method
 
 
@@ -46,19 +48,22 @@ def association(
 ) -> Association:
     """Of agreement `alike` in decisions taken at what was `seen`."""
     died = found.died
-    if found.secret or min(died.sum(), (~died).sum()) < LEAST or len(died) < 2 * _FOLDS:
+    if min(died.sum(), (~died).sum()) < LEAST:
         return _none(name, f"fewer than {LEAST} patients died, or fewer lived")
+    if found.secret:
+        return _none(name, "not told: few patients of another part died, or few lived, and it would tell of them")
     share = np.bincount(found.patient, alike, len(died)) / np.bincount(found.patient, minlength=len(died))
     if share.std() < 1e-6:
         return _none(name, "clinicians and policy agree as often in every patient")
     weight = stabilised(found, alike, seen, seed)
     effective, mean = float(weight.sum() ** 2 / (weight**2).sum()), float(weight.mean())
-    if effective < _EFFECTIVE or not _MEAN[0] <= mean <= _MEAN[1]:
-        told = f"weights average {mean:.3g} (1 is right), effective sample size {effective:.0f}"
+    if told := _beyond(weight, effective, mean):
         return Association(name, None, None, None, effective, mean, f"not estimable: {told}")
-    slope, error = weighted_logistic(share / STEP, died, weight)
+    slope, error = weighted_logistic(share / STEP, died, np.minimum(weight, np.quantile(weight, _CUT)))
     if not np.isfinite(error):
-        return _none(name, "not estimable: agreement tells those who died from those who lived")
+        parted = share[died].max() <= share[~died].min() or share[died].min() >= share[~died].max()
+        why = "agreement tells those who died from those who lived" if parted else "the regression does not converge"
+        return Association(name, None, None, None, effective, mean, f"not estimable: {why}")
     reach = float(ndtri((1.0 + LEVEL) / 2)) * error
     ratio, low, high = (float(np.exp(slope + way * reach)) for way in (0.0, -1.0, 1.0))
     return Association(name, ratio, low, high, effective, mean)
@@ -68,18 +73,32 @@ def _none(name: str, reason: str) -> Association:
     return Association(name, None, None, None, None, None, reason)
 
 
+def _beyond(weight: Float[np.ndarray, " p"], effective: float, mean: float) -> str:
+    """By what estimates of value are refused, and of weights before any cut too: why these say nothing, if so."""
+    limits, top, zero = Limits(), float(weight.max() / weight.sum()), float((weight < NOTHING).mean())
+    fit = (
+        effective >= limits.effective
+        and limits.mean_low <= mean <= limits.mean_high
+        and top <= limits.top_share
+        and zero <= limits.zero_share
+    )
+    if fit:
+        return ""
+    told = f"weights average {mean:.3g} (1 is right), effective sample size {effective:.0f}"
+    return f"{told}, one patient holds {top:.0%} of the weight, {zero:.0%} have none"
+
+
 def stabilised(
     found: Decided, alike: Bool[np.ndarray, " d"], seen: Float[np.ndarray, "d f"], seed: int
 ) -> Float[np.ndarray, " p"]:
-    """The weight of each patient."""
+    """The weight of each patient, not cut."""
     first = np.diff(found.stay, prepend=-1) != 0
     before = np.where(first, 0.0, np.roll(alike, 1))
     past = np.stack([before, 1.0 * first, found.hour], 1)
     fold = folds(found.patient, _FOLDS, seed)
     under, over = (_log_probability(inputs, alike, fold) for inputs in (np.hstack([seen, past]), past))
     total = np.bincount(found.patient, over - under, len(found.died))
-    weight = np.exp(np.minimum(total, 300.0))
-    return np.minimum(weight, np.quantile(weight, _CUT))
+    return np.asarray(np.exp(np.minimum(total, 300.0)))
 
 
 def _log_probability(

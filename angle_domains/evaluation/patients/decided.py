@@ -12,7 +12,6 @@ from gymnasium import spaces
 from jaxtyping import Bool, Float, Int
 
 from angle_domains.evaluation.cohort import Intended
-from angle_domains.evaluation.patients.flow import died_of
 from feeds.base import Rows
 from feeds.clinical.disclosure import small
 from feeds.clinical.episodes import doses_of
@@ -41,8 +40,8 @@ class Component:
 
     @property
     def change(self) -> Float[np.ndarray, " d"]:
-        """Recommended minus given; nothing where both are the same action."""
-        return self.meant - self.coded
+        """Recommended minus what was truly given; nothing where both are the same action."""
+        return np.where(self.alike, 0.0, self.meant - self.given)
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,9 @@ def decided(feed: ClinicalFeed, split: str, rows: Rows, intent: Intended, *, sec
         columns = (given[:, k], coded[:, k], meant[:, k])
         components += _levels(column, *columns) if column.grid else [_component(name, column, *columns, exact=exact)]
     hours = records.hours - records.hours[records.starts][records.stay]
-    return Decided(tuple(components), rows.entity[row], records.stay[row], hours[row], died_of(records), row, secret)
+    return Decided(
+        tuple(components), rows.entity[row], records.stay[row], hours[row], records.died_patients, row, secret
+    )
 
 
 def _component(

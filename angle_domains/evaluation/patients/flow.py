@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from feeds.clinical.disclosure import hidden, small, told
+from feeds.clinical.disclosure import told
 from feeds.clinical.feed import ClinicalFeed
+from feeds.clinical.outcomes import outcomes, untold
 from feeds.clinical.records import Records
 from feeds.clinical.split import SPLITS
 
@@ -50,9 +51,7 @@ def flow_of(feed: ClinicalFeed, judged: str) -> Flow:
     """From what reading, checking and dealing out left behind; `judged` is the part that the report is of."""
     read, records = feed.check_report, feed.records
     parts = [feed.part(split) for split in SPLITS]
-    outcomes = np.array([_outcomes(part) for part in parts])
-    secret = hidden(outcomes, SPLITS.index("train")) | bool(small(outcomes.sum(0)).any())
-    deaths = told(outcomes[:, 0], secret)
+    deaths = told(np.array([outcomes(part)[0] for part in parts]), untold(parts))
     return Flow(
         rows_read=int(read.facts["rows"]),
         stays_read=int(read.facts["stays"]),
@@ -68,16 +67,6 @@ def flow_of(feed: ClinicalFeed, judged: str) -> Flow:
         ends=records.ends(),
         median_hours=float(np.median(records.hours[records.stops - 1] - records.hours[records.starts])),
     )
-
-
-def died_of(records: Records) -> np.ndarray:
-    """Whether each patient [P] died in one of the stays."""
-    return np.asarray(np.bincount(records.patient, records.died, len(records.identities)) > 0)
-
-
-def _outcomes(records: Records) -> tuple[int, int]:
-    died = died_of(records)
-    return int(died.sum()), int((~died).sum())
 
 
 def _part(name: str, records: Records, deaths: int | None, judged: str) -> Part:

@@ -75,7 +75,7 @@ class Practice:
 
 def practice(found: Decided, component: Component) -> Practice:
     """Both practices, of all patients and by what became of them."""
-    on = component.coded > 0
+    on = component.given > 0
     groups = [_pairs(found, component, found.died == died) for died in (False, True)]
     hide = [found.few or _tells(found, values) for values in (component.given, component.meant)]
     survivors, dead = (_veiled(pair, hide, found.few) for pair in groups)

@@ -45,9 +45,10 @@ class Study:
 
 
 def study_of(
-    feed: ClinicalFeed, split: str, rows: Rows, intent: Intended, episodes: Episodes | None, *, gamma: float, seed: int
-) -> Study:
-    """Of the rows of one part, and what the policy would have decided in them."""
+    feed: ClinicalFeed, split: str, rows: Rows, intent: Intended, episodes: Episodes | None, *, gamma: float, seed: int,
+    cut: float | None = None,
+) -> Study:  # fmt: skip
+    """Of the rows of one part, and what the policy would have decided in them; weights are cut where others are."""
     flow, said = flow_of(feed, split), feed.describe()
     secret = any(part.judged and part.deaths is None for part in flow.parts)
     found = decided(feed, split, rows, intent, secret=secret)
@@ -56,7 +57,7 @@ def study_of(
         practices=tuple(practice(found, component) for component in found.components),
         curves=tuple(curve(found, component) for component in found.components),
         associations=_associations(found, rows, seed),
-        groups=subgroups(feed, split, episodes, gamma, secret=secret),
+        groups=subgroups(feed, split, episodes, gamma, secret=secret, cut=cut),
         labels=tuple(label.replace("ug/", "µg/") for label in feed.codec.labels),
         belief=_belief(found, rows, intent),
         columns=said["schema"],

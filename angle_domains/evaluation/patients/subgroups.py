@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from angle_domains.evaluation.patients.flow import died_of
 from angle_domains.ope.episodes import Episodes, returns
 from angle_domains.ope.value import Estimate, OpeConfig, evaluate
 from feeds.clinical.disclosure import LEAST, hidden, small, told
@@ -38,15 +37,16 @@ class Group:
 
 
 def subgroups(
-    feed: ClinicalFeed, split: str, episodes: Episodes | None, gamma: float, *, secret: bool = False
-) -> tuple[Group, ...]:
+    feed: ClinicalFeed, split: str, episodes: Episodes | None, gamma: float, *, secret: bool = False,
+    cut: float | None = None,
+) -> tuple[Group, ...]:  # fmt: skip
     """Of every static column and of the site; without episodes there are no values, where `secret` no outcomes."""
     records = feed.part(split)
     found: list[Group] = []
     for name in dict.fromkeys([*records.schema.static, *([records.schema.site] if records.schema.site else [])]):
         labels, group = _groups(feed, records, name)
         if len(labels) > 1:
-            found += _judged(name, (labels, group), records, episodes, gamma, secret=secret)
+            found += _judged(name, (labels, group), records, episodes, gamma, secret=secret, cut=cut)
     return tuple(found)
 
 
@@ -111,16 +111,17 @@ def _judged(
     gamma: float,
     *,
     secret: bool,
+    cut: float | None,
 ) -> list[Group]:
     labels, group = groups
-    died = died_of(records)
+    died = records.died_patients
     size = np.bincount(group, minlength=len(labels))
     dead = np.bincount(group[died], minlength=len(labels))
     few = secret or bool(small(died.sum()) | small((~died).sum()))
     away = hidden(np.stack([dead, size - dead], 1)) | few
     patients, deaths = told(size, hidden(size)), told(dead, away)
     return [
-        _group(name, label, patients[k], deaths[k], _part(episodes, group == k), gamma)
+        _group(name, label, patients[k], deaths[k], _part(episodes, group == k), gamma, cut)
         for k, label in enumerate(labels)
     ]
 
@@ -133,15 +134,16 @@ def _part(episodes: Episodes | None, chosen: Bool[np.ndarray, " p"]) -> Episodes
 
 
 def _group(
-    column: str, label: str, patients: int | None, deaths: int | None, episodes: Episodes | None, gamma: float
-) -> Group:
+    column: str, label: str, patients: int | None, deaths: int | None, episodes: Episodes | None, gamma: float,
+    cut: float | None,
+) -> Group:  # fmt: skip
     """A value tells of outcomes as deaths do: where those are hidden there is none."""
     if deaths is None:
         few = "few patients" if patients is None else "few died or lived, here or in another group"
         return Group(column, label, patients, None, None, None, None, None, f"not told: {few}")
     if episodes is None:
         return Group(column, label, patients, deaths, None, None, None, None, "no value: doses are continuous")
-    found: Estimate = evaluate(episodes, gamma, CONFIG)["WIS"]
+    found: Estimate = evaluate(episodes, gamma, CONFIG.model_copy(update={"cut": cut}))["WIS"]
     between = None if found.interval is None else (found.interval.low, found.interval.high)
     seen = float(returns(episodes, gamma).mean())
     effective = found.diagnostics.effective

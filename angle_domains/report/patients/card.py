@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from angle_domains.report.patients.shown import NONE, between, number, precise, share, size
+from angle_domains.report.patients.shown import NONE, between, estimated, number, precise, share, size, why
 
 Numbers = Mapping[str, Any]
 
@@ -67,12 +67,12 @@ def _value(value: Numbers) -> list[str]:
     for name, each in value["estimates"].items():
         interval, error = each["interval"], each["standard_error"]
         ends = between((interval["low"], interval["high"]), error) if interval else NONE
-        rows.append([name, "refused" if each["refused"] else precise(each["value"], error), ends])
+        rows.append([name, estimated(each), ends])
     rows.append(["observed", precise(value["observed"]), NONE])
     rows += [["truth", f"{value['truth']:.4f}", NONE]] if value["truth"] is not None else []
     parts = ["## What it is worth", grid(["estimator", "value", "95% interval"], rows)]
     judgement = value["judgement"]
-    parts += [f"Refused: {'; '.join(judgement['reasons'])}."] if judgement and value["refused"] else []
+    parts += [why(value)] if judgement and (value["refused"] or value["overridden"]) else []
     told = dict.fromkeys(line for each in value["estimates"].values() for line in each["assumptions"])
     return [*parts, "It holds where all of this does:\n\n" + "\n".join(f"- {line}" for line in told)] if told else parts
 

@@ -23,7 +23,11 @@ def value_chart(estimates: Mapping[str, Estimate], observed: float | None, truth
     reach = np.array([[each.low, each.high] for _, _, each in shown]).reshape(-1)
     axis = linear(np.append(_within(reach), [value for _, value, _ in lines]), count=5)
     rows = [
-        (name, found, precise(each.value, each.standard_error) + _beyond(found, axis.low, axis.high))
+        (
+            f"{name} (overridden)" if each.overridden else name,
+            found,
+            precise(each.value, each.standard_error) + _beyond(found, axis.low, axis.high),
+        )
         for name, each, found in shown
     ]
     return forest(rows, axis.ticks, f".{axis.digits}f", marks=lines)

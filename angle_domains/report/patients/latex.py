@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from angle_domains.report.patients.numbers import read_json
-from angle_domains.report.patients.shown import between, number, precise, spanned
+from angle_domains.report.patients.shown import absent, between, estimated, number, precise, spanned, why
 
 _NONE = "--"
 _SPECIAL = {
@@ -98,29 +98,28 @@ def _hundred(share: float | None) -> str:
 def _estimate(value: Numbers, name: str) -> str:
     each = value["estimates"].get(name)
     if each is None or each["value"] is None:
-        return "refused" if value["refused"] else _NONE
+        return absent(each["verdict"] if each else "") if value["refused"] else _NONE
     interval = each["interval"]
     ends = f" [{between((interval['low'], interval['high']), each['standard_error'])}]" if interval else ""
-    return precise(each["value"], each["standard_error"]) + ends
+    return precise(each["value"], each["standard_error"]) + ends + (" (overridden)" if each["overridden"] else "")
 
 
 def _values(found: Numbers) -> str:
     value = found["value"]
     rows = []
     for name, each in value["estimates"].items():
-        told = "refused" if each["refused"] else precise(each["value"], each["standard_error"])
         interval, error = each["interval"], each["standard_error"]
         ends = between((interval["low"], interval["high"]), error) if interval else _NONE
-        rows.append([name, told, ends, number(error)])
+        rows.append([name, estimated(each), ends, number(error)])
     if not rows:
         return ""
     rows.append(["observed", precise(value["observed"]), _NONE, _NONE])
     rows += [["truth", f"{value['truth']:.4f}", _NONE, _NONE]] if value["truth"] is not None else []
     size = number(value["diagnostics"]["effective"])
-    why = f" Refused: {'; '.join(value['judgement']['reasons'])}." if value["refused"] else ""
+    reasons = f" {why(value)}" if value["refused"] or value["overridden"] else ""
     return tabular(
         ["estimator", "value", "95% interval", "standard error"], rows,
-        f"Undiscounted value of the policy; effective sample size {size}.{why}", "value",
+        f"Undiscounted value of the policy; effective sample size {size}.{reasons}", "value",
     )  # fmt: skip
 
 

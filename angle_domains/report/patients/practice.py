@@ -151,7 +151,8 @@ def odds(found: Sequence[Association]) -> str:
     text = (
         f"Odds of death for each {100 * STEP:.0f} points more of a patient's decisions in which clinicians did as the "
         "policy would, patients weighted by the inverse probability of their agreement given the state (IPTW). An "
-        "association; below 1 fewer died where they agreed."
+        "association; below 1 fewer died where they agreed. Agreement runs over the whole stay: it holds what was done "
+        "when it was clear who would die."
     )
     head = ("agreement in", "odds ratio", f"{LEVEL:.0%} interval", "effective sample size", "mean weight", "remarks")
     return paragraph(text) + table(head, rows)

@@ -1,9 +1,11 @@
 """Numbers as a report writes them; what is not told, or does not exist, is a dash."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 NONE = "–"
+OVERRIDDEN = " (overridden: should have been refused)"  # behind every number that is
 
 
 def share(value: float | None) -> str:
@@ -27,6 +29,25 @@ def precise(value: float | None, error: float | None = None) -> str:
         return f"{value:,.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.3g}"
     decimals = min(6, max(0, 1 - math.floor(math.log10(error))))
     return f"{value:.{decimals}f}" if abs(value) < 1e6 else f"{value:.4g}"
+
+
+def estimated(each: Mapping[str, Any]) -> str:
+    """An estimate of the JSON, marked where it should have been refused; or that it was, or that it is not told."""
+    if each["refused"]:
+        return absent(each["verdict"])
+    return precise(each["value"], each["standard_error"]) + (OVERRIDDEN if each["overridden"] else "")
+
+
+def absent(verdict: str) -> str:
+    return "not told" if verdict.startswith("not told") else "refused"
+
+
+def why(value: Mapping[str, Any]) -> str:
+    """Why nothing of the JSON's value is told, or what is shown should not have been."""
+    reasons = "; ".join(value["judgement"]["reasons"])
+    if value["judgement"].get("withheld"):
+        return f"{reasons.capitalize()}."
+    return f"{'Overridden, should have been refused' if value['overridden'] else 'Refused'}: {reasons}."
 
 
 def between(interval: Sequence[float] | None, error: float | None = None) -> str:

@@ -175,6 +175,7 @@ class TestTwinCQL(OfflineContract):
             weight=torch.tensor([1.0, 0.5]),
         )
         torch.testing.assert_close(agent.target(batch), torch.tensor([1.0, 2.0]))
+        torch.testing.assert_close(agent.worth(torch.zeros(1, 1)), torch.tensor([[2.0, -8.0]]))
         gaps = math.log(4.0 / 3.0) + math.log(2.0)
         each = [0.5 * (t - math.log(3.0)) ** 2 + 0.5 * t**2 + 0.5 * gaps for t in (1.0, 2.0)]
         loss, _, priority = agent.loss(batch)
@@ -207,6 +208,12 @@ class TestBoxCQL(OfflineBoxContract):
 
     def check_portrayed_values(self, agent: Any, values: dict[str, torch.Tensor]) -> None:
         critics_portrayed(agent, values)
+
+    def test_bounds_hold_targets(self) -> None:
+        for bounds, held in (((5.0, 6.0), 5.0), ((-6.0, -5.0), -5.0)):
+            agent = self.build(self.spec(), 4, bounds=bounds)
+            batch = read(self.window(agent, self.spec()), 0.9, agent.see)
+            assert (agent.target(batch, agent.generator) == held).all()
 
     def test_the_gap_is_that_of_even_actions_and_of_the_policys(self) -> None:
         """Where both critics hold every action alike, the sum over actions of one over their density is left."""

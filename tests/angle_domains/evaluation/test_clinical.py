@@ -1,5 +1,8 @@
 """The judge of policies for patients, on records whose process is known."""
 
+import json
+import re
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -7,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from gymnasium import spaces
@@ -16,7 +20,8 @@ from angle_domains.evaluation import Terms, Verdict
 from angle_domains.evaluation.clinical import judge, play
 from angle_domains.ope.settings import JudgingConfig
 from angle_domains.report import RunSummary
-from angle_domains.report.clinical import write_report
+from angle_domains.report.clinical import standing, write_report
+from angle_domains.report.patients.latex import write_tables
 from angle_domains.showing import Showing
 from angle_domains.types import Decision, Percept
 from feeds.base import FeedSpec
@@ -24,6 +29,8 @@ from feeds.clinical.config import ClinicalConfig
 from feeds.clinical.feed import ClinicalFeed
 from feeds.clinical.process import clinician, exact_value, optimal_policy
 from feeds.clinical.truth import known_states
+from tests.feeds.clinical.tables import ROLES, table
+from tests.feeds.clinical.tables import feed as clinical_feed
 from tests.logs import rows_of
 
 PLAIN = {"masks": False, "since": False, "elapsed": False}
@@ -173,7 +180,7 @@ def test_a_refused_policy_still_has_a_lower_bound() -> None:
     assert found.tags["ope.verdict"].startswith("not estimable: weights average")
 
 
-def test_what_is_overridden_has_names_of_its_own() -> None:
+def test_what_is_overridden_has_names_of_its_own(tmp_path: Path) -> None:
     settings = JudgingConfig(rollouts=0, override=True)
     found = judge(feed(), Tabular(optimal_policy(), greedy=True), Terms("validation", judging=settings))  # type: ignore[arg-type]
     assert {"overridden_wis", "overridden"} <= set(found.metrics)
@@ -181,6 +188,84 @@ def test_what_is_overridden_has_names_of_its_own() -> None:
     assert found.tags["ope.overridden"] == "true"
     assert found.tags["ope.verdict"].startswith("OVERRIDDEN, not estimable: ")
     assert not found.ranked
+    page = write_report(found, RUN, tmp_path / "report.html").read_text()
+    assert standing(found.detail) == "alike"
+    assert "Its value should have been refused: " in page
+    assert "overridden" in page.split(">WIS<")[1].split(">DR<")[0]  # the tile
+    assert "WIS (overridden)" in page.split('id="value"')[1].split("<table")[0]  # the chart
+    card = (tmp_path / "report.md").read_text()
+    write_tables(tmp_path / "report.json", tmp_path)
+    tables = [(tmp_path / f"{name}.tex").read_text() for name in ("value", "policies")]
+    for text in (card, tables[0]):
+        told = [line for line in text.splitlines() if re.match(r"[| ]*(IS|WIS|DR|DM|MIS)\b", line)]
+        assert len(told) > 3
+        assert all("(overridden" in line for line in told)
+        assert "should have been refused: weights average" in text
+    assert tables[1].count("(overridden)") == 3
+
+
+def few_die() -> ClinicalFeed:
+    """Five of 200 patients; who decides by chance decides as was recorded, and so is estimable."""
+    dies = pl.col("subject_id").is_in([f"MRN{7000 + 40 * k + 1}" for k in range(5)])
+    frame = table(200).with_columns(
+        death=dies.cast(pl.Int64),
+        traj_end_reason=pl.when(dies).then(pl.lit("death")).otherwise(pl.lit("discharge")),
+        propensity=pl.lit(1 / 12),
+    )
+    roles = ROLES | {"propensity": "propensity"}
+    return clinical_feed(frame, roles=roles, splits={"train_fraction": 0.1, "validation_fraction": 0.1})
+
+
+class Blind:
+    """Any of twelve actions."""
+
+    def act(self, percept: Percept, memory: Any, *, explore: bool) -> Decision:
+        log_probs = torch.full((len(percept.obs), 12), -float(np.log(12)))
+        return Decision(log_probs.argmax(-1), None, {"log_probs": log_probs})
+
+
+def leaves(content: Any) -> Iterator[Any]:
+    if isinstance(content, dict | list):
+        for each in content.values() if isinstance(content, dict) else content:
+            yield from leaves(each)
+    else:
+        yield content
+
+
+def test_what_was_observed_follows_from_no_estimate_where_few_died(tmp_path: Path) -> None:
+    shown = few_die()
+    quickly = replace(TERMS, judging=JudgingConfig(rollouts=0, fqe_updates=20))
+    found = judge(shown, Blind(), quickly)  # type: ignore[arg-type]
+    rows = shown.episodes("test")
+    observed = float(rows.reward.sum() / len(rows.starts))
+    assert observed not in (0.0, 1.0)
+    told = "not told: few patients died or few lived"
+    assert not found.ranked
+    assert found.tags["ope.verdict"] == told
+    assert not {"observed", "wis", "is", "dr", "dm", "mis", "lower_bound"} & set(found.metrics)
+    page = write_report(found, RUN, tmp_path / "report.html").read_text()
+    content = json.loads((tmp_path / "report.json").read_text())
+    card = (tmp_path / "report.md").read_text()
+    write_tables(tmp_path / "report.json", tmp_path)
+    for text in ("\n".join(found.lines), page, content["verdict"], card, (tmp_path / "value.tex").read_text()):
+        assert told in text.replace("Not told", "not told")
+    for each in content["value"]["estimates"].values():
+        assert not [key for key in ("value", "interval", "gain", "standard_error", "truncation") if each[key]]
+    assert (content["value"]["robust"], content["value"]["model_of_patients"]) == (None, None)
+    numbers = [*leaves(content), *found.metrics.values()]
+    assert not [each for each in numbers if isinstance(each, float) and abs(each - observed) < 1e-6]
+
+
+def test_a_quick_verdict_of_continuous_doses_tells_no_outcome() -> None:
+    class Nothing:
+        def act(self, percept: Percept, memory: Any, *, explore: bool) -> Decision:
+            return Decision(torch.zeros(len(percept.obs), 2), None, {})
+
+    shown = clinical_feed(actions={"codec": "box"})
+    quick = judge(shown, Nothing(), Terms("validation", full=False))  # type: ignore[arg-type]
+    assert set(quick.metrics) == {"agreement", "refused"}
+    assert not quick.ranked
+    assert "observed" not in "".join(quick.lines)
 
 
 def test_estimated_propensities_are_told_and_have_no_guarantee() -> None:

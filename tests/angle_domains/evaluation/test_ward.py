@@ -87,6 +87,13 @@ def test_probabilities_are_drawn_by() -> None:
     assert not doctor(obs, np.array([[True, False]] * 4_000), np.arange(4_000)).any()
 
 
+def test_a_greedy_agent_that_is_valued_with_chance_decides_by_it_here_too() -> None:
+    doctor, obs = Doctor(Sure(), 0.4), np.zeros((4_000, 1), np.float32)  # type: ignore[arg-type]
+    assert doctor(obs, None, np.arange(4_000)).mean() == pytest.approx(0.8, abs=0.03)
+    assert not doctor(obs, np.array([[True, False]] * 4_000), np.arange(4_000)).any()
+    assert Doctor(Sure())(obs, None, np.arange(4_000)).all()  # type: ignore[arg-type]
+
+
 def test_a_verdict_tells_the_columns_of_published_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """Vasopressin for everyone: shares by hand from the records, and the truth by treating patients."""
     monkeypatch.setattr("angle_domains.evaluation.ward.PATIENTS", 40)

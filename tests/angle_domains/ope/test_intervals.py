@@ -6,8 +6,10 @@ from scipy import stats
 
 from angle_domains.errors import ConfigError
 from angle_domains.ope.bounds import anderson, empirical_bernstein, hoeffding, lower_bounds
+from angle_domains.ope.episodes import Episodes
 from angle_domains.ope.estimators import ESTIMATORS, Ratios, importance, weighted
 from angle_domains.ope.intervals import bca, interval, jackknife, percentile, resample, standard_error, t_interval
+from angle_domains.ope.value import OpeConfig, evaluate
 from angle_domains.ope.weights import log_weights
 from tests.angle_domains.ope.chains import GAMMA, TRUE, chain
 
@@ -140,3 +142,20 @@ def test_returns_beyond_their_bounds_are_an_error() -> None:
         lower_bounds(chain("four"), GAMMA, low=0.0, high=1.0, cut=4.0)
     with pytest.raises(ConfigError, match="at least .5"):
         lower_bounds(chain("four"), GAMMA, low=0.0, high=2.0, cut=4.0, level=0.3)
+
+
+def test_what_rests_on_fits_alone_has_no_interval() -> None:
+    """The spread of what a model foresees from stay to stay says nothing of how far the model is off."""
+    ones = np.ones((40, 2))
+    episodes = Episodes(
+        ones * np.arange(40)[:, None], ones, ones / 2, ones / 2, ones > 0, np.arange(40), np.ones(40, bool),
+        foreseen=np.linspace(0.0, 1.0, 40),
+    )  # fmt: skip
+    found = evaluate(episodes, 1.0, OpeConfig(draws=20))
+    assert found["MODEL"].value == pytest.approx(0.5)
+    assert (found["MODEL"].interval, found["MODEL"].gain, found["MODEL"].standard_error) == (None, None, None)
+    assert "how much these err is unknown" in found["MODEL"].words()
+    assert found["WIS"].interval is not None
+    cut = evaluate(episodes._replace(policy=ones * 0.7), 1.0, OpeConfig(draws=20, cut=1.5))
+    assert cut["WIS"].truncation is not None
+    assert cut["MODEL"].truncation is None  # no weights went into it

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from angle_domains.errors import ConfigError
 from angle_domains.evaluation import Verdict
 from angle_domains.runs import RunFolder
 from angle_domains.training import evaluate, select_run, train
+from angle_domains.training.judging import _opened, check_alike
 from angle_domains.training.trainer import Progress
 from tests.angle_domains.training.test_records import configure
 from tests.angle_domains.training.worlds import Lines, the_run
@@ -70,6 +72,7 @@ def test_validation_chooses_and_the_test_patients_are_opened_for_the_chosen_alon
         assert told[-1] == "the test patients stay closed"
         return
     assert "best of 3" in chosen
+    assert chosen.endswith("they were opened before for clone, other, bold")
     name = chosen.split(": ")[1]
     opened = [after - now for after, now in zip(openings(), before, strict=True)]
     assert sum(opened) == 1
@@ -80,6 +83,23 @@ def test_validation_chooses_and_the_test_patients_are_opened_for_the_chosen_alon
     assert run.data.metrics["test/selected_from"] == 3
     assert run.data.metrics["test/openings"] == 2
     assert "best of 3" in run.data.tags["angle.selection"]
+
+
+@pytest.mark.parametrize(
+    "setting", ["feed.policy=quarantine", "feed.actions.timing=next_row", "training.judging.cut=5.0"]
+)
+def test_policies_that_are_judged_otherwise_do_not_compare(setting: str) -> None:
+    configs = {"a": configure("bc", *STAYS), "b": configure("bc", *STAYS, setting)}
+    with pytest.raises(ConfigError, match=f"{setting.split('=')[0].removesuffix('.cut').removesuffix('.timing')} of b"):
+        check_alike(configs)
+    check_alike({"a": configs["a"], "c": configure("cql", *STAYS, "seed=4")})
+
+
+def test_whose_test_patients_were_seen_before_is_told() -> None:
+    opened: Any = SimpleNamespace(note=lambda: {"test_opened": ["yesterday"]})
+    closed: Any = SimpleNamespace(note=dict)
+    assert _opened({"a": closed, "b": closed}) == ""
+    assert _opened({"a": closed, "b": opened}).endswith("they were opened before for b")
 
 
 def test_what_does_not_compare_is_not_selected_among(ward: Path) -> None:

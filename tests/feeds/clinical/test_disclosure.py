@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from feeds.clinical.audit import audit
 from feeds.clinical.disclosure import LEAST, hidden, small, told
+from feeds.clinical.outcomes import ends_untold, untold
+from feeds.clinical.split import SPLITS
 from tests.feeds.clinical.tables import feed, table
 
 
@@ -72,3 +75,27 @@ def test_a_word_that_few_patients_share_goes_with_no_model() -> None:
     kept = feed(frame, states={"rare": 0})
     assert ("Ann" in str(kept.state_dict())) == ("gender=Ann" in kept.spec.blocks[0].features)
     assert made.spec.blocks[0].features[-3:] == ("gender=female", "gender=male", "gender=unknown")
+
+
+def test_an_audit_tells_no_part_of_which_a_report_is_silent() -> None:
+    """Two patients who died have two stays each: by stays a part would be told that by patients is not."""
+    made = feed(table(160), splits={"train_fraction": 0.5, "validation_fraction": 0.1})
+    parts = [made.part(split) for split in SPLITS]
+    away = untold(parts)
+    assert away.tolist() == [True, True, False]  # validation for its own sake, training for its
+    assert not (away & ~ends_untold(parts)).any()
+    text = audit(made.config, made.records, made.check_report).text
+    for split, hide in zip(SPLITS, away, strict=True):
+        [line] = [line for line in text.splitlines() if line.startswith(f"split     {split}:")]
+        assert not hide or line.endswith("ends: not told (few patients)")
+    [line] = [line for line in text.splitlines() if line.startswith("terminal")]
+    assert line.endswith("100% of the deaths of the training part reach training")
+
+
+def test_few_deaths_after_the_record_do_not_follow_from_how_records_ended() -> None:
+    """All deaths less those in a record would be the five that came later."""
+    late = pl.col("subject_id").is_in([f"MRN{7000 + 4 * k + 1}" for k in range(5)])
+    ends = pl.when(late).then(pl.lit("discharge")).otherwise("traj_end_reason")
+    plain, some = table(200), table(200).with_columns(traj_end_reason=ends)
+    assert feed(plain).records.ends()["death"] == 50
+    assert set(feed(some).records.ends().values()) == {None}

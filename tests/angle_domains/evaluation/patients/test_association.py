@@ -1,5 +1,7 @@
 """The weighted odds ratio, by hand and on a ward whose truth is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -69,3 +71,23 @@ def test_it_is_not_told_where_few_died_or_weights_say_nothing() -> None:
     certain = association("drug", found, seen[:, 0] > 0, np.hstack([seen, 0 * seen]), seed=0)
     assert certain.odds_ratio is None
     assert certain.reason.startswith("not estimable: ")
+
+
+def test_reasons_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, alike, seen = confounded(400, seed=1)
+
+    def reason(of: Decided = found) -> str:
+        told = association("drug", of, alike, seen, seed=0)
+        assert told.odds_ratio is None
+        return told.reason
+
+    assert reason(replace(found, secret=True)).startswith("not told: few patients of another part died")
+    module = "angle_domains.evaluation.patients.association"
+    weight = np.where(np.arange(400) < 4, 40.0, 0.6)  # cut at their 99th percentile they would pass
+    monkeypatch.setattr(f"{module}.stabilised", lambda *_: weight)
+    assert "weights average 0.994 (1 is right), effective sample size 24, one patient holds 10%" in reason()
+    monkeypatch.setattr(f"{module}.stabilised", lambda *_: np.ones(400))
+    monkeypatch.setattr(f"{module}.weighted_logistic", lambda *_: (float("nan"), float("nan")))
+    assert reason() == "not estimable: the regression does not converge"
+    alike = ~found.died[found.patient]
+    assert reason() == "not estimable: agreement tells those who died from those who lived"

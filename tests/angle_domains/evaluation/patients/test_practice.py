@@ -1,8 +1,12 @@
 """Practice and policy side by side, by hand."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
+from angle_domains.evaluation.drugs import drug_metrics
 from angle_domains.evaluation.patients.curve import curve, wilson
 from angle_domains.evaluation.patients.decided import Component, Decided
 from angle_domains.evaluation.patients.practice import STARTS, practice
@@ -112,3 +116,19 @@ def test_wilsons_interval() -> None:
     assert wilson(10, 100) == pytest.approx((0.05522, 0.17437), abs=1e-5)
     assert wilson(0, 20)[0] == 0.0
     assert wilson(20, 20)[1] == 1.0
+
+
+def test_what_no_action_can_express_was_given_all_the_same() -> None:
+    """A tenth of 20 patients' range counts as none among the policy's actions; it was given, and counts as given."""
+    found, _ = ward([None] * 40, hours=4, died=[True, False] * 20)
+    given = np.where(found.patient < 20, 0.1, 0.0)
+    meant = np.where(found.patient < 20, 0.2, 0.0)
+    low = Component("drug", "", "dose", 0.5, given, 0.0 * given, meant, 1e-9)
+    told = practice(found, low)
+    assert told.alike_on == 0.0
+    np.testing.assert_allclose(low.change, meant - given)
+    study: Any = SimpleNamespace(practices=(told,), belief=None)
+    assert drug_metrics(study) == {"concordance_drug": 0.5, "use_drug": 0.5, "recorded_use_drug": 0.5}
+    same = Component("drug", "", "dose", 0.5, given, 0.0 * given, 0.0 * given, 1e-9)
+    assert not same.change.any()
+    assert practice(found, same).alike_on == 1.0

@@ -8,6 +8,7 @@ import pytest
 
 from angle_domains.evaluation.cohort import Intended
 from angle_domains.evaluation.patients.study import Study, study_of
+from angle_domains.evaluation.patients.subgroups import subgroups
 from angle_domains.ope.episodes import from_rows
 from feeds.base import Rows
 from feeds.clinical.config import ClinicalConfig
@@ -106,6 +107,16 @@ def test_a_groups_value_is_that_of_its_own_patients() -> None:
         assert group.verdict == "estimable"
     else:
         assert group.value is None
+
+
+def test_groups_have_their_weights_cut_where_the_whole_has() -> None:
+    found, rows, _ = made()
+    policy = np.random.default_rng(1).dirichlet(np.full(12, 30.0), len(rows))
+    episodes = from_rows(rows, policy)
+    plain, cut = (subgroups(found, "test", episodes, 1.0, cut=level) for level in (None, 1.0))
+    both = [(a.value, b.value) for a, b in zip(plain, cut, strict=True) if a.value is not None]
+    assert both
+    assert all(one != other for one, other in both)
 
 
 def test_a_coded_action_is_told_by_what_it_stands_for() -> None:
