@@ -1,6 +1,6 @@
 """What an agent lived through, or what was recorded, as the models beside it read it."""
 
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -32,7 +32,7 @@ class States(NamedTuple):
         reward: Float[Tensor, " n"] | None = None,
         action: Int[Tensor, " n"] | None = None,
         entity: Int[Tensor, " n"] | None = None,
-    ) -> Self:
+    ) -> "States":
         """Rows of which all was measured, a unit of time apart; without entities each episode is one."""
         rows = len(observation)
         return cls(
@@ -109,7 +109,7 @@ class Scaler(NamedTuple):
     std: Float[Tensor, " d"]
 
     @classmethod
-    def fitted(cls, states: States, rows: Bool[Tensor, " n"]) -> Self:
+    def fitted(cls, states: States, rows: Bool[Tensor, " n"]) -> "Scaler":
         """Over what was measured; entries that hardly vary are left at their own size."""
         seen = states.seen[rows]
         count = seen.sum(0).clamp(min=1.0)

@@ -1,6 +1,6 @@
 """What a meta-learner learns from: tasks, each with examples to adapt to and examples to be judged by."""
 
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -15,7 +15,7 @@ class Examples(NamedTuple):
     weight: Float[Tensor, "k n o"]
 
     @classmethod
-    def whole(cls, x: Float[Tensor, "k n i"], y: Float[Tensor, "k n o"]) -> Self:
+    def whole(cls, x: Float[Tensor, "k n i"], y: Float[Tensor, "k n o"]) -> "Examples":
         """Examples that are all there."""
         return cls(x, y, torch.ones_like(y))
 

@@ -24,6 +24,13 @@ CHECKED = [
     "angle_domains.support",
     "angle_domains.transitions",
     "angle_domains.value_based",
+    "metalearn.forecasting",
+    "metalearn.inner",
+    "metalearn.meta_learner",
+    "metalearn.risk",
+    "metalearn.states",
+    "metalearn.steering",
+    "metalearn.task_sampler",
 ]
 
 install_import_hook(CHECKED, "beartype.beartype")

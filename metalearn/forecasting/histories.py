@@ -1,6 +1,6 @@
 """Histories and what came after them, cut from longer sequences."""
 
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -18,7 +18,7 @@ class History(NamedTuple):
     elapsed: Float[Tensor, "*b l"]  # since the tick before, in units of the clock; 0 at the first
 
     @classmethod
-    def whole(cls, value: Float[Tensor, "*b l d"]) -> Self:
+    def whole(cls, value: Float[Tensor, "*b l d"]) -> "History":
         """A history without gaps, a unit of time from tick to tick."""
         return cls(value, torch.ones_like(value), torch.ones_like(value[..., 0]))
 
