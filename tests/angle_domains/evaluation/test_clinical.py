@@ -1,7 +1,6 @@
 """The judge of policies for patients, on records whose process is known."""
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -196,12 +195,11 @@ def test_what_is_overridden_has_names_of_its_own(tmp_path: Path) -> None:
     card = (tmp_path / "report.md").read_text()
     write_tables(tmp_path / "report.json", tmp_path)
     tables = [(tmp_path / f"{name}.tex").read_text() for name in ("value", "policies")]
+    shown = {name for name, each in found.detail.estimates.items() if each.value is not None}
     for text in (card, tables[0]):
-        told = [line for line in text.splitlines() if re.match(r"[| ]*(IS|WIS|DR|DM|MIS)\b", line)]
-        assert len(told) > 3
-        assert all("(overridden" in line for line in told)
+        assert text.count(" (overridden: should have been refused)") == len(shown) > 3
         assert "should have been refused: weights average" in text
-    assert tables[1].count("(overridden)") == 3
+    assert tables[1].count("(overridden)") == len({"DM", "WIS", "DR"} & shown) > 0
 
 
 def few_die() -> ClinicalFeed:

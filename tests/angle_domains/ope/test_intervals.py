@@ -156,6 +156,6 @@ def test_what_rests_on_fits_alone_has_no_interval() -> None:
     assert (found["MODEL"].interval, found["MODEL"].gain, found["MODEL"].standard_error) == (None, None, None)
     assert "how much these err is unknown" in found["MODEL"].words()
     assert found["WIS"].interval is not None
-    cut = evaluate(episodes._replace(policy=ones * 0.7), 1.0, OpeConfig(draws=20, cut=1.5))
+    cut = evaluate(episodes._replace(target=ones * 0.7), 1.0, OpeConfig(draws=20, cut=1.5))
     assert cut["WIS"].truncation is not None
     assert cut["MODEL"].truncation is None  # no weights went into it

@@ -95,7 +95,7 @@ def test_an_audit_tells_no_part_of_which_a_report_is_silent() -> None:
 def test_few_deaths_after_the_record_do_not_follow_from_how_records_ended() -> None:
     """All deaths less those in a record would be the five that came later."""
     late = pl.col("subject_id").is_in([f"MRN{7000 + 4 * k + 1}" for k in range(5)])
-    ends = pl.when(late).then(pl.lit("discharge")).otherwise("traj_end_reason")
+    ends = pl.when(late).then(pl.lit("hour_cap")).otherwise("traj_end_reason")
     plain, some = table(200), table(200).with_columns(traj_end_reason=ends)
     assert feed(plain).records.ends()["death"] == 50
     assert set(feed(some).records.ends().values()) == {None}
