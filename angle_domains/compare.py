@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from angle_domains.addresses import mask
 from angle_domains.errors import AngleError, ConfigError
 from angle_domains.run_table import FACTS, NOTE, SPEED, RunTable, Wanted, find_rows
-from angle_domains.runs import find_group, group_children, group_variants
 from angle_domains.tracking.recover import recover
 from angle_domains.tracking.store import Store, connect, load_mlflow, resolve_store
 
@@ -54,6 +53,8 @@ def compare(
 
 def sweep_runs(name: str, root: Path) -> list[str]:
     """The names of the runs of a group that differ in more than their seeds; none of anything else."""
+    from angle_domains.runs import find_group, group_children, group_variants  # they bring torch along
+
     group = find_group(name, root)
     variants = [] if group is None else group_variants(group)
     if group is None or all(set(settings) == {"seed"} for _, settings in variants):

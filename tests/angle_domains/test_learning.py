@@ -61,7 +61,7 @@ def share_of_optimum(seed: int, steps: int, folder: Path) -> float:
     return float(ours.mean() / theirs.mean())
 
 
-@pytest.mark.slow
+@pytest.mark.gate
 @pytest.mark.timeout(900)
 def test_on_mean_reverting_prices_ppo_earns_nine_tenths_of_the_optimum(tmp_path: Path) -> None:
     assert share_of_optimum(seed=0, steps=1_000_000, folder=tmp_path) >= 0.9

@@ -137,6 +137,7 @@ class TestChoiceCQLOfSeveralSteps(OfflineContract):
 
 class TestTwinCQL(OfflineContract):
     module, config = cql, cql.CQLConfig
+    test_values_of_probe_worlds: ClassVar[None] = None  # those of one critic say it
     settings: ClassVar[dict[str, Any]] = TestChoiceCQL.settings | {"critics": 2, "tau": 0.05}
 
     def value(self, agent: Any, obs: torch.Tensor) -> torch.Tensor:

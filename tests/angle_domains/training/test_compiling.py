@@ -47,7 +47,7 @@ def trained(kind: str, *, compiled: bool) -> list[torch.Tensor]:
     return agent.core.parameters
 
 
-@pytest.mark.slow
+@pytest.mark.gate
 def test_compiling_changes_nothing_but_the_last_digits() -> None:
     """In a process without the checks of shapes that tests have, which cannot be compiled."""
     environment = os.environ | {"PYTHONPATH": str(CHECKOUT), "OMP_NUM_THREADS": "1"}

@@ -168,6 +168,7 @@ class Falling:
     """A verdict that is worse each time."""
 
     metrics: dict[str, float] = {}  # noqa: RUF012
+    ranked, by = True, ""
 
     def __init__(self, one: AgentTrainer) -> None:
         self.score = -float(one.step)

@@ -152,7 +152,7 @@ def test_a_policy_sees_the_columns_and_the_actions_before() -> None:
 
     table = rollout(none, 40)
     schema = yaml.safe_load((FOLDER / "schema.yaml").read_text())
-    assert seen_columns == set(schema["state"]) | {"last_vaso", "last_norepinephrine"}
+    assert seen_columns == set(schema["state"]) | {"last_vaso", "last_norepinephrine", "patient"}
     assert table["action_vaso"].sum() + table["norepinephrine"].sum() == 0
     assert true_value(none, 500).survival < true_value(clinicians, 500).survival
 
