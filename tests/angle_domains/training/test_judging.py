@@ -45,7 +45,8 @@ def test_where_nothing_is_estimable_the_last_checkpoint_is_kept() -> None:
     assert other.words == ""
 
 
-STAYS = ("feed.patients=100", "training.judging.rollouts=0", "training.judging.fqe_updates=60")
+# Enough of each part die for their number to be told; else all that follows from it is withheld.
+STAYS = ("feed.patients=500", "training.judging.rollouts=0", "training.judging.fqe_updates=60")
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ def test_a_run_on_records_ends_with_its_report_and_the_test_part_opened_once(tmp
     page = result.report.read_text()
     assert "Research, not for care." in page
     assert "Research, not for care." in result.lines
-    assert any(line.startswith(("WIS: ", "value: not estimable")) for line in result.lines)
+    assert any(line.startswith(("WIS: ", "value: not estimable", "value: not told")) for line in result.lines)
     assert any(line.startswith("q_self: ") for line in result.lines)
     assert len(RunFolder(tmp_path / "one").note()["test_opened"]) == 1
     [again] = evaluate("one", root=tmp_path)
