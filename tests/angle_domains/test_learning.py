@@ -76,7 +76,7 @@ def test_on_mean_reverting_prices_other_seeds_earn_as_much(tmp_path: Path, seed:
     assert share >= 0.9
 
 
-@pytest.mark.slow
+@pytest.mark.gate
 @pytest.mark.timeout(900)
 def test_on_martingale_prices_ppo_shows_no_skill(tmp_path: Path) -> None:
     feed, agent = trained("synthetic-brownian", 300_000, 0, tmp_path)

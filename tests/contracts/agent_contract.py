@@ -164,11 +164,11 @@ class AgentContract:
     @pytest.mark.parametrize(
         ("world", "observations", "values"),
         [
-            (worlds.Constant, [[0.0]], [1.0]),
-            (worlds.Told, [[-1.0], [1.0]], [-1.0, 1.0]),
+            pytest.param(worlds.Constant, [[0.0]], [1.0], marks=pytest.mark.gate),
+            pytest.param(worlds.Told, [[-1.0], [1.0]], [-1.0, 1.0], marks=pytest.mark.gate),
             (worlds.TwoSteps, [[0.0], [1.0]], [0.5, 1.0]),
             (worlds.Endless, [[0.0]], [2.0]),
-            (worlds.Lever, [[0.0]], [1.0]),
+            pytest.param(worlds.Lever, [[0.0]], [1.0], marks=pytest.mark.gate),
             (worlds.Match, [[-1.0], [1.0]], [1.0, 1.0]),
         ],
     )
@@ -182,7 +182,7 @@ class AgentContract:
             self.value(agent, torch.tensor(observations)), torch.tensor(values), atol=0.1, rtol=0.0
         )
 
-    @pytest.mark.slow
+    @pytest.mark.gate
     def test_beats_chance_where_the_best_action_is_known(self) -> None:
         agent, reports = self.run(worlds.vector(worlds.Match, 8), self.probe_steps, gamma=0.5)
         best = agent.act(see([[-1.0], [1.0]]), None, explore=False).action

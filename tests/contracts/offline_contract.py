@@ -54,7 +54,7 @@ class OfflineContract(OffPolicyContract):
             )
         return rows_of(episodes)
 
-    @pytest.mark.slow
+    @pytest.mark.gate
     def test_beats_chance_where_the_best_action_is_known(self) -> None:
         """And what imitation of the log would do."""
         agent = self.build(self.spec(), STREAMS)

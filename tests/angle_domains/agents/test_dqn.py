@@ -103,6 +103,14 @@ class TestDQNWithItsSwitches(ValueContract):
         "loss": "huber",
     }
 
+    @pytest.mark.parametrize(
+        ("world", "observations", "values"),
+        [(worlds.TwoSteps, [[0.0], [1.0]], [0.5, 1.0]), (worlds.Match, [[-1.0], [1.0]], [1.0, 1.0])],
+    )
+    def test_values_of_probe_worlds(self, world: Any, observations: list[list[float]], values: list[float]) -> None:
+        """Discount and action with observation; of the rest its sister class tells."""
+        super().test_values_of_probe_worlds(world, observations, values)
+
 
 class TestDQNWithLastingRandomActions(ValueContract):
     module, config = dqn, dqn.DQNConfig

@@ -128,6 +128,7 @@ class TestRainbow(ValueContract):
 class TestRainbowWithoutItsParts(ValueContract):
     module, config = rainbow, rainbow.RainbowConfig
     probe_steps = 10_000  # returns of one step travel slower
+    test_values_of_probe_worlds: ClassVar[None] = None  # without its parts it is DQN, whose test says it
     settings: ClassVar[dict[str, Any]] = TestRainbow.settings | {
         "noisy": False,
         "distributional": False,

@@ -90,7 +90,7 @@ class RecurrentContract(ActorCriticContract):
         assert torch.equal(batch.raw, window.extras["raw"][:-1][:, [2, 0]][real])
         assert torch.equal(batch.past.rows, real.flatten().nonzero().squeeze(-1))
 
-    @pytest.mark.slow
+    @pytest.mark.gate
     def test_a_sign_that_was_shown_is_recalled_and_without_a_memory_it_is_not(self) -> None:
         scores = []
         for size in (16, 0):

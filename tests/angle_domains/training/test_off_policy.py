@@ -58,9 +58,10 @@ def go_on(config: AgentConfig, root: Path) -> None:
     train(config, console=Lines(), root=root, resume=config.name if begun else None)
 
 
-@pytest.mark.slow
-def test_killed_at_twenty_random_moments_a_run_ends_as_if_nothing_had_been(prices: Path, tmp_path: Path) -> None:
-    config = market(prices, "training.steps=12000", "training.checkpoint_every=256", "training.evaluate_every=4000")
+@pytest.mark.parametrize("moments", [5, pytest.param(20, marks=pytest.mark.gate)])
+def test_killed_at_random_moments_a_run_ends_as_if_nothing_had_been(prices: Path, tmp_path: Path, moments: int) -> None:
+    steps = (f"training.steps={600 * moments}", f"training.evaluate_every={200 * moments}")
+    config = market(prices, "training.checkpoint_every=256", *steps)
     train(config, console=Lines(), root=tmp_path / "whole")
 
     forks = multiprocessing.get_context("forkserver")
@@ -72,7 +73,7 @@ def test_killed_at_twenty_random_moments_a_run_ends_as_if_nothing_had_been(price
         process.start()
         while process.is_alive() and (not run.last.exists() or run.last.resolve() == before):
             time.sleep(0.005)  # else nothing would ever be gained
-        if kills < 20:
+        if kills < moments:
             process.join(chance.uniform(0.0, 0.1))
             process.kill()
             kills += 1
@@ -80,7 +81,7 @@ def test_killed_at_twenty_random_moments_a_run_ends_as_if_nothing_had_been(price
         if process.exitcode == 0:
             break
         assert process.exitcode == -signal.SIGKILL
-    assert kills == 20
+    assert kills == moments
     assert weights(run) == weights(RunFolder(tmp_path / "whole" / "one"))
     assert run.note()["curve"] == RunFolder(tmp_path / "whole" / "one").note()["curve"]
 
