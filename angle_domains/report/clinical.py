@@ -178,7 +178,7 @@ def diagnostics(found: ClinicalValue) -> str:
     if not found.estimates:
         return ""
     told = next(iter(found.estimates.values())).diagnostics.lines()
-    return section("How far do the records reach?", *(paragraph(line) for line in told), name="diagnostics")
+    return section("How far do the records reach?", *(paragraph(_begun(line)) for line in told), name="diagnostics")
 
 
 def bearing(found: ClinicalValue) -> str:
@@ -197,7 +197,12 @@ def bearing(found: ClinicalValue) -> str:
         )
     if not told:
         return ""
-    return section("How much do these numbers bear?", *(paragraph(line) for line in told), name="bearing")
+    return section("How much do these numbers bear?", *(paragraph(_begun(line)) for line in told), name="bearing")
+
+
+def _begun(line: str) -> str:
+    """A line of the terminal as a sentence of a page."""
+    return line[:1].upper() + line[1:]
 
 
 def calibration(found: ClinicalValue) -> str:
