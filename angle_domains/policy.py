@@ -10,14 +10,14 @@ from gymnasium import spaces
 from gymnasium.vector.utils import create_empty_array
 
 from angle_domains import checkpoint
+from angle_domains.advised import Advised, make_agent, make_trainer
 from angle_domains.config import AgentConfig
 from angle_domains.errors import CheckpointError
 from angle_domains.runs import find_checkpoint
-from angle_domains.schedule import over_run
 from angle_domains.specs import spec_from_dict
-from angle_domains.tables import agent_spec, resolve
 from angle_domains.types import Agent, Percept
 from feeds.base import FeedSpec
+from metalearn.trainer import MetaLearnerTrainer
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Policy:
     config: AgentConfig
     spec: FeedSpec
     meta: dict[str, Any]
+    beside: MetaLearnerTrainer | None = None  # the models that learned beside it
 
     def predict(self, observation: np.ndarray) -> np.ndarray:
         """Actions `[B, *act]` for observations `[B, *obs]`, without exploration; each row begins an episode."""
@@ -74,8 +75,10 @@ def load_policy(path: str | Path, root: str | Path = "runs") -> Policy:
     folder = find_checkpoint(str(path), Path(root))
     state, meta = checkpoint.load(folder)
     config, spec = AgentConfig.from_dict(meta["config"]), spec_from_dict(meta["spec"])
-    entry = agent_spec(config.agent_name)
-    settings = over_run(config.agent, config.training.steps)
-    agent = resolve(entry.build)(settings, spec, streams=config.training.streams, seed=config.seed, device="cpu")
+    agent = make_agent(config, spec, "cpu")
     agent.load_state_dict(state["agent"])
-    return Policy(agent, config, spec, meta)
+    beside = None
+    if "beside" in state:
+        beside = agent.adviser.trainer if isinstance(agent, Advised) else make_trainer(config, spec)
+        beside.load_state_dict(state["beside"]["trainer"])
+    return Policy(agent, config, spec, meta, beside)

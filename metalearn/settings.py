@@ -59,7 +59,8 @@ class RiskConfig(Settings):
     decay: NonNegativeFloat = 1e-3
     steering: NonNegativeFloat = 1.0  # how much more errors count where the values of actions lie apart; 0: not at all
     most_weight: PositiveFloat = 4.0
-    most_missed: float = Field(default=0.2, gt=0, lt=1)  # share of events that the threshold may miss
+    most_missed: float = Field(default=0.2, gt=0, lt=1)  # share of events that thresholds may miss
+    penalty: PositiveFloat = 10.0  # on how far an action moves the chance of its state
     most_rows: PositiveInt = 8_000
 
 
@@ -75,13 +76,29 @@ class InnerConfig(Settings):
     reptile_share: float = Field(default=0.1, gt=0, le=1)  # of the way to the adapted weights that an update moves
 
 
+class ServingConfig(Settings):
+    """What the models give the agent; with all of it off the agent is the same to the bit as without them."""
+
+    forecast: bool = False  # behind its observation: how entries will change, how surely, how wide intervals are
+    risk: bool = False  # behind its observation: the chance of the event
+    control: Literal["none", "shuffled"] = "none"  # shuffled: what was told at other times, which tells nothing
+    shaping: NonNegativeFloat = 0.0  # rewards gain that many times how the chance of the event falls
+    shield: bool = False  # the agent chooses among actions below the threshold of harm
+
+    @property
+    def on(self) -> bool:
+        return self.forecast or self.risk or self.shield or self.shaping > 0.0
+
+
 class MetaLearningConfig(Settings):
     """What learns beside the agent, and when."""
 
     on: bool = False
+    serve: ServingConfig = ServingConfig()
     forecast: ForecastConfig = ForecastConfig()
     risk: RiskConfig = RiskConfig()
     adaptation: InnerConfig = InnerConfig()
+    also: tuple[str, ...] = ()  # further models, each as my_package:MySubstrate
     support: PositiveInt = 24  # rows of a task to adapt to
     query: PositiveInt = 16  # rows of a task to be judged by
     adaptations: PositiveInt = 10  # updates of the learner of how to adapt, each time

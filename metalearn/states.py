@@ -47,6 +47,10 @@ class States(NamedTuple):
         )
 
     @property
+    def rows(self) -> int:
+        return len(self.reward)
+
+    @property
     def last(self) -> Bool[Tensor, " n"]:
         """The last row of each episode."""
         return torch.cat([self.first[1:], torch.ones(1, dtype=torch.bool)])

@@ -14,10 +14,12 @@ import torch
 from metalearn.drift import Adwin, PageHinkley
 from metalearn.forecasting.substrate import ForecastSubstrate
 from metalearn.meta_learner import MetaLearner
+from metalearn.risk.shield import Shield
 from metalearn.risk.substrate import RiskSubstrate
 from metalearn.settings import MetaLearningConfig
 from metalearn.states import Parts, Scaler, States, parts_of
 from metalearn.steering import Q
+from metalearn.substrates import Substrate, build
 from metalearn.task_sampler import TaskSampler
 
 FEWEST_TASKS = 8  # below which learning to adapt overfits to them
@@ -28,11 +30,16 @@ _REST = 4  # after an alarm nothing is an alarm for a fourth of the usual wait
 class MetaLearnerTrainer:
     """Updates substrates and learner; what it remembers goes into checkpoints."""
 
-    def __init__(self, config: MetaLearningConfig, entries: int, seed: int) -> None:
-        self.config = config
-        own, theirs, learners = np.random.SeedSequence([seed, _PURPOSE]).generate_state(3).tolist()
+    def __init__(self, config: MetaLearningConfig, entries: int, seed: int, actions: int | None = None) -> None:
+        """For observations of so many entries and, where they are discrete, so many actions."""
+        self.config, self.entries = config, entries
+        own, theirs, learners, self.shuffling, others = (
+            np.random.SeedSequence([seed, _PURPOSE]).generate_state(5).tolist()
+        )
         self.forecast = ForecastSubstrate(config.forecast, entries, own)
         self.risk = RiskSubstrate(config.risk, entries, theirs)
+        self.shield = None if actions is None else Shield(self.risk, actions)
+        self.also: dict[str, Substrate] = {name: build(name, entries, others) for name in config.also}
         self.generator = torch.Generator().manual_seed(learners)
         length = config.forecast.length
         self.sampler = TaskSampler(length, config.forecast.horizons[0], config.support, config.query)
@@ -68,10 +75,13 @@ class MetaLearnerTrainer:
         return True
 
     def update(self, step: int, states: States, q: Q | None) -> dict[str, float]:
-        """All three updates; metrics by `forecast/`, `risk/` and `meta/`."""
+        """All updates; metrics by `forecast/`, `risk/`, `shield/` and `meta/`."""
         begun = time.monotonic()
         metrics = self.update_substrate_forecasting(states, q)
         metrics |= self.update_substrate_model_with_risk_detection(states, q)
+        metrics |= {} if self.shield is None else self.shield.update(states, q)
+        for substrate in self.also.values():
+            metrics |= substrate.update(states, q)
         metrics |= self.update_meta_learning_model(states, q)
         self.updated, self._pending = step, False
         self.seconds += time.monotonic() - begun
@@ -122,6 +132,8 @@ class MetaLearnerTrainer:
         return {
             "forecast": self.forecast.state_dict(),
             "risk": self.risk.state_dict(),
+            "shield": None if self.shield is None else self.shield.state_dict(),
+            "also": {name: substrate.state_dict() for name, substrate in self.also.items()},
             "learner": self.learner.state(),
             "generator": self.generator.get_state(),
             "drift": None if self.drift is None else self.drift.state_dict(),
@@ -131,6 +143,10 @@ class MetaLearnerTrainer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.forecast.load_state_dict(state["forecast"])
         self.risk.load_state_dict(state["risk"])
+        if self.shield is not None:
+            self.shield.load_state_dict(state["shield"])
+        for name, substrate in self.also.items():
+            substrate.load_state_dict(state["also"][name])
         self.learner.restore(state["learner"])
         self.generator.set_state(state["generator"])
         if self.drift is not None:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from angle_domains import __version__
-from angle_domains.cli import comparing, judging, listing, showing, training
+from angle_domains.cli import comparing, foreseeing, judging, listing, showing, training
 
 app = typer.Typer(
     name="angle-domains",
@@ -38,6 +38,9 @@ def root(
 app.command("train")(training.train)
 app.command("evaluate")(judging.evaluate)
 app.command("play")(judging.play)
+app.command("forecast")(foreseeing.forecast)
+app.command("risk")(foreseeing.risk)
+app.command("adapt")(foreseeing.adapt)
 app.command("compare")(comparing.compare)
 app.command("ui")(comparing.ui)
 app.add_typer(listing.feeds, name="feeds")

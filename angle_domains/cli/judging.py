@@ -121,7 +121,7 @@ def play(
     policy = load_policy(checkpoint, options.ROOT)
     feed = make_feed(policy.config.feed_name, _settings_for(env, policy.config))
     check_observations(policy.spec, feed.spec)
-    _check_part(split, feed)
+    options.check_part(split, feed)
     showing = Showing(
         split=split,
         episodes=episodes or 1,
@@ -134,13 +134,6 @@ def play(
     )
     for line in resolve(feed_entry(policy.config.feed_name).play)(feed, policy.agent, showing):
         typer.echo(line)
-
-
-def _check_part(split: str, feed: Any) -> None:
-    if split not in feed.spec.splits:
-        raise ConfigError(f"--split {split}: the feed '{feed.spec.name}' has {', '.join(feed.spec.splits)}")
-    if split == "test":
-        raise ConfigError("--split test: the test part is opened by `train` and `evaluate` alone, which count it")
 
 
 def _settings_for(env: str | None, config: "AgentConfig") -> Any:

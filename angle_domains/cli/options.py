@@ -1,7 +1,7 @@
 """Every option, with its sentence."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -21,6 +21,14 @@ def parse_seeds(text: str | None) -> list[int] | None:
     if min(seeds) < 0 or len(set(seeds)) < len(seeds):
         raise ConfigError(f"--seeds {text}: the seeds should differ, and none should be negative")
     return seeds
+
+
+def check_part(split: str, feed: Any) -> None:
+    """ConfigError for a part that the feed has not, and for the test part, which looking at would use up."""
+    if split not in feed.spec.splits:
+        raise ConfigError(f"--split {split}: the feed '{feed.spec.name}' has {', '.join(feed.spec.splits)}")
+    if split == "test":
+        raise ConfigError("--split test: the test part is opened by `train` and `evaluate` alone, which count it")
 
 
 def complete_feed() -> list[str]:

@@ -148,10 +148,11 @@ def _asset_columns(spec: FeedSpec) -> tuple[list[list[int]], list[int]]:
     context: list[int] = []
     for block in spec.blocks:
         columns = torch.arange(block.start, block.stop).reshape(block.shape)
-        if block.name not in ASSET_AXIS:
+        of = block.name.partition("/")[0]  # what is said of a block has its name in front
+        if of not in ASSET_AXIS:
             context += columns.flatten().tolist()
             continue
-        by_asset = columns.movedim(ASSET_AXIS[block.name], 0).reshape(len(own), -1)
+        by_asset = columns.movedim(ASSET_AXIS[of], 0).reshape(len(own), -1)
         for asset, row in enumerate(by_asset.tolist()):
             own[asset] += row
     return own, context

@@ -35,10 +35,9 @@ _OBS, _LAST, _PAST = "percept/obs", "percept/last", "past"
 class ReplayBuffer:
     """Keeps the last `capacity // streams` ticks of `streams` streams.
 
-    Windows come on `device`; rows are kept there, or in memory, or in a file in `folder`, as `storage` says. They are
-    allocated at the first insertion. With a `stack` of more than 1, observations are stacks of frames
-    `[B, stack, ...]`, newest last: each frame is kept once. What `newest` gives may be views into the rows: use such a
-    window before the next insertion.
+    Windows come on `device`; rows are kept there, or in memory, or in a file in `folder`, as `storage` says. With a
+    `stack` of more than 1, observations are stacks of frames `[B, stack, ...]`, newest last: each frame is kept once.
+    What `newest` gives may be views into the rows: use such a window before the next insertion.
     """
 
     def __init__(
@@ -100,6 +99,10 @@ class ReplayBuffer:
         self.added = self.size = self.rows
         self._put_rows(0, self._row(percept, decision))
         self.given = True
+
+    def annotate(self, extras: dict[str, Tensor]) -> None:
+        """Puts extras `[rows, streams, ...]` beside all ticks of a log, in place of what stood there."""
+        self._put_rows(0, {f"extras/{name}": value for name, value in extras.items()})
 
     def get_batch(self, batch: int, length: int) -> Window:
         """`batch` windows of `length` actions, each starting at an action that was taken."""
@@ -216,8 +219,7 @@ class ReplayBuffer:
 
     def _percept_row(self, percept: Percept) -> dict[str, Tensor]:
         row = {f"percept/{name}": getattr(percept, name) for name in _FIELDS}
-        given = ((name, getattr(percept, name)) for name in _OPTIONAL)
-        row |= {f"percept/{name}": value for name, value in given if value is not None}
+        row |= {f"percept/{n}": value for n in _OPTIONAL if (value := getattr(percept, n)) is not None}
         if self.stack:
             stack, first = percept.obs.to(self._rows_on), percept.first.to(self._rows_on)
             past = self._columns[_PAST][(self.added - 1) % self.rows] if self.size else None
@@ -225,11 +227,9 @@ class ReplayBuffer:
         return row
 
     def _keep_stack(self, obs: Tensor) -> None:
-        if not self.stack:
-            return
-        if self._stack is None:
-            self._stack = torch.empty_like(obs, device=self._rows_on)
-        self._stack.copy_(obs)
+        if self.stack:
+            self._stack = torch.empty_like(obs, device=self._rows_on) if self._stack is None else self._stack
+            self._stack.copy_(obs)
 
     @property
     def _rows_on(self) -> str:

@@ -2,19 +2,17 @@
 
 from typing import Any
 
-import numpy as np
 import torch
-from gymnasium import spaces
 from torch import Tensor
 
-from angle_domains.errors import ConfigError
+from angle_domains.advised import Advised, make_trainer
+from angle_domains.config import AgentConfig
+from angle_domains.records import first_action, records_of
+from angle_domains.training.experience import Experience, Read
 from angle_domains.types import Agent, Decision, LearnResult, Percept, Valued, Window
-from feeds.base import FeedSpec, LoggedFeed
-from feeds.clinical.feed import ClinicalFeed
+from feeds.base import LoggedFeed
 from metalearn.diary import Diary
-from metalearn.settings import MetaLearningConfig
 from metalearn.states import States
-from metalearn.trainer import MetaLearnerTrainer
 
 
 class Watched:
@@ -55,15 +53,20 @@ class Watched:
 class Beside:
     """A MetaLearnerTrainer with what it learns from: a diary of the agent's life, or the records that it reads."""
 
-    def __init__(
-        self, config: MetaLearningConfig, feed: Any, agent: Agent, *, streams: int, seed: int, reads: bool
-    ) -> None:
-        entries = _entries(feed.spec)
-        self.agent, self.first = agent, _first(feed.spec)
-        self.trainer = MetaLearnerTrainer(config, entries, seed)
-        self._recent = config.forecast.length + max(config.forecast.horizons)  # ticks that a forecast needs
-        self.records = records_of(feed) if reads and isinstance(feed, LoggedFeed) else None
-        self.diary = Diary(config.rows, streams, entries) if self.records is None else None
+    def __init__(self, config: AgentConfig, feed: Any, agent: Agent, experience: Experience) -> None:
+        """The models are those that advise the agent, where they do."""
+        self.agent, self.first = agent, first_action(feed.spec)
+        self.trainer = agent.adviser.trainer if isinstance(agent, Advised) else make_trainer(config, feed.spec)
+        meta, entries = config.meta, self.trainer.entries
+        self._recent = meta.forecast.length + max(meta.forecast.horizons)  # ticks that a forecast needs
+        self.records: States | None = None
+        self.diary: Diary | None = None
+        self.replay = experience.replay
+        if isinstance(experience, Read) and isinstance(feed, LoggedFeed):
+            self.records = records_of(feed)
+            self._annotate()
+        else:
+            self.diary = Diary(meta.rows, config.training.streams, entries)
 
     def watch(self, agent: Agent) -> Agent:
         """The agent as the loop is to see it."""
@@ -79,7 +82,14 @@ class Beside:
         assert states is not None
         if states.action is not None:
             states = states._replace(action=states.action - self.first)
-        return told | self.trainer.update(step, states, self._q if isinstance(self.agent, Valued) else None)
+        told |= self.trainer.update(step, states, self._q if isinstance(self.agent, Valued) else None)
+        self._annotate()
+        return told
+
+    def _annotate(self) -> None:
+        """Rows of a log bear what the models say of them now."""
+        if self.records is not None and isinstance(self.agent, Advised):
+            self.agent.annotate(self.replay, self.records)
 
     def _q(self, states: Tensor) -> Tensor:
         return self.agent.worth(states).to(states)  # type: ignore[attr-defined]
@@ -92,37 +102,4 @@ class Beside:
         self.trainer.load_state_dict(state["trainer"])
         if self.diary is not None:
             self.diary.load_state_dict(state["diary"])
-
-
-def records_of(feed: LoggedFeed) -> States:
-    """The recorded episodes of training as models read them; actions that are not discrete are left out."""
-    rows = feed.episodes("train")
-    discrete = rows.action.ndim == 1 and np.issubdtype(rows.action.dtype, np.integer)
-    observation = torch.from_numpy(rows.observation.reshape(len(rows), -1)).to(torch.float32)
-    return States(
-        observation=observation,
-        seen=torch.ones_like(observation),
-        elapsed=torch.from_numpy(rows.elapsed).to(torch.float32),
-        first=torch.from_numpy(rows.first),
-        terminated=torch.from_numpy(rows.terminated),
-        reward=torch.from_numpy(rows.reward).to(torch.float32),
-        action=torch.from_numpy(rows.action).long() if discrete else None,
-        entity=torch.from_numpy(rows.entity).long(),
-        event=torch.from_numpy(feed.died("train")) if isinstance(feed, ClinicalFeed) else None,
-    )
-
-
-def _entries(spec: FeedSpec) -> int:
-    """How many numbers an observation is; ConfigError where it is a picture."""
-    space = spec.observation_space
-    if not isinstance(space, spaces.Box) or spec.stack or len(space.shape or ()) == 3:
-        raise ConfigError(
-            f"meta.on=true needs observations that are vectors, and those of {spec.name} are {space}: "
-            "leave --meta out for pictures"
-        )
-    return int(np.prod(space.shape))
-
-
-def _first(spec: FeedSpec) -> int:
-    """The number of the first discrete action."""
-    return int(spec.action_space.start) if isinstance(spec.action_space, spaces.Discrete) else 0
+        self._annotate()

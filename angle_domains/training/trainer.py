@@ -7,21 +7,21 @@ from typing import Any, Protocol
 
 import torch
 
+from angle_domains.advised import Advised, make_agent
 from angle_domains.config import AgentConfig
 from angle_domains.errors import AngleError, CheckpointError, ConfigError, TrainingError
 from angle_domains.evaluation import Verdict
 from angle_domains.runs import RunFolder
-from angle_domains.schedule import over_run
 from angle_domains.specs import spec_to_dict
-from angle_domains.tables import agent_spec, check_actions, feed_entry, make_feed, resolve
+from angle_domains.tables import check_actions, feed_entry, make_feed, resolve
 from angle_domains.tracking import NullTracker, Tracker
 from angle_domains.training.beside import Beside
 from angle_domains.training.compiling import compile_losses
-from angle_domains.training.experience import Read, open_experience
+from angle_domains.training.experience import open_experience
 from angle_domains.training.films import film_is_due, film_path, make_film
 from angle_domains.training.signals import StopSignal
 from angle_domains.training.verdicts import terms_of
-from angle_domains.types import Agent, Portrayed, Report
+from angle_domains.types import Portrayed, Report
 from angle_domains.watch.film import strip
 
 _TOLD_BESIDE = ("forecast/error_against_last", "risk/auroc")
@@ -94,11 +94,9 @@ class AgentTrainer:
         self.judge, self.terms = resolve(entry.judge), terms_of(config, "validation", full=False)
         self.feed = make_feed(config.feed_name, config.feed) if feed is None else feed
         check_actions(config.agent_name, self.feed.spec)
-        made = {"streams": config.training.streams, "seed": config.seed, "device": self.device}
-        build = resolve(agent_spec(config.agent_name).build)
-        self.agent: Agent = build(over_run(config.agent, config.training.steps), self.feed.spec, **made)
+        self.agent = make_agent(config, self.feed.spec, self.device)
         if config.training.compile:
-            compile_losses(self.agent, self.device)
+            compile_losses(self.agent.agent if isinstance(self.agent, Advised) else self.agent, self.device)
         self.experience = open_experience(config, self.feed, self.agent, self.device, run.path, console)
         self.experience.replay.folder = run.replay
         self.beside = self._beside()
@@ -129,10 +127,7 @@ class AgentTrainer:
         config = self.config
         if not config.meta.on:
             return None
-        reads = isinstance(self.experience, Read)
-        return Beside(
-            config.meta, self.feed, self.agent, streams=config.training.streams, seed=config.seed, reads=reads
-        )
+        return Beside(config, self.feed, self.agent, self.experience)
 
     def train(self, tracker: Tracker, stop: StopSignal) -> None:
         """Trains to the budget; returns early, with a checkpoint written, where a signal came."""

@@ -65,24 +65,28 @@ class RiskSubstrate:
         parts = parts_of(states, self.config.horizon)
         if self.scaler is None:
             self.scaler = Scaler.fitted(states, parts.fit)
-            self.typical = typical_change(self._histories(states, self._drawn(parts.fit)))
+            self.typical = typical_change(self.histories(states, self.drawn(parts.fit)))
         label, known, event = event_within(
             events(states, self.config), states.first, states.terminated, self.config.horizon
         )
         told = (known > 0) & ~states.last
-        rows = self._drawn(told & parts.fit)
+        rows = self.drawn(told & parts.fit)
         metrics = {"risk/events": float(len(event[rows][label[rows] > 0].unique()))}
         if 0 < label[rows].sum() < len(rows):
             metrics["risk/loss"] = self._descend(states, rows, label[rows], q)
-        self._calibrate(states, self._drawn(told & parts.calibrate), label, event)
-        return metrics | self._judge(states, self._drawn(told & parts.judge), label, event)
+        self._calibrate(states, self.drawn(told & parts.calibrate), label, event)
+        return metrics | self._judge(states, self.drawn(told & parts.judge), label, event)
+
+    def logit(self, features: Float[Tensor, "b f"]) -> Float[Tensor, " b"]:
+        """As the network has it."""
+        return self.network(features).squeeze(-1)
 
     def chance(self, history: History) -> Float[Tensor, " b"]:
         """Of the event, calibrated."""
         with torch.no_grad():
-            return self.line(self.network(self._features(history)).squeeze(-1))
+            return self.line(self.logit(self.features(history)))
 
-    def _features(self, history: History) -> Float[Tensor, "b f"]:
+    def features(self, history: History) -> Float[Tensor, "b f"]:
         """Of each entry its last value, how it moved since the window began, whether it is known, how old it is."""
         scale = history.scale(self.typical)
         begun = history.relative(scale)[..., 0, :]
@@ -91,7 +95,7 @@ class RiskSubstrate:
         never = (history.newest() < 0).to(age)
         return torch.cat([history.level(), begun.clamp(-5.0, 5.0), never, age], -1)
 
-    def _histories(self, states: States, ends: Int[Tensor, " m"]) -> History:
+    def histories(self, states: States, ends: Int[Tensor, " m"]) -> History:
         """All that end at those rows; what comes after plays no part."""
         assert self.scaler is not None
         value = self.scaler.apply(states.observation) * states.seen
@@ -100,7 +104,7 @@ class RiskSubstrate:
         )
         return history
 
-    def _drawn(self, rows: Bool[Tensor, " n"]) -> Int[Tensor, " m"]:
+    def drawn(self, rows: Bool[Tensor, " n"]) -> Int[Tensor, " m"]:
         places = rows.nonzero().squeeze(-1)
         if len(places) > self.config.most_rows:
             kept = torch.randperm(len(places), generator=self.generator)[: self.config.most_rows]
@@ -120,11 +124,11 @@ class RiskSubstrate:
 
     def _descend(self, states: States, rows: Int[Tensor, " m"], label: Float[Tensor, " m"], q: Q | None) -> float:
         weight = self._weights(states, rows, label, q)
-        features, parameters = self._features(self._histories(states, rows)), list(self.network.parameters())
+        features, parameters = self.features(self.histories(states, rows)), list(self.network.parameters())
         losses = []
         for _ in range(self.config.updates):
             some = torch.randint(len(rows), (min(self.config.batch, len(rows)),), generator=self.generator)
-            logit = self.network(features[some]).squeeze(-1)
+            logit = self.logit(features[some])
             loss = binary_cross_entropy_with_logits(logit, label[some], weight[some])
             for parameter, slope in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
                 parameter.grad = slope
@@ -137,23 +141,23 @@ class RiskSubstrate:
         self, states: States, rows: Int[Tensor, " m"], label: Float[Tensor, " n"], event: Int[Tensor, " n"]
     ) -> None:
         """The line by rows, unweighted; the threshold by events: each is missed where none of its rows is above."""
-        if not _enough(rows, label, event):
+        if not enough(rows, label, event):
             return
         with torch.no_grad():
-            logit = self.network(self._features(self._histories(states, rows))).squeeze(-1)
+            logit = self.logit(self.features(self.histories(states, rows)))
         self.line = Temperature.fitted(logit, label[rows])
-        highest = _by_event(self.line(logit), label[rows], event[rows])
+        highest = by_event(self.line(logit), label[rows], event[rows])
         self.threshold = controlled_threshold(highest, torch.ones_like(highest), self.config.most_missed)
 
     def _judge(
         self, states: States, rows: Int[Tensor, " m"], label: Float[Tensor, " n"], event: Int[Tensor, " n"]
     ) -> dict[str, float]:
         """By rows that nothing was fitted to or calibrated on."""
-        if not _enough(rows, label, event):
+        if not enough(rows, label, event):
             return {}
-        chance = self.chance(self._histories(states, rows))
+        chance = self.chance(self.histories(states, rows))
         told = {name: float(value) for name, value in measure(chance, label[rows])._asdict().items() if name != "rows"}
-        missed = (_by_event(chance, label[rows], event[rows]) < self.threshold).float().mean()
+        missed = (by_event(chance, label[rows], event[rows]) < self.threshold).float().mean()
         return {f"risk/{name}": value for name, value in (told | {"missed": float(missed)}).items()} | {
             "risk/threshold": self.threshold
         }
@@ -178,13 +182,13 @@ class RiskSubstrate:
         self.scaler = None if state["scaler"] is None else Scaler(**state["scaler"])
 
 
-def _enough(rows: Int[Tensor, " m"], label: Float[Tensor, " n"], event: Int[Tensor, " n"]) -> bool:
+def enough(rows: Int[Tensor, " m"], label: Float[Tensor, " n"], event: Int[Tensor, " n"]) -> bool:
     """Whether rows tell of enough events, and of enough rows without."""
     happened = len(event[rows][label[rows] > 0].unique())
     return happened >= _LEAST_EVENTS and int((label[rows] == 0).sum()) >= _LEAST_EVENTS
 
 
-def _by_event(chance: Float[Tensor, " m"], label: Float[Tensor, " m"], event: Int[Tensor, " m"]) -> Float[Tensor, " e"]:
+def by_event(chance: Float[Tensor, " m"], label: Float[Tensor, " m"], event: Int[Tensor, " m"]) -> Float[Tensor, " e"]:
     """The highest chance of the rows before each event: rows before one are no events of their own."""
     before = [chance[(event == number) & (label > 0)] for number in event[label > 0].unique().tolist()]
     return torch.stack([rows.max() for rows in before])

@@ -10,7 +10,7 @@ from feeds.errors import FeedError
 from metalearn.forecasting.substrate import ForecastSubstrate
 from metalearn.risk.labels import event_within
 from metalearn.risk.measures import measure
-from metalearn.risk.substrate import RiskSubstrate, _by_event, events
+from metalearn.risk.substrate import RiskSubstrate, by_event, events
 from metalearn.settings import ForecastConfig, RiskConfig
 from metalearn.states import States, parts_of
 
@@ -150,7 +150,7 @@ def test_risk_is_told_apart_where_it_can_be_and_its_chances_hold() -> None:
     states = falls(99, episodes=600)
     label, known, _ = event_within(events(states, made.config), states.first, states.terminated, made.config.horizon)
     rows = ((known > 0) & ~states.last).nonzero().squeeze(-1)
-    found = measure(made.chance(made._histories(states, rows)), label[rows])
+    found = measure(made.chance(made.histories(states, rows)), label[rows])
     assert found.auroc > 0.75
     assert found.ece < 0.06
 
@@ -173,7 +173,7 @@ def test_weights_lift_rows_where_actions_matter_and_keep_the_kinds_balanced() ->
 
 def test_rows_before_one_event_are_one_event() -> None:
     chance, label = torch.tensor([0.1, 0.7, 0.4, 0.2, 0.9]), torch.tensor([1.0, 1.0, 1.0, 1.0, 0.0])
-    assert _by_event(chance, label, torch.tensor([8, 8, 20, 20, -1])).tolist() == pytest.approx([0.7, 0.4])
+    assert by_event(chance, label, torch.tensor([8, 8, 20, 20, -1])).tolist() == pytest.approx([0.7, 0.4])
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,0 +1,178 @@
+"""An agent whom models that learn beside it advise: what it sees is wider, what it earns is shaped, its choice is safe.
+
+Replays keep the observations as they came and the advice beside them, as it was given when the row was decided. So the
+potential that shapes rewards is one number for each row, and what it adds telescopes along every episode, however the
+models have changed between (Ng, Harada and Russell 1999): the best policy stays the best.
+"""
+
+from dataclasses import replace
+from typing import Any, cast
+
+import torch
+from gymnasium import spaces
+from torch import Tensor
+
+from angle_domains.config import AgentConfig
+from angle_domains.errors import ConfigError
+from angle_domains.replay import ReplayBuffer
+from angle_domains.schedule import over_run
+from angle_domains.tables import agent_spec, resolve
+from angle_domains.types import Agent, Decision, LearnResult, Percept, Window
+from feeds.base import FeedSpec
+from metalearn.serving.adviser import Advice, Adviser
+from metalearn.serving.memory import Past
+from metalearn.states import States
+from metalearn.trainer import MetaLearnerTrainer
+
+_HANDED = ("replay", "length", "stride", "horizon", "rows", "portrait")  # through, where the agent has them
+_FEATURES, _CHANCE, _SAFE = "advice/features", "advice/chance", "advice/safe"
+_OUT = -1e5  # the value of actions that must not be chosen: far below any other
+
+
+class Advised:
+    """An Agent for raw observations around one for advised ones.
+
+    Its memory is a pair: that of the agent, and the last ticks of every stream.
+    """
+
+    def __init__(self, agent: Agent, adviser: Adviser, gamma: float) -> None:
+        self.agent, self.adviser, self.gamma = agent, adviser, gamma
+        self.serve = adviser.trainer.config.serve
+        self._past: Past | None = None  # of the last row that was decided while exploring
+        for name in _HANDED:
+            if hasattr(agent, name):  # as attributes of its own, so that protocols find them
+                setattr(self, name, getattr(agent, name))
+        if hasattr(agent, "study"):
+            self.study = lambda window: cast(Any, agent).study(self._widened(window))
+
+    def act(self, percept: Percept, memory: Any = None, *, explore: bool) -> Decision:
+        inner, before = (None, None) if memory is None else memory
+        past = self._after(percept, before)
+        advice = self.adviser.advise(past)
+        decision = self.agent.act(self._advised(percept, advice), inner, explore=explore)
+        if explore:
+            self._past = past
+            return replace(decision, memory=(decision.memory, past), extras=decision.extras | self._kept(advice))
+        return replace(decision, memory=(decision.memory, past), extras=_without(decision.extras, advice.safe))
+
+    def learn(self, window: Window) -> LearnResult:
+        return self.agent.learn(self._shaped(self._widened(window)))
+
+    def worth(self, obs: Tensor) -> Tensor:
+        """Of observations as if an episode began there; the agent must have values."""
+        first = torch.ones(len(obs), dtype=torch.bool)
+        past = self.adviser.blank(len(obs)).then(obs.detach().flatten(1).cpu(), first, None)
+        features = self.adviser.advise(past).features.to(obs)
+        return self.agent.worth(torch.cat([obs.flatten(1), features], -1))  # type: ignore[attr-defined]
+
+    def annotate(self, replay: ReplayBuffer, records: States) -> None:
+        """Puts advice as it is given now beside all rows of a log."""
+        kept = self._kept(self.adviser.advise_record(records))
+        replay.annotate({name: value.unsqueeze(1) for name, value in kept.items()})
+
+    def state_dict(self) -> dict[str, Any]:
+        """Of the agent, and what the adviser remembers; the models belong to their trainer."""
+        return {"agent": self.agent.state_dict(), "adviser": self.adviser.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.agent.load_state_dict(state["agent"])
+        self.adviser.load_state_dict(state["adviser"])
+
+    def _after(self, percept: Percept, past: Past | None) -> Past:
+        obs = percept.obs.flatten(1).to("cpu", torch.float32)
+        elapsed = None if percept.elapsed is None else percept.elapsed.cpu()
+        before = self.adviser.blank(len(obs)) if past is None else Past(*past)  # a checkpoint gives plain tuples
+        return before.then(obs, percept.first.cpu(), elapsed)
+
+    def _kept(self, advice: Advice) -> dict[str, Tensor]:
+        """What a row keeps of advice."""
+        kept = {_FEATURES: advice.features} if advice.features.shape[1] else {}
+        kept |= {_CHANCE: advice.chance} if self.serve.shaping else {}
+        return kept | ({} if advice.safe is None else {_SAFE: advice.safe})
+
+    def _advised(self, percept: Percept, advice: Advice) -> Percept:
+        obs = percept.obs.flatten(1).to(torch.float32)
+        mask = _both(percept.mask, advice.safe)
+        return percept._replace(obs=torch.cat([obs, advice.features.to(obs)], -1), mask=mask)
+
+    def _widened(self, window: Window) -> Window:
+        """As the agent is to see it; the last row of a window on policy was not decided yet: it is advised now."""
+        percept, extras = window.percept, window.extras
+        if hasattr(self, "horizon"):
+            assert self._past is not None
+            pending = self.adviser.advise(self._after(Percept(*(_last(each) for each in percept)), self._past))
+            extras = {name: value.clone() for name, value in extras.items()}
+            for name, value in self._kept(pending).items():
+                extras[name][-1] = value.to(extras[name])
+        obs = percept.obs.flatten(2).to(torch.float32)
+        if _FEATURES in extras:
+            obs = torch.cat([obs, extras[_FEATURES].to(obs)], -1)
+        mask = _both(percept.mask, extras.get(_SAFE))
+        return replace(window, percept=percept._replace(obs=obs, mask=mask), extras=extras)
+
+    def _shaped(self, window: Window) -> Window:
+        """r + kappa (p(s) - gamma p(s')): the potential is minus the chance of harm, and none beyond an end."""
+        if not self.serve.shaping:
+            return window
+        chance, percept = window.extras[_CHANCE], window.percept
+        gained = window.real * (chance[:-1] - window.discounted(self.gamma) * chance[1:])
+        reward = percept.reward.clone()
+        reward[1:] += self.serve.shaping * gained
+        return replace(window, percept=percept._replace(reward=reward))
+
+
+def make_agent(config: AgentConfig, spec: FeedSpec, device: str) -> Agent:
+    """The agent of a configuration, advised where that is asked for; ConfigError where agent and feed do not fit."""
+    entry, settings = agent_spec(config.agent_name), over_run(config.agent, config.training.steps)
+    made = {"streams": config.training.streams, "seed": config.seed, "device": device}
+    serve = config.meta.serve
+    if not (config.meta.on and serve.on):
+        if serve.on:
+            raise ConfigError("meta.serve asks for models beside the agent: add --meta, or set meta.on=true")
+        plain: Agent = resolve(entry.build)(settings, spec, **made)
+        return plain
+    trainer = make_trainer(config, spec)
+    if serve.shield and trainer.shield is None:
+        raise ConfigError(
+            f"meta.serve.shield=true needs discrete actions, those of {spec.name} are {spec.action_space}: "
+            "set it to false; meta.serve.shaping is for any actions"
+        )
+    adviser = Adviser(trainer, spec)
+    agent: Agent = resolve(entry.build)(settings, adviser.layout.widen(spec), **made)
+    return Advised(agent, adviser, getattr(config.agent, "gamma", 1.0))
+
+
+def make_trainer(config: AgentConfig, spec: FeedSpec) -> MetaLearnerTrainer:
+    """Of models for what a feed shows; ConfigError where that is no vector."""
+    space, actions = spec.observation_space, spec.action_space
+    if not isinstance(space, spaces.Box) or spec.stack or len(space.shape or ()) == 3:
+        raise ConfigError(
+            f"meta.on=true needs observations that are vectors, and those of {spec.name} are {space}: "
+            "leave --meta out for pictures"
+        )
+    count = int(actions.n) if isinstance(actions, spaces.Discrete) else None
+    return MetaLearnerTrainer(config.meta, spaces.flatdim(space), config.seed, count)
+
+
+def _both(mask: Tensor | None, safe: Tensor | None) -> Tensor | None:
+    """What is allowed and safe; where nothing is both, what is allowed."""
+    if safe is None:
+        return mask
+    if mask is None:
+        return safe
+    both = mask & safe.to(mask.device)
+    return torch.where(both.any(-1, keepdim=True), both, mask)
+
+
+def _without(extras: dict[str, Tensor], safe: Tensor | None) -> dict[str, Tensor]:
+    """What is shown of a decision, unsafe actions out: whoever reads a policy from it must not choose them."""
+    if safe is None:
+        return extras
+    return {
+        name: torch.where(safe.to(value.device), value, _OUT) if name in ("q", "log_probs") else value
+        for name, value in extras.items()
+    }
+
+
+def _last(column: Tensor | None) -> Any:
+    return None if column is None else column[-1]

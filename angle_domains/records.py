@@ -1,0 +1,32 @@
+"""Recorded episodes as models beside an agent read them."""
+
+import numpy as np
+import torch
+from gymnasium import spaces
+
+from feeds.base import FeedSpec, LoggedFeed
+from feeds.clinical.feed import ClinicalFeed
+from metalearn.states import States
+
+
+def records_of(feed: LoggedFeed, split: str = "train") -> States:
+    """The recorded episodes of a part as models read them; actions that are not discrete are left out."""
+    rows = feed.episodes(split)
+    discrete = rows.action.ndim == 1 and np.issubdtype(rows.action.dtype, np.integer)
+    observation = torch.from_numpy(rows.observation.reshape(len(rows), -1)).to(torch.float32)
+    return States(
+        observation=observation,
+        seen=torch.ones_like(observation),
+        elapsed=torch.from_numpy(rows.elapsed).to(torch.float32),
+        first=torch.from_numpy(rows.first),
+        terminated=torch.from_numpy(rows.terminated),
+        reward=torch.from_numpy(rows.reward).to(torch.float32),
+        action=torch.from_numpy(rows.action).long() if discrete else None,
+        entity=torch.from_numpy(rows.entity).long(),
+        event=torch.from_numpy(feed.died(split)) if isinstance(feed, ClinicalFeed) else None,
+    )
+
+
+def first_action(spec: FeedSpec) -> int:
+    """The number of the first discrete action."""
+    return int(spec.action_space.start) if isinstance(spec.action_space, spaces.Discrete) else 0

@@ -1,0 +1,112 @@
+"""From what was seen so far to advice: what comes next, how surely, how likely harm is, and which actions are safe.
+
+All of it is 0, and all actions are safe, until the models were trained: an agent is as wide from its first step on.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from feeds.base import FeedSpec
+from metalearn.forecasting.quantiles import LEVELS, MEDIAN
+from metalearn.serving.layout import Layout
+from metalearn.serving.memory import Past, pasts
+from metalearn.states import States
+from metalearn.trainer import MetaLearnerTrainer
+
+_QUARTERS = (LEVELS.index(0.25), LEVELS.index(0.75))
+_TENTHS = (LEVELS.index(0.1), LEVELS.index(0.9))
+_MOST = 10.0  # typical changes, beyond which a forecast is held
+_KEPT = 512  # ticks of advice that shuffled advice is drawn from
+_CHUNK = 4_096  # rows of a record at once
+
+
+class Advice(NamedTuple):
+    """Of B streams, in what they see now."""
+
+    features: Float[Tensor, "b k"]  # to stand behind the observation, as `Layout` has it
+    chance: Float[Tensor, " b"]  # of the event that risk is about, within its horizon
+    safe: Bool[Tensor, "b a"] | None  # actions below the threshold of harm; None where nothing shields
+
+
+class Adviser:
+    """Speaks for the models of a MetaLearnerTrainer."""
+
+    def __init__(self, trainer: MetaLearnerTrainer, spec: FeedSpec) -> None:
+        self.trainer, self.layout = trainer, Layout(spec, trainer.config)
+        config = trainer.config
+        self.length = max(config.forecast.length, config.risk.length)
+        self.entries = trainer.entries
+        self.generator = torch.Generator().manual_seed(trainer.shuffling)
+        self._spoken = torch.tensor(self.layout.entries, dtype=torch.int64)
+        self._earlier = torch.zeros(_KEPT, self.layout.size)  # where advice is shuffled
+        self._told = 0
+
+    def blank(self, streams: int) -> Past:
+        return Past.blank(streams, self.length, self.entries)
+
+    @torch.no_grad()
+    def advise(self, past: Past) -> Advice:
+        """Of streams as they go."""
+        advice = self._advise(past)
+        return advice._replace(features=self._shuffled(advice.features))
+
+    @torch.no_grad()
+    def advise_record(self, states: States) -> Advice:
+        """Of all rows of a record, as one would be advised who went through it."""
+        parts = [self._advise(pasts(states, rows, self.length)) for rows in torch.arange(states.rows).split(_CHUNK)]
+        features = torch.cat([part.features for part in parts])
+        if self.trainer.config.serve.control == "shuffled":
+            same = torch.Generator().manual_seed(self.trainer.shuffling)  # each time: who goes on asks once more
+            features = features[torch.randperm(len(features), generator=same)]
+        safe = [part.safe for part in parts if part.safe is not None]
+        return Advice(features, torch.cat([part.chance for part in parts]), torch.cat(safe) if safe else None)
+
+    def _advise(self, past: Past) -> Advice:
+        config, chance = self.trainer.config, self._chance(past)
+        columns = [self._foreseen(past)] if self.layout.entries else []
+        if config.serve.risk:
+            columns.append(chance.unsqueeze(1))
+        features = torch.cat(columns, 1) if columns else torch.zeros(len(chance), 0)
+        shield = self.trainer.shield
+        return Advice(features, chance, shield.safe(past) if config.serve.shield and shield is not None else None)
+
+    def _chance(self, past: Past) -> Float[Tensor, " b"]:
+        risk = self.trainer.risk
+        if risk.scaler is None:
+            return torch.zeros(len(past.elapsed))
+        return risk.chance(past.history(self.trainer.config.risk.length, risk.scaler))
+
+    def _foreseen(self, past: Past) -> Float[Tensor, "b k"]:
+        """Change from the last value and quartile range, in changes of the usual size; the mean width of intervals."""
+        forecast, horizons = self.trainer.forecast, len(self.trainer.config.forecast.horizons)
+        if forecast.scaler is None:
+            return torch.zeros(len(past.elapsed), (2 * len(self._spoken) + 1) * horizons)
+        history = past.history(self.trainer.config.forecast.length, forecast.scaler)
+        scale = history.scale(forecast.typical).unsqueeze(1)
+        made = forecast.quantiles(history)
+        change = (made[..., MEDIAN] - history.last().unsqueeze(1)) / scale
+        spread = (made[..., _QUARTERS[1]] - made[..., _QUARTERS[0]]) / scale
+        width = ((made[..., _TENTHS[1]] - made[..., _TENTHS[0]]) / scale).clamp(max=_MOST)
+        told = torch.stack([change, spread], 2)[..., self._spoken].clamp(-_MOST, _MOST)
+        return torch.cat([told.flatten(1), width[..., self._spoken].mean(-1)], 1)
+
+    def _shuffled(self, features: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
+        """Instead of what is told now, where that is the control, something that was told earlier."""
+        if self.trainer.config.serve.control == "none" or not len(features):
+            return features
+        for row in features:
+            self._earlier[self._told % _KEPT] = row
+            self._told += 1
+        drawn: Int[Tensor, " b"] = torch.randint(min(self._told, _KEPT), (len(features),), generator=self.generator)
+        return self._earlier[drawn]
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is not the trainer's own."""
+        return {"generator": self.generator.get_state(), "earlier": self._earlier, "told": self._told}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.generator.set_state(state["generator"])
+        self._earlier, self._told = state["earlier"].clone(), state["told"]
