@@ -134,7 +134,7 @@ def _by_row(
     sampler = trainer.sampler
     for start, stop in zip(starts, np.append(starts[1:], len(first)), strict=True):
         at = int(start)
-        while True:
+        while at < stop:
             end = at + int(support.amount) if support.unit == "rows" else _after(walk, at, int(stop), support)
             asked = end + sampler.embargo
             until = asked + (query or sampler.query)

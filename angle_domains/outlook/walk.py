@@ -8,6 +8,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 from angle_domains.config import AgentConfig
+from angle_domains.evaluation.rollout import undivided
 from angle_domains.loops import advance, begin
 from angle_domains.records import first_action, records_of
 from angle_domains.tables import feed_entry, resolve
@@ -50,6 +51,7 @@ def _lived(
 ) -> tuple[States, np.ndarray | None]:
     dated = getattr(getattr(feed, "bars", None), "timestamp", None)
     streams, wanted = (1, 1) if dated is not None else (min(episodes, _STREAMS), episodes)
+    feed = feed if dated is None else undivided(feed)
     envs = resolve(feed_entry(config.feed_name).vector)(feed, streams, split=split, device="cpu")
     state, rows, whole = begin(envs, seed), [_Rows() for _ in range(streams)], list[States]()
     bars: list[np.ndarray] = []
@@ -116,15 +118,19 @@ def _passed(states: States) -> np.ndarray:
 
 
 def entry_names(spec: FeedSpec) -> tuple[str, ...]:
-    """What each entry of an observation is called: block, feature, and its number where they repeat."""
+    """What each entry of an observation is called: block, feature, and its asset or number where they repeat."""
     if not spec.blocks:
         return tuple(f"entry {number}" for number in range(spaces.flatdim(spec.observation_space)))
+    weights = spec.block("weights")
+    assets = weights.features if weights else ()
     names: list[str] = []
     for block in spec.blocks:
         size = block.stop - block.start
         per = len(block.features)
         for place in range(size):
             feature = f" {block.features[place % per]}" if per else ""
-            number = f" {place // per if per else place}" if size != max(per, 1) else ""
+            which = place // per if per else place
+            repeats = block.name == "assets" and len(assets) > which
+            number = f" {assets[which] if repeats else which}" if size != max(per, 1) else ""
             names.append(f"{block.name}{feature}{number}")
     return tuple(names)

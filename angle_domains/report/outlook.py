@@ -19,7 +19,7 @@ def adaptation(curve: Curve, run: str) -> str:
     """Errors over what was given to adapt to, drawn and in numbers."""
     size = np.array(curve.sizes)
     axis = Axis(size / size[-1], np.array([f"{s:g} {curve.unit}" for s in size]),
-                tuple((s / size[-1], f"{s:g}") for s in size))  # fmt: skip
+                tuple((float(s / size[-1]), f"{s:g}") for s in size))  # fmt: skip
     learned, scratch = (np.array([[p.estimate, p.low, p.high] for p in side]) for side in (
         [point.learned for point in curve.points], [point.scratch for point in curve.points]
     ))  # fmt: skip

@@ -1,4 +1,4 @@
-"""Which metrics are kept: finite ones, of at most 40 keys, at most about 2,000 points a key, steps that only grow."""
+"""Which metrics are kept: finite ones, of at most 64 keys, at most about 2,000 points a key, steps that only grow."""
 
 import logging
 import math
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-MAX_KEYS = 40
+MAX_KEYS = 64  # a chart each: the store's pages grow slow with more, and models beside an agent tell some twenty
 MAX_POINTS = 2_000
 _FREE = MAX_POINTS // 2  # points that are kept as they come where the length of the run is unknown
 # What may change after the last step, as others look at the test part: logged again at one step, the newest stands.

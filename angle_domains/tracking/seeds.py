@@ -11,7 +11,7 @@ from angle_domains.tracking.journal import Journal, read_points
 from angle_domains.tracking.links import compare_link, ui_base
 
 LEVEL = 0.95
-# Keys with an interval, as far as 40 keys go; of all others the parent shows the mean.
+# Keys with an interval, as far as keys go; of all others the parent shows the mean.
 HEADLINES = (
     "test/sharpe",
     "test/cagr",
@@ -54,7 +54,7 @@ def finish_parent(
 
 
 def aggregate(seeds: Sequence[Curves]) -> dict[str, dict[int, float]]:
-    """Mean curves of the keys that all seeds have, with the intervals of headlines, 40 keys at most.
+    """Mean curves of the keys that all seeds have, with the intervals of headlines, `MAX_KEYS` at most.
 
     The seeds' own `_low` and `_high` are left out: the mean of intervals is no interval.
     """

@@ -31,8 +31,8 @@ def test_the_bounds_of_the_seeds_are_no_interval_of_their_mean() -> None:
     assert set(aggregate([one, one])) == {"test/turnover"}
 
 
-def test_forty_keys_are_not_exceeded_and_headlines_come_first() -> None:
-    curves = {key: {0: 1.0} for key in (*HEADLINES, *(f"k{index:02}" for index in range(27)))}
+def test_the_limit_of_keys_is_kept_and_headlines_come_first() -> None:
+    curves = {key: {0: 1.0} for key in (*HEADLINES, *(f"k{index:02}" for index in range(MAX_KEYS - 13)))}
     found = aggregate([curves, curves])
     assert len(found) == MAX_KEYS
     assert {f"{HEADLINES[0]}_low", f"{HEADLINES[0]}_high", f"{HEADLINES[1]}_low"} <= set(found)
