@@ -64,6 +64,16 @@ class RiskConfig(Settings):
     most_rows: PositiveInt = 8_000
 
 
+class VolatilityConfig(Settings):
+    """How the variance of the next day is forecast."""
+
+    leverage: bool = True  # whether falls count beside how far prices moved
+    penalty: PositiveFloat = 10.0  # of ridge
+    refit: PositiveInt = 63  # days between fits
+    least: PositiveInt = 250  # days before the first fit, and as many again before anything is said
+    rate: NonNegativeFloat = 0.005  # at which the levels of quantiles follow what is seen; 0: not at all
+
+
 class InnerConfig(Settings):
     """How a network adapts to a task, and how it learns to."""
 

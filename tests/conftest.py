@@ -31,6 +31,7 @@ CHECKED = [
     "metalearn.states",
     "metalearn.steering",
     "metalearn.task_sampler",
+    "metalearn.volatility",
 ]
 
 install_import_hook(CHECKED, "beartype.beartype")
