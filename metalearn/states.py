@@ -12,7 +12,7 @@ _SHARE = 10  # entities of which one calibrates and one judges
 class States(NamedTuple):
     """N rows, episode after episode: what the action of the row before led to, and the action taken in it."""
 
-    observation: Float[Tensor, "n d"]
+    observation: Float[Tensor, "n d"]  # what was not measured as the agent saw it, carried forward perhaps
     seen: Float[Tensor, "n d"]  # 1 where an entry was measured
     elapsed: Float[Tensor, " n"]  # since the row before; 0 in first rows
     first: Bool[Tensor, " n"]

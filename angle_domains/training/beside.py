@@ -11,6 +11,7 @@ from angle_domains.errors import ConfigError
 from angle_domains.types import Agent, Decision, LearnResult, Percept, Valued, Window
 from feeds.base import FeedSpec, LoggedFeed
 from feeds.clinical.feed import ClinicalFeed
+from feeds.clinical.measured import measured
 from metalearn.diary import Diary
 from metalearn.settings import MetaLearningConfig
 from metalearn.states import States
@@ -94,21 +95,25 @@ class Beside:
             self.diary.load_state_dict(state["diary"])
 
 
-def records_of(feed: LoggedFeed) -> States:
-    """The recorded episodes of training as models read them; actions that are not discrete are left out."""
-    rows = feed.episodes("train")
+def records_of(feed: LoggedFeed, split: str = "train") -> States:
+    """The recorded episodes of one part as models read them; actions that are not discrete are left out.
+
+    Of patients it is told which values were measured in a row, and which only carried forward.
+    """
+    rows = feed.episodes(split)
     discrete = rows.action.ndim == 1 and np.issubdtype(rows.action.dtype, np.integer)
     observation = torch.from_numpy(rows.observation.reshape(len(rows), -1)).to(torch.float32)
+    clinical = isinstance(feed, ClinicalFeed)
     return States(
         observation=observation,
-        seen=torch.ones_like(observation),
+        seen=torch.from_numpy(measured(feed, split)).to(observation) if clinical else torch.ones_like(observation),
         elapsed=torch.from_numpy(rows.elapsed).to(torch.float32),
         first=torch.from_numpy(rows.first),
         terminated=torch.from_numpy(rows.terminated),
         reward=torch.from_numpy(rows.reward).to(torch.float32),
         action=torch.from_numpy(rows.action).long() if discrete else None,
         entity=torch.from_numpy(rows.entity).long(),
-        event=torch.from_numpy(feed.died("train")) if isinstance(feed, ClinicalFeed) else None,
+        event=torch.from_numpy(feed.died(split)) if clinical else None,
     )
 
 

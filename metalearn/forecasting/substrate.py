@@ -114,7 +114,7 @@ class ForecastSubstrate:
 
     def _cut(self, states: States, ends: Int[Tensor, " m"]) -> tuple[History, Future, Int[Tensor, " k"]]:
         assert self.scaler is not None
-        value = self.scaler.apply(states.observation) * states.seen
+        value = self.scaler.apply(states.observation)
         shape = {"length": self.config.length, "horizons": self.config.horizons}
         return cut(value, states.seen, states.elapsed, states.first, ends=ends, **shape)  # type: ignore[arg-type]
 

@@ -94,7 +94,7 @@ class RiskSubstrate:
     def _histories(self, states: States, ends: Int[Tensor, " m"]) -> History:
         """All that end at those rows; what comes after plays no part."""
         assert self.scaler is not None
-        value = self.scaler.apply(states.observation) * states.seen
+        value = self.scaler.apply(states.observation)
         history, _, _ = cut(
             value, states.seen, states.elapsed, states.first, length=self.config.length, horizons=(0,), ends=ends
         )
