@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 _SHARE = 10  # entities of which one calibrates and one judges
+_FOLDS = 5
 
 
 class States(NamedTuple):
@@ -88,6 +89,18 @@ def parts_of(states: States, reach: int) -> Parts:
     fitted, judged = (size * (_SHARE - 2)) // _SHARE, (size * (_SHARE - 1)) // _SHARE
     ahead = place + reach
     return Parts(ahead < fitted, (place >= fitted) & (ahead < judged), place >= judged)
+
+
+def folds_of(states: States, parts: Parts) -> list[tuple[Bool[Tensor, " n"], Bool[Tensor, " n"]]]:
+    """Rows to fit on and rows to hold out, several times; no row to judge by is among them.
+
+    By entity where `parts` are: each row is held out once. By time it is what calibrates that is held out.
+    """
+    entity, _, _ = _within(states.entity)
+    if int(entity.max()) + 1 < _SHARE:
+        return [(parts.fit, parts.calibrate)]
+    turn, kept = entity % _SHARE % _FOLDS, parts.fit | parts.calibrate
+    return [(kept & (turn != fold), kept & (turn == fold)) for fold in range(_FOLDS)]
 
 
 def _within(entity: Int[Tensor, " n"]) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"], Int[Tensor, " n"]]:

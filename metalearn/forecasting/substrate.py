@@ -75,6 +75,13 @@ class ForecastSubstrate:
         """Of standardised entries, corrected so that they cover."""
         return self.conformal.correct(self._raw(history), history.scale(self.typical))
 
+    def foresee(
+        self, states: States, ends: Int[Tensor, " m"]
+    ) -> tuple[Float[Tensor, "k h d q"], Float[Tensor, "k d"], Future, Int[Tensor, " k"]]:
+        """Quantiles after those rows, the last values before, and what came, all standardised; rows with a future."""
+        history, future, kept = self._cut(states, ends)
+        return self.quantiles(history), history.last(), future, kept
+
     @torch.no_grad()
     def _raw(self, history: History) -> Float[Tensor, "b h d q"]:
         return self.ridge(history) if self.network is None else self.serving(history)

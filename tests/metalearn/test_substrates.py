@@ -9,8 +9,8 @@ from torch import nn
 from feeds.errors import FeedError
 from metalearn.forecasting.substrate import ForecastSubstrate
 from metalearn.risk.labels import event_within
-from metalearn.risk.measures import measure
-from metalearn.risk.substrate import RiskSubstrate, _by_event, events
+from metalearn.risk.measures import highest_before, measure
+from metalearn.risk.substrate import RiskSubstrate, balanced, events
 from metalearn.settings import ForecastConfig, RiskConfig
 from metalearn.states import States, parts_of
 
@@ -159,13 +159,15 @@ def test_weights_lift_rows_where_actions_matter_and_keep_the_kinds_balanced() ->
     made = RiskSubstrate(RiskConfig(steering=2.0, most_weight=3.0), 3, seed=0)
     states, rows = lived(0), torch.arange(4)
     label = torch.tensor([1.0, 0.0, 0.0, 0.0])
-    plain = made._weights(states, rows, label, None)
-    assert plain.tolist() == pytest.approx([2.0, 2.0 / 3, 2.0 / 3, 2.0 / 3])
+    assert made._lift(states, rows, None).tolist() == [1.0, 1.0, 1.0, 1.0]
+    assert balanced(torch.ones(4), label).tolist() == pytest.approx([2.0, 2.0 / 3, 2.0 / 3, 2.0 / 3])
 
     def apart(observation: torch.Tensor) -> torch.Tensor:
         return torch.tensor([[0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 9.0]])
 
-    lifted = made._weights(states, rows, label, apart)
+    lift = made._lift(states, rows, apart)
+    assert lift.mean().item() == pytest.approx(1.0)
+    lifted = balanced(lift, label)
     assert lifted[label > 0].sum().item() == pytest.approx(2.0)
     assert lifted[label == 0].sum().item() == pytest.approx(2.0)
     assert (lifted[3] / lifted[2]).item() == pytest.approx(1.0 + 2.0 * min(3.0, 9.0 / apart(label).std().item()))
@@ -173,7 +175,7 @@ def test_weights_lift_rows_where_actions_matter_and_keep_the_kinds_balanced() ->
 
 def test_rows_before_one_event_are_one_event() -> None:
     chance, label = torch.tensor([0.1, 0.7, 0.4, 0.2, 0.9]), torch.tensor([1.0, 1.0, 1.0, 1.0, 0.0])
-    assert _by_event(chance, label, torch.tensor([8, 8, 20, 20, -1])).tolist() == pytest.approx([0.7, 0.4])
+    assert highest_before(chance, label, torch.tensor([8, 8, 20, 20, -1])).tolist() == pytest.approx([0.7, 0.4])
 
 
 @pytest.mark.parametrize("kind", KINDS)
