@@ -35,7 +35,7 @@ class Ward(NamedTuple):
 
 
 def ward(source: str, seed: int, *, quick: bool = False) -> Ward:
-    """70 % of the patients to learn from. Sources that are drawn are drawn anew by each seed, the other is split anew."""
+    """70 % of the patients to learn from. Each seed draws other patients, or splits those of the demo anew."""
     settings = {"path": source, "splits": {"seed": seed}, **SOURCES[source]}
     if "patients" in settings:
         settings |= {"draw": seed, "patients": 300 if quick else settings["patients"]}

@@ -1,12 +1,13 @@
 """What a detector of risk is worth at the bedside and on paper: curves, bins, alarms and the time that they leave.
 
-Curves: Fawcett (2006), "An introduction to ROC analysis". Net benefit: Vickers and Elkin (2006). Nothing is fitted here.
+Curves: Fawcett (2006), "An introduction to ROC analysis". Net benefit: Vickers and Elkin (2006). Nothing is fitted.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from sklearn.metrics import precision_recall_curve, roc_curve
@@ -70,6 +71,7 @@ class RiskJudgement:
 
     measures: Measures
     events: int
+    # curves have no points where all rows are of one kind
     roc: Float[Tensor, "k 2"]  # share of false alarms among rows without, share of rows before events that are found
     precision_recall: Float[Tensor, "j 2"]  # recall falling, precision
     reliability: tuple[Bin, ...]  # of equal numbers of rows
@@ -82,19 +84,28 @@ def judge_risk(foretold: Foretold, horizon: int, *, recall: float = 0.8, bins: i
     label, known, event = event_within(foretold.event, foretold.first, foretold.ended, horizon)
     kept = (known > 0) & ~_last(foretold.first)
     chance, came = foretold.chance[kept], label[kept]
-    false, found, _ = roc_curve(came, chance)
-    precision, reached, _ = precision_recall_curve(came, chance)
+    roc, precision_recall = _curves(chance, came)
     always = [net_benefit(torch.ones_like(chance), came, threshold) for threshold in THRESHOLDS]
     model = [net_benefit(chance, came, threshold) for threshold in THRESHOLDS]
     return RiskJudgement(
         measures=measure(chance, came),
         events=len(event[kept][came > 0].unique()),
-        roc=torch.tensor([false, found]).T,
-        precision_recall=torch.tensor([reached.copy(), precision.copy()]).T,
+        roc=roc,
+        precision_recall=precision_recall,
         reliability=tuple(Bin(*each) for each in bins_of(chance, came, bins)),
         decision=tuple(Benefit(*each) for each in zip(THRESHOLDS, model, always, strict=True)),
         alarms=_alarms(foretold, kept, label, event, recall) if bool((came > 0).any()) else None,
     )
+
+
+def _curves(
+    chance: Float[Tensor, " n"], came: Float[Tensor, " n"]
+) -> tuple[Float[Tensor, "k 2"], Float[Tensor, "j 2"]]:
+    if not 0 < came.sum() < len(came):
+        return torch.zeros(0, 2, dtype=torch.float64), torch.zeros(0, 2, dtype=torch.float64)
+    false, found, _ = roc_curve(came, chance)
+    precision, reached, _ = precision_recall_curve(came, chance)
+    return torch.from_numpy(np.stack([false, found], 1)), torch.from_numpy(np.stack([reached, precision], 1))
 
 
 def _alarms(

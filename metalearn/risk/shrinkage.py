@@ -87,16 +87,20 @@ def fit(
 def cross_fitted(
     rows: Float[Tensor, "n k"], label: Float[Tensor, " n"], weight: Float[Tensor, " n"], folds: Sequence[Fold]
 ) -> tuple[float, Float[Tensor, " n"]]:
-    """The penalty of the least loss on rows that were held out, and the logits that these got then; else 0."""
-    logit = rows.new_zeros(len(PENALTIES), len(rows))
+    """The penalty of the least loss on rows held out, and what these were given before the shift; else 0.
+
+    Shifts are left out since the fewer events a fold was fitted to, the more it holds out: put together, its shift
+    would speak against what came.
+    """
+    score = rows.new_zeros(len(PENALTIES), len(rows))
     loss = rows.new_zeros(len(PENALTIES))
     for fitted, held in folds:
         line: Line | None = None
         for place, penalty in enumerate(PENALTIES):
             line = fit(rows[fitted], label[fitted], weight[fitted], penalty, line)
-            logit[place, held] = line(rows[held])
+            score[place, held] = rows[held] @ line.weight
             loss[place] += binary_cross_entropy_with_logits(
-                logit[place, held], label[held], weight[held], reduction="sum"
+                line(rows[held]), label[held], weight[held], reduction="sum"
             )
     best = int(loss.argmin())
-    return PENALTIES[best], logit[best]
+    return PENALTIES[best], score[best]

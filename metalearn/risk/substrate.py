@@ -156,7 +156,7 @@ class RiskSubstrate:
         trust[: self.entries] = 1.0
         axes = Axes.fitted(features[fitted], trust)
         along = axes.apply(features)
-        penalty, logit = cross_fitted(along, label, lift, folds)
+        penalty, score = cross_fitted(along, label, lift, folds)
         line = fit(along[fitted], label[fitted], lift[fitted], penalty)
         weight, shift = line.of_features(axes)
         [layer] = self.network
@@ -164,7 +164,7 @@ class RiskSubstrate:
             layer.weight.copy_(weight.unsqueeze(0))  # type: ignore[union-attr, operator]
             layer.bias.copy_(shift)  # type: ignore[union-attr, operator]
         loss = binary_cross_entropy_with_logits(line(along[fitted]), label[fitted], lift[fitted])
-        return float(loss), logit.float()
+        return float(loss), (score + line.shift).float()
 
     def _descend(
         self, features: Float[Tensor, "m f"], label: Float[Tensor, " m"], weight: Float[Tensor, " m"]
