@@ -45,9 +45,11 @@ class Sums(NamedTuple):
 
 
 def learned(world: Ward, settings: dict[str, Any], seed: int, rounds: int) -> ForecastSubstrate:
-    config = ForecastConfig(horizons=HORIZONS, coupling="none", learning_rate=3e-3, slowness=0.5, **settings)
+    config = ForecastConfig(
+        horizons=HORIZONS, coupling="none", learning_rate=3e-3, slowness=0.5, updates=150, **settings
+    )
     made = ForecastSubstrate(config, world.learn.observation.shape[1], seed)
-    for _ in range(rounds if made.network is not None else min(rounds, 4)):
+    for _ in range(rounds):
         made.update(world.learn, None)
     return made
 
@@ -150,11 +152,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--sources", nargs="+", default=list(SOURCES), choices=list(SOURCES))
-    parser.add_argument("--rounds", type=int, default=30, help="updates of the forecaster, each of 20 of its network")
-    parser.add_argument("--quick", action="store_true", help="300 patients, one seed and two rounds: that it runs")
+    parser.add_argument("--rounds", type=int, default=4, help="updates of the forecaster, each of 150 of its network")
+    parser.add_argument("--quick", action="store_true", help="300 patients, one seed and one round: that it runs")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    seeds, rounds = (asked.seeds[:1], 2) if asked.quick else (asked.seeds, asked.rounds)
+    seeds, rounds = (asked.seeds[:1], 1) if asked.quick else (asked.seeds, asked.rounds)
     for source in asked.sources:
         parts: dict[str, list[tuple[np.ndarray, Sums]]] = {name: [] for name in KINDS}
         for seed in seeds:

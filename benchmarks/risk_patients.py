@@ -11,14 +11,12 @@ import argparse
 import json
 import math
 import platform
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from scipy.stats import t as student
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegressionCV
 from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import StandardScaler
@@ -33,10 +31,9 @@ from metalearn.risk.substrate import RiskSubstrate
 from metalearn.settings import RiskConfig
 from metalearn.states import States
 
-DRAWS, TURNS = 500, 4
+DRAWS, TURNS = 200, 4  # resamples; draws of few patients
 SHOWN = ("auroc", "auprc", "brier_skill", "ece", "slope")
-HEADS = {"detector": {}, "isotonic": {"calibration": "isotonic"}, "network": {"hidden": (16,)}}
-UPDATES = {"network": 10}  # a network goes on from where it was
+HEADS = ("detector", "isotonic", "network")
 
 
 class Rows(NamedTuple):
@@ -61,33 +58,44 @@ def features(reader: RiskSubstrate, states: States, places: Tensor) -> np.ndarra
 def regression(x: np.ndarray, label: np.ndarray, patient: np.ndarray) -> Any:
     folds = list(GroupKFold(min(5, len(np.unique(patient)))).split(x, label, patient))
     folds = [(fit, held) for fit, held in folds if label[fit].sum() > 0 and 0 < label[held].sum() < len(held)]
-    solver = {"solver": "newton-cholesky", "scoring": "neg_log_loss", "max_iter": 50}
-    return LogisticRegressionCV(
-        Cs=np.logspace(-5, 0, 6), cv=folds, l1_ratios=(0,), use_legacy_attributes=False, **solver
-    ).fit(x, label)
+    chosen = {"Cs": np.logspace(-5, 0, 6), "cv": folds, "scoring": "neg_log_loss", "l1_ratios": (0,)}
+    return LogisticRegressionCV(max_iter=300, use_legacy_attributes=False, **chosen).fit(x, label)
+
+
+def detector(learn: States, horizon: int, seed: int) -> RiskSubstrate:
+    """With both ways to calibrate."""
+    config = RiskConfig(horizon=horizon, most_rows=20_000, calibration="isotonic")
+    made = RiskSubstrate(config, learn.observation.shape[1], seed)
+    made.update(learn, None)
+    return made
+
+
+def network(learn: States, horizon: int, seed: int) -> RiskSubstrate:
+    """A hidden layer, which is calibrated on a tenth of the patients."""
+    config = RiskConfig(horizon=horizon, most_rows=20_000, hidden=(16,), updates=250)
+    made = RiskSubstrate(config, learn.observation.shape[1], seed)
+    for _ in range(2):
+        made.update(learn, None)
+    return made
 
 
 def told(learn: States, world: Ward, horizon: int, seed: int) -> dict[str, Tensor]:
     """Chances of the rows to judge by, of each way to tell them."""
-    judged, rows, chances, heads = rows_of(world.judge, horizon), rows_of(learn, horizon), {}, {}
-    for name, head in HEADS.items():
-        config = RiskConfig(horizon=horizon, most_rows=20_000, **head)
-        made = RiskSubstrate(config, learn.observation.shape[1], seed)
-        for _ in range(UPDATES.get(name, 1)):
-            made.update(learn, None)
-        chances[name] = torch.cat([made.chances(world.judge, some) for some in judged.place.split(4_000)])
-        heads[name] = made
-    read = features(heads["detector"], learn, rows.place)
+    judged, rows = rows_of(world.judge, horizon), rows_of(learn, horizon)
+    made, other = detector(learn, horizon, seed), network(learn, horizon, seed)
+    read, shown = (features(made, *each) for each in ((learn, rows.place), (world.judge, judged.place)))
     varies = read.std(0) > 1e-6
     scaler = StandardScaler().fit(read[:, varies])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model = regression(scaler.transform(read[:, varies]), rows.label.numpy(), learn.entity[rows.place].numpy())
-    other = features(heads["detector"], world.judge, judged.place)[:, varies]
-    chances["logistic"] = torch.from_numpy(model.predict_proba(scaler.transform(other))[:, 1])
+    model = regression(scaler.transform(read[:, varies]), rows.label.numpy(), learn.entity[rows.place].numpy())
     with torch.no_grad():
-        raw = heads["detector"].network(torch.from_numpy(features(heads["detector"], world.judge, judged.place)))
-    chances["detector, not calibrated"] = torch.sigmoid(raw.squeeze(-1))
+        logit = made.network(torch.from_numpy(shown)).squeeze(-1)
+    chances = {
+        "detector": made.line(logit),
+        "isotonic": torch.sigmoid(logit) if made.steps is None else made.steps(logit),  # None: of too few events
+        "not calibrated": torch.sigmoid(logit),
+        "network": torch.cat([other.chances(world.judge, some) for some in judged.place.split(4_000)]),
+        "logistic": torch.from_numpy(model.predict_proba(scaler.transform(shown[:, varies]))[:, 1]),
+    }
     if world.state is not None:
         chances["truth"] = true_chance(horizon)[world.state[judged.place]]
     return {name: chance.double() for name, chance in chances.items()}

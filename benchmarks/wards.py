@@ -19,7 +19,7 @@ from metalearn.states import States
 PLAIN = {"masks": False, "since": False, "elapsed": False}
 SOURCES: dict[str, dict[str, Any]] = {
     "icu-sepsis-log": {"patients": 5_000, "states": {**PLAIN, "drop": TELLTALES}},
-    "synth-vaso": {"patients": 1_000, "states": PLAIN},
+    "synth-vaso": {"patients": 500, "states": PLAIN},
     "mimic4demo-vaso": {},
 }
 DAY = {"icu-sepsis-log": 6, "synth-vaso": 24, "mimic4demo-vaso": 24}  # rows of 24 hours

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-PENALTIES = (1e5, 1e4, 3e3, 1e3, 300.0, 100.0, 30.0, 10.0, 3.0)  # strong ones first: each starts from the one before
+PENALTIES = (1e5, 1e4, 3e3, 1e3, 300.0, 100.0, 30.0)  # strong ones first: each starts from the one before
 _POWER = 2.0
 _LEAST = 1e-3  # variance of an axis, against that of the largest
 _MOST = 128  # axes: beyond it a fit would no longer be cheap
@@ -79,7 +79,7 @@ def fit(
         bend = (rows * (weight * chance * (1.0 - chance)).unsqueeze(-1)).T @ rows + ridge.diag()
         step = torch.linalg.solve(bend, slope)
         at = at - step / (step.abs().max() / _LONGEST).clamp(min=1.0)
-        if step.abs().max() < 1e-4:
+        if step.abs().max() < 1e-3:  # what is left is of the order of its square
             break
     return Line(at[:-1], at[-1])
 

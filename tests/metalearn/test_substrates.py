@@ -150,7 +150,7 @@ def test_risk_is_told_apart_where_it_can_be_and_its_chances_hold() -> None:
     states = falls(99, episodes=600)
     label, known, _ = event_within(events(states, made.config), states.first, states.terminated, made.config.horizon)
     rows = ((known > 0) & ~states.last).nonzero().squeeze(-1)
-    found = measure(made.chance(made._histories(states, rows)), label[rows])
+    found = measure(made.chances(states, rows), label[rows])
     assert found.auroc > 0.75
     assert found.ece < 0.06
 
@@ -186,8 +186,20 @@ def test_a_forecaster_goes_on_to_the_bit(kind: str) -> None:
     _goes_on(make, [lived(seed) for seed in range(4)])
 
 
-def test_a_detector_goes_on_to_the_bit() -> None:
-    _goes_on(lambda: RiskSubstrate(RiskConfig(event="end", horizon=5), 2, seed=3), [falls(seed) for seed in range(4)])
+@pytest.mark.parametrize("settings", [{}, {"calibration": "isotonic"}, {"hidden": (4,)}])
+def test_a_detector_goes_on_to_the_bit(settings: dict[str, Any]) -> None:
+    config = RiskConfig(event="end", horizon=5, **settings)
+    _goes_on(lambda: RiskSubstrate(config, 2, seed=3), [falls(seed) for seed in range(4)])
+
+
+def test_steps_take_the_place_of_the_line() -> None:
+    made = RiskSubstrate(RiskConfig(event="end", horizon=5, calibration="isotonic"), 2, seed=0)
+    states = falls(0, episodes=600)
+    found = made.update(states, None)
+    assert made.steps is not None
+    chance = made.chances(states, torch.arange(200))
+    assert made.steps.chance.min() <= chance.min() <= chance.max() <= made.steps.chance.max()
+    assert found["risk/auroc"] > 0.7
 
 
 def _goes_on(make: Any, batches: list[States]) -> None:
