@@ -6,27 +6,37 @@ from gymnasium import spaces
 
 from feeds.base import FeedSpec, LoggedFeed
 from feeds.clinical.feed import ClinicalFeed
+from feeds.clinical.measured import measured
 from metalearn.states import States
 
 
 def records_of(feed: LoggedFeed, split: str = "train") -> States:
-    """The recorded episodes of a part as models read them; actions that are not discrete are left out."""
+    """The recorded episodes of one part as models read them; actions that are not discrete are left out.
+
+    Of patients it is told which values were measured in a row, and which only carried forward.
+    """
     rows = feed.episodes(split)
     discrete = rows.action.ndim == 1 and np.issubdtype(rows.action.dtype, np.integer)
     observation = torch.from_numpy(rows.observation.reshape(len(rows), -1)).to(torch.float32)
+    clinical = feed if isinstance(feed, ClinicalFeed) else None
     return States(
         observation=observation,
-        seen=torch.ones_like(observation),
+        seen=torch.from_numpy(measured(clinical, split)).to(observation) if clinical else torch.ones_like(observation),
         elapsed=torch.from_numpy(rows.elapsed).to(torch.float32),
         first=torch.from_numpy(rows.first),
         terminated=torch.from_numpy(rows.terminated),
         reward=torch.from_numpy(rows.reward).to(torch.float32),
         action=torch.from_numpy(rows.action).long() if discrete else None,
         entity=torch.from_numpy(rows.entity).long(),
-        event=torch.from_numpy(feed.died(split)) if isinstance(feed, ClinicalFeed) else None,
+        event=torch.from_numpy(clinical.died(split)) if clinical else None,
     )
 
 
 def first_action(spec: FeedSpec) -> int:
     """The number of the first discrete action."""
     return int(spec.action_space.start) if isinstance(spec.action_space, spaces.Discrete) else 0
+
+
+def as_shown(states: States) -> States:
+    """Rows as an agent sees them, whom nobody tells what was measured: so do models that advise it."""
+    return states._replace(seen=torch.ones_like(states.seen))

@@ -52,11 +52,12 @@ class RiskConfig(Settings):
     drawdown: PositiveFloat = 0.1  # how far, in units of the reward
     horizon: PositiveInt = 20  # rows ahead
     length: PositiveInt = 8  # ticks that are looked back on
-    hidden: tuple[PositiveInt, ...] = ()  # none: logistic regression
+    hidden: tuple[PositiveInt, ...] = ()  # none: logistic regression, for which the next four play no part
     updates: PositiveInt = 50
     batch: PositiveInt = 256
     learning_rate: PositiveFloat = 3e-3
     decay: NonNegativeFloat = 1e-3
+    calibration: Literal["line", "isotonic"] = "line"  # isotonic wants some thousand rows with a few hundred events
     steering: NonNegativeFloat = 1.0  # how much more errors count where the values of actions lie apart; 0: not at all
     most_weight: PositiveFloat = 4.0
     most_missed: float = Field(default=0.2, gt=0, lt=1)  # share of events that thresholds may miss

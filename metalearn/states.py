@@ -7,12 +7,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 _SHARE = 10  # entities of which one calibrates and one judges
+_FOLDS = 5
 
 
 class States(NamedTuple):
     """N rows, episode after episode: what the action of the row before led to, and the action taken in it."""
 
-    observation: Float[Tensor, "n d"]
+    observation: Float[Tensor, "n d"]  # what was not measured as the agent saw it, carried forward perhaps
     seen: Float[Tensor, "n d"]  # 1 where an entry was measured
     elapsed: Float[Tensor, " n"]  # since the row before; 0 in first rows
     first: Bool[Tensor, " n"]
@@ -92,6 +93,18 @@ def parts_of(states: States, reach: int) -> Parts:
     fitted, judged = (size * (_SHARE - 2)) // _SHARE, (size * (_SHARE - 1)) // _SHARE
     ahead = place + reach
     return Parts(ahead < fitted, (place >= fitted) & (ahead < judged), place >= judged)
+
+
+def folds_of(states: States, parts: Parts) -> list[tuple[Bool[Tensor, " n"], Bool[Tensor, " n"]]]:
+    """Rows to fit on and rows to hold out, several times; no row to judge by is among them.
+
+    By entity where `parts` are: each row is held out once. By time it is what calibrates that is held out.
+    """
+    entity, _, _ = _within(states.entity)
+    if int(entity.max()) + 1 < _SHARE:
+        return [(parts.fit, parts.calibrate)]
+    turn, kept = entity % _SHARE % _FOLDS, parts.fit | parts.calibrate
+    return [(kept & (turn != fold), kept & (turn == fold)) for fold in range(_FOLDS)]
 
 
 def _within(entity: Int[Tensor, " n"]) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"], Int[Tensor, " n"]]:

@@ -46,7 +46,7 @@ class TaskSampler:
 
     def examples(self, standard: States, typical: Float[Tensor, " d"], rows: Int[Tensor, "k n"]) -> Examples:
         """Histories as numbers, and how each entry then moved in its own units; what is unseen has no weight."""
-        value, flat = standard.observation * standard.seen, rows.flatten()
+        value, flat = standard.observation, rows.flatten()
         shape = {"length": self.length, "horizons": (self.horizon,)}
         history, future, kept = cut(value, standard.seen, standard.elapsed, standard.first, ends=flat, **shape)  # type: ignore[arg-type]
         there, x = torch.isin(flat, kept), described(history, typical)

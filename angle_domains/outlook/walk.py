@@ -7,10 +7,11 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from angle_domains.advised import Advised
 from angle_domains.config import AgentConfig
 from angle_domains.evaluation.rollout import undivided
 from angle_domains.loops import advance, begin
-from angle_domains.records import first_action, records_of
+from angle_domains.records import as_shown, first_action, records_of
 from angle_domains.tables import feed_entry, resolve
 from angle_domains.types import Agent
 from feeds.base import FeedSpec, LoggedFeed
@@ -41,6 +42,7 @@ def walk(config: AgentConfig, feed: Any, agent: Agent, *, split: str, episodes: 
     """
     if isinstance(feed, LoggedFeed):
         states, dates = records_of(feed, split), None
+        states = as_shown(states) if isinstance(agent, Advised) else states
     else:
         states, dates = _lived(config, feed, agent, split, episodes, seed, limit)
     return Walk(states, entry_names(feed.spec), _passed(states) if dates is None else dates)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from angle_domains.advised import Advised, make_trainer
 from angle_domains.config import AgentConfig
-from angle_domains.records import first_action, records_of
+from angle_domains.records import as_shown, first_action, records_of
 from angle_domains.training.experience import Experience, Read
 from angle_domains.types import Agent, Decision, LearnResult, Percept, Valued, Window
 from feeds.base import LoggedFeed
@@ -63,7 +63,8 @@ class Beside:
         self.diary: Diary | None = None
         self.replay = experience.replay
         if isinstance(experience, Read) and isinstance(feed, LoggedFeed):
-            self.records = records_of(feed)
+            records = records_of(feed)
+            self.records = as_shown(records) if isinstance(agent, Advised) else records
             self._annotate()
         else:
             self.diary = Diary(meta.rows, config.training.streams, entries)

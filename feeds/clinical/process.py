@@ -186,7 +186,7 @@ def uniform() -> Policy:
 
 def state_values(policy: Policy, gamma: float = 1.0) -> Float[np.ndarray, " s"]:
     """V of each state: expected survival, discounted by `gamma` for every step but the last; 0 at the ends."""
-    chances = _policy_chances(policy)
+    chances = policy_chances(policy)
     values = np.zeros(NUM_STATES)
     inner = np.eye(DEATH) - gamma * chances[:, _PATIENTS]
     values[_PATIENTS] = np.linalg.solve(inner, chances[:, SURVIVAL])
@@ -209,7 +209,7 @@ def exact_value(policy: Policy, gamma: float = 1.0) -> float:
 
 def expected_visits(policy: Policy) -> Float[np.ndarray, " s"]:
     """How often an episode comes to each state, on average; 0 at the ends."""
-    inner = np.eye(DEATH) - _policy_chances(policy)[:, _PATIENTS]
+    inner = np.eye(DEATH) - policy_chances(policy)[:, _PATIENTS]
     visits = np.zeros(NUM_STATES)
     visits[_PATIENTS] = np.linalg.solve(inner.T, first_state()[_PATIENTS])
     return visits
@@ -239,7 +239,7 @@ def first_state() -> Float[np.ndarray, " s"]:
     return _rows()[[-1]].toarray()[0]
 
 
-def _policy_chances(policy: Policy) -> Float[np.ndarray, "p s"]:
+def policy_chances(policy: Policy) -> Float[np.ndarray, "p s"]:
     """Probabilities of the next state for each state of a patient. FeedError where the policy is none."""
     if policy.shape != (NUM_STATES, NUM_ACTIONS) or (policy < 0).any() or np.abs(policy.sum(1) - 1.0).max() > 1e-6:
         raise FeedError(
@@ -258,7 +258,7 @@ def sample_log(patients: int, policy: Policy, seed: int) -> pl.DataFrame:
     the end itself, with action 0 and propensity 1. Patient i is the same in a log of any length.
     """
     feed = IcuSepsisFeed(ProcessConfig(mask=False, leave_out=read_counts().names[1:]))  # the less is shown, the faster
-    _policy_chances(policy)
+    policy_chances(policy)
     edges = policy.cumsum(1)
     subject = np.arange(patients)
     keys = random.fold(np.full(patients, seed, np.int64), subject)

@@ -114,6 +114,17 @@ class StateCoder:
             parts.append((elapsed / _DAY).astype(np.float32)[:, None])
         return np.concatenate(parts, axis=1)
 
+    def measured(self, records: Records) -> np.ndarray:
+        """Which values [N, V] bool are new in their row; those of columns that never change count as new."""
+        assert self.fitted is not None
+        parts = []
+        for name, column in self.columns.items():
+            wide = column.kind == "categorical" and self.settings.encode == "one_hot"
+            entries = len(self.fitted.categories[name]) + 1 if wide else 1
+            new = np.ones(len(records), bool) if name in self.static else self._column(records, name)[2].new
+            parts.append(np.repeat(new[:, None], entries, axis=1))
+        return np.concatenate(parts, axis=1)
+
     def _with(self, fitted: Fitted) -> "StateCoder":
         coder = StateCoder.__new__(StateCoder)
         coder.__dict__.update(self.__dict__, fitted=fitted)

@@ -13,7 +13,7 @@ _PRIOR = 5.0  # typical changes that a history's own are joined by
 class History(NamedTuple):
     """The last L ticks of D variables, the newest last."""
 
-    value: Float[Tensor, "*b l d"]  # standardised; 0, the mean, where there is none
+    value: Float[Tensor, "*b l d"]  # standardised; what was not seen as it was known; 0, the mean, where nothing was
     seen: Float[Tensor, "*b l d"]  # 1 where the variable was measured at that tick
     elapsed: Float[Tensor, "*b l"]  # since the tick before, in units of the clock; 0 at the first
 
@@ -23,10 +23,10 @@ class History(NamedTuple):
         return cls(value, torch.ones_like(value), torch.ones_like(value[..., 0]))
 
     def last(self) -> Float[Tensor, "*b d"]:
-        """The last value of each variable that was seen; 0 where none was."""
+        """The last value of each variable that was seen; where none was, what is known from before the history."""
         place = self.newest()
         found = self.value.gather(-2, place.clamp(min=0).unsqueeze(-2)).squeeze(-2)
-        return torch.where(place >= 0, found, 0.0)
+        return torch.where(place >= 0, found, self.value[..., -1, :])
 
     def level(self) -> Float[Tensor, "*b d"]:
         """The last value held within `_FAR` of the mean: what lies beyond was hardly ever learned from."""
@@ -90,7 +90,7 @@ def cut(
 ) -> tuple[History, Future, Int[Tensor, " m"]]:
     """The histories that end at some rows of a sequence of episodes, by default at all, with what came after.
 
-    A history holds nothing from before its episode began: such ticks are unseen. A future beyond the end of its
+    A history holds nothing from before its episode began: such ticks are unseen and 0. A future beyond the end of its
     episode is unseen too; rows with no future at all are left out, and those that are kept are given last.
     """
     rows = len(value)
@@ -105,6 +105,6 @@ def cut(
     ahead, comes = ahead[kept].clamp(max=rows - 1), comes[kept]
     there = known.unsqueeze(-1) * seen[back]
     gaps = torch.where(known & ~first[back], elapsed[back], 0.0)
-    history = History(value[back] * there, there, gaps)
+    history = History(value[back] * known.unsqueeze(-1), there, gaps)
     came = comes.unsqueeze(-1) * seen[ahead]
     return history, Future(value[ahead] * came, came), ends[kept]

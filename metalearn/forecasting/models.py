@@ -107,7 +107,7 @@ class DecayingGRU(nn.Module):
     def forward(self, history: History) -> Float[Tensor, "*b h d q"]:
         since = history.since()
         fading = torch.exp(-torch.relu(self.decay * since + self.delay))
-        before = torch.zeros_like(history.value[..., 0, :])
+        before = history.value[..., 0, :]  # where it was not seen: what was known by then
         state = torch.zeros_like(before[..., :1]).expand(*before.shape[:-1], self.hidden)
         for tick in range(history.value.shape[-2]):
             seen = history.seen[..., tick, :]

@@ -75,6 +75,13 @@ class ForecastSubstrate:
         """Of standardised entries, corrected so that they cover."""
         return self.conformal.correct(self._raw(history), history.scale(self.typical))
 
+    def foresee(
+        self, states: States, ends: Int[Tensor, " m"]
+    ) -> tuple[Float[Tensor, "k h d q"], Float[Tensor, "k d"], Future, Int[Tensor, " k"]]:
+        """Quantiles after those rows, the last values before, and what came, all standardised; rows with a future."""
+        history, future, kept = self._cut(states, ends)
+        return self.quantiles(history), history.last(), future, kept
+
     @torch.no_grad()
     def _raw(self, history: History) -> Float[Tensor, "b h d q"]:
         return self.ridge(history) if self.network is None else self.serving(history)
@@ -114,7 +121,7 @@ class ForecastSubstrate:
 
     def _cut(self, states: States, ends: Int[Tensor, " m"]) -> tuple[History, Future, Int[Tensor, " k"]]:
         assert self.scaler is not None
-        value = self.scaler.apply(states.observation) * states.seen
+        value = self.scaler.apply(states.observation)
         shape = {"length": self.config.length, "horizons": self.config.horizons}
         return cut(value, states.seen, states.elapsed, states.first, ends=ends, **shape)  # type: ignore[arg-type]
 

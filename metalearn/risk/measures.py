@@ -52,13 +52,18 @@ def auprc(score: Float[Tensor, " n"], label: Float[Tensor, " n"]) -> float:
 
 def calibration_error(chance: Float[Tensor, " n"], label: Float[Tensor, " n"], bins: int = 10) -> float:
     """The mean over bins of equal numbers of rows of how far the mean chance is from the share of events."""
+    return sum(rows * abs(told - came) for rows, told, came in bins_of(chance, label, bins)) / len(label)
+
+
+def bins_of(chance: Float[Tensor, " n"], label: Float[Tensor, " n"], bins: int) -> list[tuple[int, float, float]]:
+    """Rows, mean chance and share of events of bins of equal numbers of rows, by rising chance."""
     _, group, count = chance.unique(return_inverse=True, return_counts=True)
     shared = torch.zeros(len(count), dtype=torch.float64).index_add_(0, group, label.double()) / count
     order = chance.argsort(stable=True)  # rows of one chance share their events, whatever their order
     parts = torch.tensor_split(
         torch.stack([chance[order].double(), shared[group][order]]), min(bins, len(label)), dim=1
     )
-    return float(sum(abs(part[0].mean() - part[1].mean()) * part.shape[1] for part in parts) / len(label))
+    return [(part.shape[1], float(part[0].mean()), float(part[1].mean())) for part in parts]
 
 
 def net_benefit(chance: Float[Tensor, " n"], label: Float[Tensor, " n"], threshold: float) -> float:
@@ -92,3 +97,11 @@ def lead_times(
         if len(early):
             found.append(float(hours[at] - hours[early[0]]))
     return torch.tensor(found)
+
+
+def highest_before(
+    chance: Float[Tensor, " m"], label: Float[Tensor, " m"], event: Int[Tensor, " m"]
+) -> Float[Tensor, " e"]:
+    """The highest chance of the rows before each event: rows before one are no events of their own."""
+    before = [chance[(event == number) & (label > 0)] for number in event[label > 0].unique().tolist()]
+    return torch.stack([rows.max() for rows in before])

@@ -18,7 +18,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from metalearn.risk.calibration import Temperature, controlled_threshold
 from metalearn.risk.labels import event_within
-from metalearn.risk.substrate import RiskSubstrate, by_event, enough, events
+from metalearn.risk.measures import highest_before
+from metalearn.risk.substrate import RiskSubstrate, enough, events
 from metalearn.serving.memory import Past
 from metalearn.states import States, parts_of
 from metalearn.steering import Q
@@ -33,7 +34,8 @@ class Shield:
     def __init__(self, risk: RiskSubstrate, actions: int) -> None:
         self.risk, self.actions, self.config = risk, actions, risk.config
         width = 4 * risk.entries + 1
-        self.weight = torch.zeros(actions, width, dtype=torch.float64)  # how an action moves the logit of its state
+        self.state = torch.zeros(width, dtype=torch.float64)  # the logit of a state, whatever is done
+        self.weight = torch.zeros(actions, width, dtype=torch.float64)  # how an action moves it
         self.line = Temperature()
         self.threshold: float | None = None  # None: nothing is known yet, and everything is allowed
 
@@ -60,7 +62,7 @@ class Shield:
     def chance(self, past: Past) -> Float[Tensor, "b a"]:
         """Of the event after each action."""
         assert self.risk.scaler is not None
-        features = self.risk.features(past.history(self.config.length, self.risk.scaler))
+        features = self.risk.read(past.history(self.config.length, self.risk.scaler))
         return self.line(self._logits(features))
 
     def safe(self, past: Past) -> Bool[Tensor, "b a"]:
@@ -76,31 +78,25 @@ class Shield:
         return found | (least & ~found.any(-1, keepdim=True))
 
     def _logits(self, features: Float[Tensor, "b f"]) -> Float[Tensor, "b a"]:
-        with torch.no_grad():
-            moved = _rows(features) @ self.weight.T
-            return (self._given(features).unsqueeze(-1) + moved).to(features)
-
-    @torch.no_grad()
-    def _given(self, features: Float[Tensor, "b f"]) -> Float[Tensor, " b"]:
-        """The calibrated logit of the state, whatever is done."""
-        line = self.risk.line
-        return (line.slope * self.risk.logit(features) + line.shift).double()
+        rows = _rows(features)
+        return ((rows @ self.state).unsqueeze(-1) + rows @ self.weight.T).to(features)
 
     def _fit(self, states: States, rows: Int[Tensor, " m"], label: Float[Tensor, " m"]) -> None:
-        """Logistic regression for each action on the rows in which it was taken, the state's own logit given.
+        """Logistic regression on the state, then for each action on the rows in which it was taken, the first given.
 
-        By Newton's method from no effect, under a penalty as strong as that of ridge regression on standardised
-        features: an action never taken moves nothing.
+        By Newton's method from no effect, under a penalty as that of ridge regression on standardised features: an
+        action never taken moves nothing.
         """
         assert states.action is not None
-        features = self.risk.features(self.risk.histories(states, rows))
-        inputs, given = _rows(features), self._given(features)
+        inputs, came = _rows(self.risk.features(states, rows)), label.double()
+        self.state = _newton(inputs, torch.zeros_like(came), came, self.config.penalty)
+        given = inputs @ self.state
         for action in range(self.actions):
             taken = states.action[rows] == action
-            self.weight[action] = _newton(inputs[taken], given[taken], label[taken].double(), self.config.penalty)
+            self.weight[action] = _newton(inputs[taken], given[taken], came[taken], self.config.penalty)
 
     def _taken(self, states: States, rows: Int[Tensor, " m"]) -> Float[Tensor, "m a"]:
-        return self._logits(self.risk.features(self.risk.histories(states, rows)))
+        return self._logits(self.risk.features(states, rows))
 
     def _calibrate(
         self, states: States, rows: Int[Tensor, " m"], label: Float[Tensor, " n"], event: Int[Tensor, " n"]
@@ -110,7 +106,7 @@ class Shield:
         assert states.action is not None
         logit = self._taken(states, rows).gather(1, states.action[rows].unsqueeze(1)).squeeze(1)
         self.line = Temperature.fitted(logit, label[rows])
-        highest = by_event(self.line(logit), label[rows], event[rows])
+        highest = highest_before(self.line(logit), label[rows], event[rows])
         self.threshold = controlled_threshold(highest, torch.ones_like(highest), self.config.most_missed)
 
     def _judge(
@@ -123,7 +119,7 @@ class Shield:
         chance = self.line(self._taken(states, rows))
         unsafe = chance >= (self.threshold or 0.0)
         taken = states.action[rows].unsqueeze(1)
-        highest = by_event(chance.gather(1, taken).squeeze(1), label[rows], event[rows])
+        highest = highest_before(chance.gather(1, taken).squeeze(1), label[rows], event[rows])
         return {
             "shield/would_forbid": float(unsafe.gather(1, taken).float().mean()),
             "shield/nothing_safe": float(unsafe.all(1).float().mean()),
@@ -132,10 +128,16 @@ class Shield:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        return {"weight": self.weight, "line": [self.line.slope, self.line.shift], "threshold": self.threshold}
+        return {
+            "state": self.state,
+            "weight": self.weight,
+            "line": [self.line.slope, self.line.shift],
+            "threshold": self.threshold,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.weight, self.threshold = state["weight"].clone(), state["threshold"]
+        self.state, self.weight = state["state"].clone(), state["weight"].clone()
+        self.threshold = state["threshold"]
         self.line = Temperature(*state["line"])
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from metalearn.states import Scaler, States, parts_of
+from metalearn.states import Scaler, States, folds_of, parts_of
 
 
 def flags(*rows: int, of: int) -> torch.Tensor:
@@ -36,6 +36,25 @@ def test_of_ten_entities_one_calibrates_and_one_judges() -> None:
     owners = [set(entity[part].tolist()) for part in parts]
     assert [len(owner) for owner in owners] == [16, 2, 2]
     assert not owners[0] & owners[1] | owners[0] & owners[2] | owners[1] & owners[2]
+
+
+def test_each_entity_that_is_not_to_judge_is_held_out_once() -> None:
+    entity = torch.arange(40).repeat_interleave(2)
+    states = States.whole(torch.zeros(80, 1), torch.ones(80, dtype=torch.bool), entity=entity)
+    parts = parts_of(states, reach=99)
+    folds = folds_of(states, parts)
+    assert torch.equal(torch.stack([held for _, held in folds]).sum(0), (~parts.judge).long())
+    for fitted, held in folds:
+        assert not set(entity[fitted].tolist()) & set(entity[held].tolist())
+        assert torch.equal(fitted | held, ~parts.judge)
+
+
+def test_of_few_entities_what_calibrates_is_held_out() -> None:
+    states = States.whole(torch.zeros(60, 1), flags(0, of=60))
+    parts = parts_of(states, reach=2)
+    [(fitted, held)] = folds_of(states, parts)
+    assert torch.equal(fitted, parts.fit)
+    assert torch.equal(held, parts.calibrate)
 
 
 def test_of_few_entities_each_is_parted_in_time_with_an_embargo() -> None:

@@ -9,8 +9,8 @@ from torch import nn
 from feeds.errors import FeedError
 from metalearn.forecasting.substrate import ForecastSubstrate
 from metalearn.risk.labels import event_within
-from metalearn.risk.measures import measure
-from metalearn.risk.substrate import RiskSubstrate, by_event, events
+from metalearn.risk.measures import highest_before, measure
+from metalearn.risk.substrate import RiskSubstrate, balanced, events
 from metalearn.settings import ForecastConfig, RiskConfig
 from metalearn.states import States, parts_of
 
@@ -150,7 +150,7 @@ def test_risk_is_told_apart_where_it_can_be_and_its_chances_hold() -> None:
     states = falls(99, episodes=600)
     label, known, _ = event_within(events(states, made.config), states.first, states.terminated, made.config.horizon)
     rows = ((known > 0) & ~states.last).nonzero().squeeze(-1)
-    found = measure(made.chance(made.histories(states, rows)), label[rows])
+    found = measure(made.chances(states, rows), label[rows])
     assert found.auroc > 0.75
     assert found.ece < 0.06
 
@@ -159,13 +159,15 @@ def test_weights_lift_rows_where_actions_matter_and_keep_the_kinds_balanced() ->
     made = RiskSubstrate(RiskConfig(steering=2.0, most_weight=3.0), 3, seed=0)
     states, rows = lived(0), torch.arange(4)
     label = torch.tensor([1.0, 0.0, 0.0, 0.0])
-    plain = made._weights(states, rows, label, None)
-    assert plain.tolist() == pytest.approx([2.0, 2.0 / 3, 2.0 / 3, 2.0 / 3])
+    assert made._lift(states, rows, None).tolist() == [1.0, 1.0, 1.0, 1.0]
+    assert balanced(torch.ones(4), label).tolist() == pytest.approx([2.0, 2.0 / 3, 2.0 / 3, 2.0 / 3])
 
     def apart(observation: torch.Tensor) -> torch.Tensor:
         return torch.tensor([[0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 9.0]])
 
-    lifted = made._weights(states, rows, label, apart)
+    lift = made._lift(states, rows, apart)
+    assert lift.mean().item() == pytest.approx(1.0)
+    lifted = balanced(lift, label)
     assert lifted[label > 0].sum().item() == pytest.approx(2.0)
     assert lifted[label == 0].sum().item() == pytest.approx(2.0)
     assert (lifted[3] / lifted[2]).item() == pytest.approx(1.0 + 2.0 * min(3.0, 9.0 / apart(label).std().item()))
@@ -173,7 +175,7 @@ def test_weights_lift_rows_where_actions_matter_and_keep_the_kinds_balanced() ->
 
 def test_rows_before_one_event_are_one_event() -> None:
     chance, label = torch.tensor([0.1, 0.7, 0.4, 0.2, 0.9]), torch.tensor([1.0, 1.0, 1.0, 1.0, 0.0])
-    assert by_event(chance, label, torch.tensor([8, 8, 20, 20, -1])).tolist() == pytest.approx([0.7, 0.4])
+    assert highest_before(chance, label, torch.tensor([8, 8, 20, 20, -1])).tolist() == pytest.approx([0.7, 0.4])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -184,8 +186,20 @@ def test_a_forecaster_goes_on_to_the_bit(kind: str) -> None:
     _goes_on(make, [lived(seed) for seed in range(4)])
 
 
-def test_a_detector_goes_on_to_the_bit() -> None:
-    _goes_on(lambda: RiskSubstrate(RiskConfig(event="end", horizon=5), 2, seed=3), [falls(seed) for seed in range(4)])
+@pytest.mark.parametrize("settings", [{}, {"calibration": "isotonic"}, {"hidden": (4,)}])
+def test_a_detector_goes_on_to_the_bit(settings: dict[str, Any]) -> None:
+    config = RiskConfig(event="end", horizon=5, **settings)
+    _goes_on(lambda: RiskSubstrate(config, 2, seed=3), [falls(seed) for seed in range(4)])
+
+
+def test_steps_take_the_place_of_the_line() -> None:
+    made = RiskSubstrate(RiskConfig(event="end", horizon=5, calibration="isotonic"), 2, seed=0)
+    states = falls(0, episodes=600)
+    found = made.update(states, None)
+    assert made.steps is not None
+    chance = made.chances(states, torch.arange(200))
+    assert made.steps.chance.min() <= chance.min() <= chance.max() <= made.steps.chance.max()
+    assert found["risk/auroc"] > 0.7
 
 
 def _goes_on(make: Any, batches: list[States]) -> None:

@@ -21,6 +21,12 @@ def test_the_last_value_is_the_newest_that_was_seen() -> None:
     assert (NEVER.last().tolist(), NEVER.newest().tolist()) == ([0.0], [-1])
 
 
+def test_what_was_known_before_a_history_stands_in_where_nothing_was_seen() -> None:
+    carried = NEVER._replace(value=torch.full((3, 1), 7.0))
+    assert (carried.last().tolist(), carried.newest().tolist()) == ([7.0], [-1])
+    assert carried.relative(torch.ones(1)).tolist() == [[0.0], [0.0], [0.0]]
+
+
 def test_time_since_a_measurement_counts_from_the_one_before() -> None:
     assert GAPS.since().T.tolist() == [[0.0, 1.0, 3.0, 0.5], [0.0, 1.0, 2.0, 2.5]]
 
@@ -53,6 +59,16 @@ def test_histories_and_futures_stay_within_their_episode() -> None:
     assert history.elapsed.tolist() == [[0, 0, 0], [0, 0, 2], [0, 2, 2], [0, 0, 0], [0, 0, 2]]
     assert future.value.squeeze(-1).tolist() == [[2, 4], [3, 0], [4, 0], [6, 0], [7, 0]]
     assert future.seen.squeeze(-1).tolist() == [[1, 1], [1, 0], [1, 0], [1, 0], [1, 0]]
+
+
+def test_what_is_carried_forward_is_kept_and_counts_as_unseen() -> None:
+    given = rows()
+    given["seen"][1:3] = 0.0
+    history, future, _ = cut(**given, length=2, horizons=(1,))
+    assert history.value.squeeze(-1).tolist()[:3] == [[0, 1], [1, 2], [2, 3]]
+    assert history.seen.squeeze(-1).tolist()[:3] == [[0, 1], [1, 0], [0, 0]]
+    assert future.seen.squeeze(-1).tolist()[:3] == [[0], [0], [1]]
+    assert future.value.squeeze(-1).tolist()[:3] == [[0], [0], [4]]
 
 
 @given(st.integers(0, 6))
