@@ -21,6 +21,7 @@ class RunSummary:
     curve: tuple[tuple[int, float], ...] = ()  # (environment step, score on validation)
     links: Mapping[str, str] = field(default_factory=dict)  # label -> address
     test_openings: int = 0  # how often the test part was opened for this run
+    beside: tuple[str, ...] = ()  # sections, ready for HTML, of the models that learned beside the agent
 
 
 __all__ = ["RunSummary"]

@@ -82,6 +82,18 @@ def areas(frame: Frame, series: Sequence[Line]) -> str:
     return _figure(frame, shapes, _legend([(line.label, line.style) for line in series], block=True), readout)
 
 
+def fan(frame: Frame, came: Line, median: Line, low: Float[np.ndarray, " t"], high: Float[np.ndarray, " t"]) -> str:
+    """What came, and what was foreseen with the band that should hold most of it; not thinned."""
+    x, every = frame.axis.position, np.arange(len(frame.axis.position) + 1)
+    shapes = [_band(x, frame.scale.at(low), frame.scale.at(high), f"{median.style} faint")]
+    shapes += [_path(x, frame.scale.at(line.value), line.style) for line in (median, came)]
+    told = [(line.label, line.style, line.value) for line in (came, median)]
+    told += [("from", median.style, low), ("to", median.style, high)]
+    return _figure(
+        frame, shapes, _legend([(line.label, line.style) for line in (came, median)]), _readout(frame, every, told)
+    )
+
+
 def bars(frame: Frame, value: Float[np.ndarray, " t"], style: str) -> str:
     """Upright bars, each between its position and the next."""
     edges = np.append(frame.axis.position, 1.0)

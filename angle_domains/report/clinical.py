@@ -60,6 +60,7 @@ def write_report(verdict: Verdict, run: RunSummary, path: Path) -> Path:
         decisions(found),
         assumptions(found),
         guidelines(items(found, run)),
+        *run.beside,
         provenance(found, run),
     ]
     page = write_page(path, f"{run.name}: {run.agent} on {found.name}", [part for part in sections if part])

@@ -44,6 +44,7 @@ def write_report(verdict: Verdict, run: RunSummary, path: Path) -> Path:
         section("Returns", histogram(found), name="returns"),
         learning(run),
         strata(found),
+        *run.beside,
         provenance(found, run),
     ]
     return write_page(Path(path), f"{run.name}: {run.agent} on {found.name}", [part for part in sections if part])

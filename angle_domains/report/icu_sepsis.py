@@ -38,7 +38,7 @@ def write_report(verdict: Verdict, run: RunSummary, path: Path) -> Path:
     if found is None:
         raise ConfigError("a report needs a full verdict: Terms(..., full=True)")
     sections = [headline(found, run), key_numbers(found, run), value(found), learning(found, run)]
-    sections += [decisions(found), provenance(found, run)]
+    sections += [decisions(found), *run.beside, provenance(found, run)]
     return write_page(Path(path), f"{run.name}: {run.agent} on ICU-Sepsis", [part for part in sections if part])
 
 

@@ -39,6 +39,7 @@ def write_report(verdict: Verdict, run: RunSummary, path: Path) -> Path:
         years_section(comparison, labels),
         section("Rolling Sharpe ratio", figures.rolling(comparison, labels), name="rolling"),
         learning(run),
+        *run.beside,
         provenance(comparison, run),
     ]
     return write_page(Path(path), f"{run.name}: {run.agent} on {run.feed}", [part for part in sections if part])

@@ -9,8 +9,10 @@ from angle_domains.config import AgentConfig
 from angle_domains.errors import CheckpointError
 from angle_domains.evaluation import Terms, Verdict
 from angle_domains.evaluation.skill import Trials
+from angle_domains.outlook.study import study
 from angle_domains.policy import load_policy
 from angle_domains.report import RunSummary
+from angle_domains.report.outlook import foreseen
 from angle_domains.runs import RunFolder
 from angle_domains.tables import feed_entry, resolve
 from angle_domains.tracking import OFF, find_trials, provenance, read_key, resolve_store
@@ -22,6 +24,7 @@ class Judged:
     report: Path
     step: int  # of the checkpoint
     notes: dict[str, str] = field(default_factory=dict)  # how it was chosen, in words
+    beside: dict[str, float] = field(default_factory=dict)  # metrics of the models that learned beside the agent
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -76,8 +79,10 @@ def judge_run(folder: RunFolder, config: AgentConfig, feed: Any, terms: Terms, *
     if split == "test" and "sharpe" in verdict.metrics:
         folder.note(test_sharpe=verdict.metrics["sharpe"])
     notes = {what: facts[what] for what in ("checkpoint", "selection") if facts.get(what)}
-    summary = _summary(folder, config, facts, links, notes)
-    return Judged(verdict, write(verdict, summary, page_of(folder, split)), policy.meta["step"], notes)
+    found = study(config, feed, policy, split)
+    summary = _summary(folder, config, facts, links, notes, () if found is None else foreseen(found))
+    page = write(verdict, summary, page_of(folder, split))
+    return Judged(verdict, page, policy.meta["step"], notes, {} if found is None else found.metrics)
 
 
 def page_of(folder: RunFolder, split: str) -> Path:
@@ -86,7 +91,12 @@ def page_of(folder: RunFolder, split: str) -> Path:
 
 
 def _summary(
-    folder: RunFolder, config: AgentConfig, facts: dict[str, Any], links: dict[str, str], notes: dict[str, str]
+    folder: RunFolder,
+    config: AgentConfig,
+    facts: dict[str, Any],
+    links: dict[str, str],
+    notes: dict[str, str],
+    beside: tuple[str, ...],
 ) -> RunSummary:
     return RunSummary(
         name=folder.name,
@@ -101,6 +111,7 @@ def _summary(
         curve=tuple((step, score) for step, score in facts.get("curve", [])),
         links=links,
         test_openings=len(facts.get("test_opened", [])),
+        beside=beside,
     )
 
 
@@ -119,7 +130,8 @@ def same_data(meta: dict[str, Any], feed: Any, folder: RunFolder) -> None:
 
 def test_metrics(judged: Judged | None, folder: RunFolder) -> dict[str, float]:
     """What trackers are told of the test part: how often it was opened, and what came of it this time, if anything."""
-    found = {f"test/{name}": value for name, value in judged.verdict.metrics.items()} if judged else {}
+    told = judged.verdict.metrics | judged.beside if judged else {}
+    found = {f"test/{name}": value for name, value in told.items()}
     if chosen := folder.note().get("selected_from"):
         found["test/selected_from"] = chosen
     return found | {"test/openings": openings(folder)}

@@ -59,6 +59,15 @@ class Shield:
             self._calibrate(states, self.risk.drawn(told & parts.calibrate), label, event)
         return self._judge(states, self.risk.drawn(told & parts.judge), label, event) if self.ready else {}
 
+    def judge_record(self, states: States) -> dict[str, float]:
+        """What it would have done in rows of which nothing was learned."""
+        if not self.ready or states.action is None:
+            return {}
+        label, known, event = event_within(
+            events(states, self.config), states.first, states.terminated, self.config.horizon
+        )
+        return self._judge(states, ((known > 0) & ~states.last).nonzero().squeeze(-1), label, event)
+
     def chance(self, past: Past) -> Float[Tensor, "b a"]:
         """Of the event after each action."""
         assert self.risk.scaler is not None

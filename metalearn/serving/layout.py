@@ -10,7 +10,7 @@ from feeds.base import Block, FeedSpec
 from metalearn.settings import MetaLearningConfig
 
 # what an agent itself moves, what never changes, and what has been: nothing of it is to be foreseen
-_LEFT_OUT = ("weights", "pending", "account", "tradable", "window")
+LEFT_OUT = ("weights", "pending", "account", "tradable", "window")
 ALL = "observation"  # the one block of feeds that name none
 
 
@@ -20,7 +20,7 @@ class Layout:
     def __init__(self, spec: FeedSpec, config: MetaLearningConfig) -> None:
         size = prod(spec.observation_space.shape or ())
         blocks = spec.blocks or (Block(ALL, 0, (size,)),)
-        spoken = [block for block in blocks if block.name not in _LEFT_OUT] if config.serve.forecast else []
+        spoken = [block for block in blocks if block.name not in LEFT_OUT] if config.serve.forecast else []
         self.entries = [entry for block in spoken for entry in range(block.start, block.stop)]
         self.blocks: list[Block] = []
         self._end = size
