@@ -15,7 +15,7 @@ from angle_domains.config import AgentConfig
 from angle_domains.outlook.foreseen import Forecasts, forecasts
 from angle_domains.outlook.walk import Walk, walk
 from angle_domains.policy import Policy
-from feeds.base import FeedSpec
+from feeds.base import FeedSpec, LoggedFeed
 from metalearn.forecasting.histories import cut
 from metalearn.forecasting.quantiles import LEVELS, MEDIAN, pinball
 from metalearn.forecasting.ridge_anchor import RidgeAnchor
@@ -67,6 +67,7 @@ class Study:
     example: Example | None
     risk: RiskJudgement | None
     risk_horizon: int
+    unit: str  # of the time between rows, in words
     serving: dict[str, str]  # what the models gave the agent, in words
     shield: dict[str, float]  # what a shield would have done
 
@@ -113,6 +114,7 @@ def study(config: AgentConfig, feed: Any, policy: Policy, split: str) -> Study |
         example=_example(trainer, seen, made, feed.spec),
         risk=risk,
         risk_horizon=trainer.config.risk.horizon,
+        unit="hours" if isinstance(feed, LoggedFeed) else "ticks",
         serving=serving,
         shield=shield,
     )

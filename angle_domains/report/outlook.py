@@ -65,8 +65,9 @@ def forecasts(found: Study) -> str:
     if skilled:
         best = max(skilled, key=lambda group: group.naive.better)
         told = (
-            f"{len(skilled)} of {len(found.groups)} forecasts are better than naive ones beyond chance; most so "
-            f"{best.name}, {best.ahead} ahead: {best.naive.verdict.removeprefix('skill: ')}."
+            f"{len(skilled)} of {len(found.groups)} forecasts are better than naive ones beyond chance, where about "
+            f"{0.025 * len(found.groups):.0f} would be by luck alone; most so {best.name}, {best.ahead} ahead: "
+            f"{best.naive.verdict.removeprefix('skill: ')}."
         )
     else:
         told = f"No skill: none of {len(found.groups)} forecasts is better than a naive one beyond chance."
@@ -79,7 +80,8 @@ def forecasts(found: Study) -> str:
     )
     head = ["entry", "ahead", "verdict", "MASE", "better by", "against", "pinball", "80 % covers", "width"]
     compared = any(group.ridge is not None for group in found.groups)
-    rows = [_forecast_row(group, compared=compared) for group in found.groups]
+    best_first = sorted(found.groups, key=lambda group: -group.naive.better)
+    rows = [_forecast_row(group, compared=compared) for group in best_first]
     head += ["against ridge"] if compared else []
     rest = f"<details><summary>{len(rows) - _MOST} more</summary>{table(head, rows[_MOST:], own=2)}</details>"
     return section(
@@ -158,7 +160,7 @@ def risks(found: Study) -> str:
         _precision(risk),
         _reliability(risk),
         _benefit(risk),
-        "" if risk.alarms is None else _alarms(risk.alarms),
+        "" if risk.alarms is None else _alarms(risk.alarms, found.unit),
         name="risk",
     )
 
@@ -166,14 +168,15 @@ def risks(found: Study) -> str:
 def _unit_axis(position: np.ndarray, called: str) -> Axis:
     """From 0 to 1, or as far as the positions reach where that is less than a half."""
     top = 1.0 if position.max() > 0.5 else max(float(position.max()), 1e-9)
-    ticks = tuple((share, f"{share * top:.2g}") for share in (0.0, 0.25, 0.5, 0.75, 1.0))
+    ticks = tuple((tick / top, f"{tick:.4g}") for tick in linear(np.array([0.0, top]), count=5).ticks if tick <= top)
     return Axis(position / top, np.array([f"{called} {value:.3f}" for value in position]), ticks)
 
 
 def _roc(risk: RiskJudgement) -> str:
     false, hit = risk.roc.numpy().T
-    frame = Frame("Events found over false alarms", "share of rows before events (ROC)",
-                  _unit_axis(false, "false alarms"), linear(np.array([0.0, 1.0]), count=4), _share, 3, size="middle")  # fmt: skip
+    axis, scale = _unit_axis(false, "false alarms"), linear(np.array([0.0, 1.0]), count=4)
+    frame = Frame("Events found over false alarms", "share of rows before events (ROC)", axis, scale, _share, 3,
+                  size="middle")  # fmt: skip
     return lines(frame, [Line("detector", hit, "s0"), Line("chance", false, "s2")])
 
 
@@ -204,14 +207,14 @@ def _benefit(risk: RiskJudgement) -> str:
     return lines(frame, [Line("by the detector", model, "s0"), Line("always", always, "s1")])
 
 
-def _alarms(alarms: Alarms) -> str:
+def _alarms(alarms: Alarms, unit: str) -> str:
     lead = alarms.lead.numpy()
-    late = f"{np.median(lead):.1f} hours" if len(lead) else "none"
+    late = f"{np.median(lead):.1f} {unit}" if len(lead) else "none"
     facts = {
         "threshold": f"{alarms.threshold:.3f}",
         "events announced": f"{alarms.recall:.0%}",
         "alarms that an event followed": f"{alarms.precision:.1%}",
-        "alarms for 24 units of time": f"{alarms.per_day:.2f}",
+        f"alarms in 24 {unit}": f"{alarms.per_day:.2f}",
         "median time from first alarm to event": late,
     }
     return "<p><b>Alarms at a recall of 80 %</b></p>" + definitions(facts)

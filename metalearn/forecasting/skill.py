@@ -22,7 +22,7 @@ class Skill(NamedTuple):
 
     rows: int
     entities: int
-    mase: float  # mean over entities of the share of the naive loss; with absolute errors the usual measure
+    mase: float  # mean over entities, in which the naive forecast errs at all, of the share of its loss
     better: float  # 1 less the loss of all rows as a share of the naive one; below 0 it is worse
     low: float  # of the interval of 95 % of `better`; infinite where rows are too few
     high: float
@@ -80,7 +80,7 @@ def skill(
     return Skill(
         rows=len(loss),
         entities=len(count),
-        mase=float(_share(own[0], own[1]).mean()),
+        mase=float(_share(*(own if not (own[1] > 0).any() else own[:, own[1] > 0])).mean()),
         better=1.0 - float(_share(*own.sum(1))),
         low=low,
         high=high,
