@@ -1,7 +1,7 @@
 """Forecasts and risks of a walk, row by row, and as Parquet."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -15,7 +15,7 @@ from metalearn.forecasting.histories import History
 from metalearn.forecasting.quantiles import LEVELS
 from metalearn.risk.labels import event_within
 from metalearn.risk.substrate import events
-from metalearn.serving.memory import pasts
+from metalearn.serving.memory import Past, pasts
 from metalearn.trainer import MetaLearnerTrainer
 
 _CHUNK = 4_096
@@ -78,6 +78,44 @@ def risks(trainer: MetaLearnerTrainer, walk: Walk) -> Risks:
         ]
     )
     return Risks(row, chance, label[row], known[row], event[row])
+
+
+def foresee(trainer: MetaLearnerTrainer, ticks: Float[np.ndarray, "b l d"]) -> Float[np.ndarray, "b h d q"]:
+    """Quantiles after the last ticks of B streams, all measured a unit of time apart, in the feed's units."""
+    scaler = trainer.forecast.scaler
+    if scaler is None:
+        raise ConfigError(_untrained(trainer, "forecaster"))
+    made = trainer.forecast.quantiles(_past(ticks).history(trainer.config.forecast.length, scaler))
+    return scaler.undo(made.movedim(-1, -2)).movedim(-2, -1).numpy()
+
+
+def foresee_risk(trainer: MetaLearnerTrainer, ticks: Float[np.ndarray, "b l d"]) -> Float[np.ndarray, " b"]:
+    """The chance of the event after the last ticks of B streams."""
+    scaler = trainer.risk.scaler
+    if scaler is None:
+        raise ConfigError(_untrained(trainer, "detector of risk"))
+    return trainer.risk.chance(_past(ticks).history(trainer.config.risk.length, scaler)).numpy()
+
+
+def _past(ticks: Float[np.ndarray, "b l d"]) -> Past:
+    observation = torch.from_numpy(np.array(ticks, np.float32))
+    known = torch.ones(observation.shape[:2])
+    return Past(observation, torch.ones_like(observation), known, known.clone())
+
+
+def signatures(trainer: MetaLearnerTrainer) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+    """Types and shapes of batches that trained models take and give, by kind."""
+    config, entries, found = trainer.config, trainer.entries, {}
+    if trainer.forecast.ready:
+        made = [-1, len(config.forecast.horizons), entries, len(LEVELS)]
+        found["forecaster"] = (_floats([-1, config.forecast.length, entries]), _floats(made))
+    if trainer.risk.ready:
+        found["detector"] = (_floats([-1, config.risk.length, entries]), _floats([-1]))
+    return found
+
+
+def _floats(shape: list[int]) -> dict[str, Any]:
+    return {"dtype": "float32", "shape": shape}
 
 
 def write_forecasts(path: Path, trainer: MetaLearnerTrainer, walk: Walk) -> int:

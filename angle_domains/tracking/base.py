@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from angle_domains.tracking.policies import Signatures
     from feeds.base import FeedSpec
 
 Status = Literal["FINISHED", "KILLED", "FAILED"]
@@ -98,8 +99,8 @@ class Tracker(Protocol):
         """A file or a whole folder, kept under `folder` of the run's artifacts."""
         ...
 
-    def log_policy(self, checkpoint: Path, spec: "FeedSpec", step: int) -> None:
-        """The policy of a checkpoint folder as a model that others can load."""
+    def log_policy(self, checkpoint: Path, spec: "FeedSpec", step: int, beside: "Signatures | None" = None) -> None:
+        """The policy of a checkpoint folder, and what learned beside it, as models that others can load."""
         ...
 
     def links(self) -> dict[str, str]:
@@ -153,9 +154,9 @@ class Trackers:
         for tracker in self.trackers:
             tracker.artifact(path, folder)
 
-    def log_policy(self, checkpoint: Path, spec: "FeedSpec", step: int) -> None:
+    def log_policy(self, checkpoint: Path, spec: "FeedSpec", step: int, beside: "Signatures | None" = None) -> None:
         for tracker in self.trackers:
-            tracker.log_policy(checkpoint, spec, step)
+            tracker.log_policy(checkpoint, spec, step, beside)
 
     def links(self) -> dict[str, str]:
         return {what: link for tracker in self.trackers for what, link in tracker.links().items()}

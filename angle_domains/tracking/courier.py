@@ -12,7 +12,7 @@ from angle_domains.addresses import mask
 from angle_domains.tracking.base import DatasetInfo, RunInfo, Scalar
 from angle_domains.tracking.gate import REVISED
 from angle_domains.tracking.journal import Delivery, Journal, Line
-from angle_domains.tracking.policies import LoggedPolicy, save_policy
+from angle_domains.tracking.policies import POLICY, LoggedPolicy, save_policy
 from angle_domains.tracking.store import Store, connect, experiment_id, load_mlflow
 
 KEY, OWNER, ENDED, ROLE = "angle.key", "angle.owner", "angle.ended", "angle.role"
@@ -180,8 +180,9 @@ class Courier:
     def _policy(self, entry: Mapping[str, Any]) -> None:
         model_id = self.delivery.model_id
         if model_id is None:
+            kind = entry.get("kind", POLICY)
             model_id = self._client.create_logged_model(
-                self.delivery.experiment_id, name="policy", source_run_id=self._run_id, model_type="policy"
+                self.delivery.experiment_id, name=kind, source_run_id=self._run_id, model_type=kind
             ).model_id
             self._acknowledge(model_id=model_id)
         policy = LoggedPolicy(self._run_id, model_id, entry)

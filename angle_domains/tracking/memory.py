@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from angle_domains.tracking.policies import Signatures
     from feeds.base import FeedSpec
 
 
@@ -51,7 +52,7 @@ class MemoryTracker:
     def artifact(self, path: Path, folder: str = "") -> None:
         self.artifacts.append((path, folder))
 
-    def log_policy(self, checkpoint: Path, spec: "FeedSpec", step: int) -> None:
+    def log_policy(self, checkpoint: Path, spec: "FeedSpec", step: int, beside: "Signatures | None" = None) -> None:
         self.policies.append((checkpoint, step))
 
     def links(self) -> dict[str, str]:
@@ -81,7 +82,7 @@ class NullTracker:
 
     def artifact(self, path: Path, folder: str = "") -> None: ...
 
-    def log_policy(self, checkpoint: Path, spec: "FeedSpec", step: int) -> None: ...
+    def log_policy(self, checkpoint: Path, spec: "FeedSpec", step: int, beside: "Signatures | None" = None) -> None: ...
 
     def links(self) -> dict[str, str]:
         return {}

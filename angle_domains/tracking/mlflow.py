@@ -17,7 +17,7 @@ from angle_domains.tracking.journal import Delivery, Journal, journals
 from angle_domains.tracking.links import compare_link, experiment_link, run_link, ui_base
 from angle_domains.tracking.origin import provenance
 from angle_domains.tracking.owner import Owner
-from angle_domains.tracking.policies import policy_entry
+from angle_domains.tracking.policies import model_entry, policy_entry
 from angle_domains.tracking.recover import close_open_run, recover
 from angle_domains.tracking.store import Store, load_mlflow, resolve_store
 from angle_domains.tracking.writer import INTERVAL, PATIENCE, Writer
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from angle_domains.tracking.policies import Signatures
     from feeds.base import FeedSpec
 
 _BESIDE = 3  # other runs in the comparison that a run links to
@@ -127,8 +128,10 @@ class MlflowTracker:
     def artifact(self, path: Path, folder: str = "") -> None:
         self.journal.append("artifact", path=str(path.absolute()), folder=folder)
 
-    def log_policy(self, checkpoint: Path, spec: "FeedSpec", step: int) -> None:
+    def log_policy(self, checkpoint: Path, spec: "FeedSpec", step: int, beside: "Signatures | None" = None) -> None:
         self.journal.append("policy", **policy_entry(checkpoint, spec, step, self.register))
+        for kind, (inputs, outputs) in (beside or {}).items():
+            self.journal.append("policy", **model_entry(kind, checkpoint, inputs, outputs, step))
 
     def links(self) -> dict[str, str]:
         base = ui_base(self.store.uri)

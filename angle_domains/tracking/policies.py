@@ -1,4 +1,4 @@
-"""A checkpoint as an MLflow model: code and safetensors, no pickle."""
+"""A checkpoint as MLflow models, the policy and what learned beside it: code and safetensors, no pickle."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,10 @@ from angle_domains.tracking.store import load_mlflow
 if TYPE_CHECKING:
     from feeds.base import FeedSpec
 
-_CODE = Path(__file__).with_name("policy_model.py")
+POLICY = "policy"
+Shape = Mapping[str, Any]  # "dtype" and "shape" of a batch
+Signatures = Mapping[str, tuple[Shape, Shape]]  # by kind, inputs and outputs; `<kind>_model.py` is its code
+
 _NEEDS = ("angle-domains", "gymnasium", "numpy", "safetensors", "torch")
 
 
@@ -29,24 +32,25 @@ def policy_entry(checkpoint: Path, spec: "FeedSpec", step: int, register: str | 
     load_mlflow()
     import mlflow.pyfunc  # noqa: F401  (here rather than on the writer's thread: see load_mlflow)
 
-    return {
-        "path": str(checkpoint.resolve()),
-        "inputs": _tensor(spec.observation_space),
-        "outputs": _tensor(spec.action_space),
-        "step": step,
-        "register": register,
-    }
+    shapes = (_tensor(spec.observation_space), _tensor(spec.action_space))
+    return model_entry(POLICY, checkpoint, *shapes, step) | {"register": register}
+
+
+def model_entry(kind: str, checkpoint: Path, inputs: Shape, outputs: Shape, step: int) -> dict[str, Any]:
+    """The journal's line for a model that a checkpoint holds."""
+    where = {"path": str(checkpoint.resolve()), "inputs": dict(inputs), "outputs": dict(outputs)}
+    return where | {"kind": kind, "step": step, "register": None}
 
 
 def save_policy(policy: LoggedPolicy, folder: Path) -> None:
-    """Writes the model `folder`: `policy_model.py`, the checkpoint, and the signature."""
+    """Writes the model `folder`: its code, the checkpoint, and the signature."""
     checkpoint = Path(policy.entry["path"])
     if not checkpoint.is_dir():
         raise FileNotFoundError(f"{checkpoint} of the policy at step {policy.entry['step']}")
     mlflow = load_mlflow()
     mlflow.pyfunc.save_model(
         str(folder),
-        python_model=str(_CODE),
+        python_model=str(Path(__file__).with_name(f"{policy.entry.get('kind', POLICY)}_model.py")),
         artifacts={"checkpoint": str(checkpoint)},
         signature=_signature(policy.entry),
         pip_requirements=_requirements(),

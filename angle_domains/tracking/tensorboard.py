@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from angle_domains.tracking.policies import Signatures
     from feeds.base import FeedSpec
 
 _FLUSH = 5  # seconds
@@ -77,7 +78,7 @@ class TensorboardTracker:
 
     def artifact(self, path: Path, folder: str = "") -> None: ...
 
-    def log_policy(self, checkpoint: Path, spec: "FeedSpec", step: int) -> None: ...
+    def log_policy(self, checkpoint: Path, spec: "FeedSpec", step: int, beside: "Signatures | None" = None) -> None: ...
 
     def links(self) -> dict[str, str]:
         return {"tensorboard": f"tensorboard --logdir {self.events}"}

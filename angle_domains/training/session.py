@@ -125,7 +125,7 @@ class Session:
             tracker.artifact(path)
         best = self.folder.best.resolve()
         tracker.artifact(best, "checkpoint")
-        tracker.log_policy(best, trainer.feed.spec, judged.step)
+        tracker.log_policy(best, trainer.feed.spec, judged.step, judged.models)
         lines = (*judged.lines, *(f"{what}: {link}" for what, link in tracker.links().items()))
         return RunResult(self.folder.name, "FINISHED", 0, lines, judged.verdict.metrics, judged.report)
 

@@ -9,6 +9,7 @@ from angle_domains.config import AgentConfig
 from angle_domains.errors import CheckpointError
 from angle_domains.evaluation import Terms, Verdict
 from angle_domains.evaluation.skill import Trials
+from angle_domains.outlook.foreseen import signatures
 from angle_domains.outlook.study import study
 from angle_domains.policy import load_policy
 from angle_domains.report import RunSummary
@@ -16,6 +17,7 @@ from angle_domains.report.outlook import foreseen
 from angle_domains.runs import RunFolder
 from angle_domains.tables import feed_entry, resolve
 from angle_domains.tracking import OFF, find_trials, provenance, read_key, resolve_store
+from angle_domains.tracking.policies import Signatures
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Judged:
     step: int  # of the checkpoint
     notes: dict[str, str] = field(default_factory=dict)  # how it was chosen, in words
     beside: dict[str, float] = field(default_factory=dict)  # metrics of the models that learned beside the agent
+    models: Signatures = field(default_factory=dict)  # of those that the checkpoint holds trained
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -82,7 +85,8 @@ def judge_run(folder: RunFolder, config: AgentConfig, feed: Any, terms: Terms, *
     found = study(config, feed, policy, split)
     summary = _summary(folder, config, facts, links, notes, () if found is None else foreseen(found))
     page = write(verdict, summary, page_of(folder, split))
-    return Judged(verdict, page, policy.meta["step"], notes, {} if found is None else found.metrics)
+    models = {} if policy.beside is None else signatures(policy.beside)
+    return Judged(verdict, page, policy.meta["step"], notes, {} if found is None else found.metrics, models)
 
 
 def page_of(folder: RunFolder, split: str) -> Path:

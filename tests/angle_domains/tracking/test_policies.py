@@ -9,13 +9,15 @@ from gymnasium import spaces
 
 from angle_domains import checkpoint
 from angle_domains.config import load_config
+from angle_domains.outlook.foreseen import foresee, foresee_risk, signatures
 from angle_domains.policy import load_policy
 from angle_domains.specs import spec_to_dict
-from angle_domains.tables import agent_spec, resolve
+from angle_domains.tables import agent_spec, make_feed, resolve
 from angle_domains.tracking import MlflowTracker, resolve_store
-from angle_domains.tracking.store import connect
+from angle_domains.tracking.store import connect, load_mlflow
 from feeds.base import Block, FeedSpec
 from tests.angle_domains.tracking.worlds import ROOT, get_run, info
+from tests.angle_domains.training.test_beside import settings, trained
 
 SPEC = FeedSpec(
     name="market",
@@ -100,3 +102,28 @@ def test_a_checkpoint_that_is_gone_is_told_and_keeps_nothing_else_back(runs: Pat
     assert "nowhere" in tracker.writer.courier.refused[0]
     assert get_run(tracker).info.status == "FINISHED"
     assert get_run(tracker).data.metrics == {"loss": 1.0}
+
+
+def test_what_learned_beside_it_are_models_of_the_run(runs: Path, tmp_path: Path) -> None:
+    config = settings("ppo", **{"meta.on": True, "meta.risk.event": "end", "training.steps": 1_024})
+    trained(config, tmp_path / "one")
+    best = (tmp_path / "one" / "last").resolve()
+    trainer = load_policy(best).beside
+    assert trainer is not None
+    tracker = MlflowTracker(resolve_store(None, runs), runs / "a", interval=0.1)
+    tracker.start(info("a"))
+    tracker.log_policy(best, make_feed("classic", config.feed).spec, 5, signatures(trainer))
+    tracker.finish(patience=60)
+    client = connect(tracker.store)
+    models = [client.get_logged_model(each.model_id) for each in get_run(tracker).outputs.model_outputs]
+    assert {model.name for model in models} == {"policy", "forecaster", "detector"}
+    ticks = np.random.default_rng(0).normal(size=(4, config.meta.forecast.length, 4)).astype(np.float32)
+    mlflow = load_mlflow()
+    mlflow.set_tracking_uri(tracker.store.uri)
+    forecaster = mlflow.pyfunc.load_model(f"runs:/{tracker.run_id}/forecaster")
+    np.testing.assert_allclose(forecaster.predict(ticks), foresee(trainer, ticks), rtol=1e-6)
+    assert forecaster.predict(ticks).shape == (4, 2, 4, 7)
+    longer = np.random.default_rng(0).normal(size=(4, config.meta.risk.length, 4)).astype(np.float32)
+    chance = mlflow.pyfunc.load_model(f"runs:/{tracker.run_id}/detector").predict(longer)
+    np.testing.assert_allclose(chance, foresee_risk(trainer, longer), rtol=1e-6)
+    assert ((chance >= 0.0) & (chance <= 1.0)).all()
