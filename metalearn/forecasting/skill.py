@@ -15,6 +15,7 @@ ALARM = 0.05  # better by more where nothing can be foreseen: look for a leak
 _MANY = 30  # entities, from which on these are resampled
 _FEW = 10  # entities or blocks, below which nothing is said
 _DRAWS = 2_000
+_HELD = 1_000_000  # pieces drawn at a time: what is held in memory
 
 
 class Skill(NamedTuple):
@@ -106,8 +107,9 @@ def _blocks(both: Float[Tensor, "2 n"], overlap: int) -> tuple[Float[Tensor, "2 
 
 def _interval(pieces: Float[Tensor, "2 k"], parts: int, generator: Generator) -> tuple[float, float]:
     """Of how much better, from resamples of so many pieces each."""
-    among = pieces.shape[1]
-    drawn = [pieces[:, torch.randint(among, (parts,), generator=generator)].sum(1) for _ in range(_DRAWS)]
-    better = 1.0 - _share(*torch.stack(drawn, 1))
+    among, at_once = pieces.shape[1], max(1, _HELD // parts)
+    sizes = [min(at_once, _DRAWS - begun) for begun in range(0, _DRAWS, at_once)]
+    drawn = [pieces[:, torch.randint(among, (size, parts), generator=generator)].sum(-1) for size in sizes]
+    better = 1.0 - _share(*torch.cat(drawn, 1))
     low, high = torch.quantile(better, torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
     return low, high

@@ -35,6 +35,14 @@ class Filtered:
         wanted = [level if place <= MEDIAN else 1.0 - level for place, level in enumerate(LEVELS)]
         self.levels = [[AdaptiveLevel(each, rate) for each in wanted] for _ in range(assets)]
 
+    def follow(self, guess: Float[Tensor, "t n"], came: Float[Tensor, "t n"]) -> Forecast:
+        """What is foreseen of each day, which is taken in before the next."""
+        made = []
+        for day, happened in zip(guess, came, strict=True):
+            made.append(self.forecast(day))
+            self.observe(day, made[-1], happened)
+        return Forecast(*(torch.stack(parts) for parts in zip(*made, strict=True)))
+
     def forecast(self, guess: Float[Tensor, " n"]) -> Forecast:
         """From guesses at the variance of a day that is to come."""
         kept = self.standard[: min(self.written, self.capacity)]

@@ -75,13 +75,10 @@ class VolatilitySubstrate:
         """Days between which nothing is fitted."""
         joined = self.recent.joined(days)
         before = features(joined, leverage=self.config.leverage)[MONTH - 1 : -1]  # of each day: at the close before it
-        made = []
-        for guess, came in zip(self._guesses(before), days.change, strict=True):
-            made.append(self.filtered.forecast(guess))
-            self.filtered.observe(guess, made[-1], came)
+        made = self.filtered.follow(self._guesses(before), days.change)
         self.har.take(before, days.variance)
         self.recent, self.taken = joined.cut(-MONTH), self.taken + len(days.change)
-        return Forecast(*(torch.stack(parts) for parts in zip(*made, strict=True)))
+        return made
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -120,3 +120,11 @@ def test_labels_from_the_future_raise_the_alarm() -> None:
     leaked = ridge_against_last(walk, shift=1)
     assert leaked.alarm
     assert "look for what came from the future" in leaked.verdict
+
+
+def test_equally_good_forecasts_are_called_skilful_as_rarely_as_it_says() -> None:
+    source, found = drawn(7), 0
+    for _ in range(80):
+        one, other = torch.randn(2, 300, generator=source).abs()
+        found += skill(one, other, ONE[:300], drawn(8)).found
+    assert found <= 6  # 2 are to be expected

@@ -98,8 +98,10 @@ def test_variance_and_quantiles_of_a_guess_by_hand() -> None:
     filtered = Filtered(1, rate=0.0, least=5, capacity=5)
     guess, unit = torch.tensor([4.0], dtype=torch.float64), torch.ones(1, dtype=torch.float64)
     assert filtered.forecast(guess).variance.isnan().all()
-    for came in (9.0, -2.0, 0.0, -1.0, 2.0, 1.0):  # the first makes room
-        filtered.observe(unit, filtered.forecast(unit), came * unit)
+    came = torch.tensor([9.0, -2.0, 0.0, -1.0, 2.0, 1.0], dtype=torch.float64)  # the first makes room
+    told = filtered.follow(unit.expand(6, 1), came.unsqueeze(1))
+    assert told.variance[:5].isnan().all()
+    assert told.variance[5].item() == pytest.approx(18.0)  # the mean of 81, 4, 0, 1, 4
     made = filtered.forecast(guess)
     assert made.variance.item() == pytest.approx(4.0 * 2.0)  # the mean of 4, 0, 1, 4, 1
     assert made.quantiles[0].tolist() == pytest.approx([2.0 * (4.0 * level - 2.0) for level in LEVELS])
@@ -111,13 +113,10 @@ def test_levels_follow_what_is_seen() -> None:
     wild = 1.5 * torch.randn(2_000, 1, generator=drawn, dtype=torch.float64)
     shares = []
     for rate in (0.0, 0.01):
-        filtered, unit, hits = Filtered(1, rate=rate), torch.ones(1, dtype=torch.float64), []
-        for came in torch.cat([calm, wild]):
-            made = filtered.forecast(unit)
-            hits.append(bool(came < made.quantiles[0, 0]))
-            assert made.quantiles.isnan().all() or (made.quantiles.diff() >= 0).all()
-            filtered.observe(unit, made, came)
-        shares.append(sum(hits[1_000:]) / 2_000)
+        came = torch.cat([calm, wild])
+        made = Filtered(1, rate=rate).follow(torch.ones_like(came), came)
+        assert (made.quantiles[250:].diff() >= 0).all()
+        shares.append(float((came < made.quantiles[..., 0])[1_000:].double().mean()))
     assert shares[0] > 0.07
     assert shares[1] == pytest.approx(0.05, abs=0.005)
 
