@@ -75,7 +75,7 @@ def adapt(
     """Adapts the run's models to other data, and says how their error falls with what they have seen of them."""
     from angle_domains.outlook.adapting import adapt as adapted
     from angle_domains.outlook.adapting import parse_support
-    from angle_domains.report.outlook import write_adaptation
+    from angle_domains.report.adaptation import write_adaptation
     from angle_domains.runs import find_run
 
     size = parse_support(support)

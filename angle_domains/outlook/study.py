@@ -13,6 +13,7 @@ from torch import Tensor
 
 from angle_domains.config import AgentConfig
 from angle_domains.outlook.foreseen import Forecasts, forecasts
+from angle_domains.outlook.volatility import Asset, volatility
 from angle_domains.outlook.walk import Walk, walk
 from angle_domains.policy import Policy
 from feeds.base import FeedSpec, LoggedFeed
@@ -70,6 +71,7 @@ class Study:
     unit: str  # of the time between rows, in words
     serving: dict[str, str]  # what the models gave the agent, in words
     shield: dict[str, float]  # what a shield would have done
+    volatility: tuple[Asset, ...] = ()  # of markets whose bars know ranges
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -117,6 +119,7 @@ def study(config: AgentConfig, feed: Any, policy: Policy, split: str) -> Study |
         unit="hours" if isinstance(feed, LoggedFeed) else "ticks",
         serving=serving,
         shield=shield,
+        volatility=volatility(feed, split),
     )
 
 

@@ -1,13 +1,14 @@
-"""Pages and sections of what the models beside an agent foresee, and how fast they adapt."""
+"""Pages and sections of what the models beside an agent foresee."""
 
-from pathlib import Path
+from collections.abc import Sequence
+from html import escape
 
 import numpy as np
 
-from angle_domains.outlook.adapting import Curve
 from angle_domains.outlook.study import Example, Group, Study
+from angle_domains.outlook.volatility import Asset
 from angle_domains.report.charts import Frame, Line, fan, lines
-from angle_domains.report.page import Cell, Row, definitions, paragraph, section, table, tiles, write_page
+from angle_domains.report.page import Cell, Row, definitions, paragraph, section, table, tiles
 from angle_domains.report.scales import Axis, linear, step_axis, time_axis
 from metalearn.forecasting.skill import Skill
 from metalearn.risk.judgement import Alarms, RiskJudgement
@@ -15,46 +16,10 @@ from metalearn.risk.judgement import Alarms, RiskJudgement
 _MOST = 24  # lines of a table of forecasts; the others fold away
 
 
-def write_adaptation(curve: Curve, path: Path, run: str) -> Path:
-    """The page of an adaptation curve."""
-    return write_page(path, f"{run}: how fast it adapts", [adaptation(curve, run)])
-
-
-def adaptation(curve: Curve, run: str) -> str:
-    """Errors over what was given to adapt to, drawn and in numbers."""
-    size = np.array(curve.sizes)
-    axis = Axis(size / size[-1], np.array([f"{s:g} {curve.unit}" for s in size]),
-                tuple((float(s / size[-1]), f"{s:g}") for s in size))  # fmt: skip
-    learned, scratch = (np.array([[p.estimate, p.low, p.high] for p in side]) for side in (
-        [point.learned for point in curve.points], [point.scratch for point in curve.points]
-    ))  # fmt: skip
-    everything = np.concatenate([learned, scratch, np.ones((1, 3))])
-    frame = Frame("Error against the last value", f"1: no better than it; over {curve.unit} to adapt to", axis,
-                  linear(everything, count=5), lambda value, digits: f"{value:.{max(digits, 2)}f}", 3)  # fmt: skip
-    series = [
-        Line("learned prior", learned[:, 0], "s0"),
-        Line("from nothing", scratch[:, 0], "s1"),
-        Line("the last value", np.ones(len(size)), "s2"),
-    ]
-    rows: list[Row] = [
-        (f"{s:g} {curve.unit}", f"{p.rows:,}", *(f"{e.estimate:.3f} [{e.low:.3f}, {e.high:.3f}]"
-                                                 for e in (p.learned, p.scratch)))
-        for s, p in zip(curve.sizes, curve.points, strict=True)
-    ]  # fmt: skip
-    text = (
-        f"{curve.tasks} tasks that overlap nowhere; intervals of 95 % are over tasks. Squared errors one tick ahead, "
-        "as a share of those of staying at the last value."
-    )
-    return section(
-        f"{run}: how fast it adapts", paragraph(f"{curve.sentence[0].upper()}{curve.sentence[1:]}.", "verdict"),
-        lines(frame, series), table(("support", "rows", "learned prior", "from nothing"), rows, own=2),
-        paragraph(text), name="adaptation",
-    )  # fmt: skip
-
-
 def foreseen(found: Study) -> tuple[str, ...]:
     """The sections of a run's page."""
-    return (forecasts(found), risks(found), served(found))
+    moves = (volatilities(found.volatility),) if found.volatility else ()
+    return (forecasts(found), *moves, risks(found), served(found))
 
 
 def forecasts(found: Study) -> str:
@@ -128,6 +93,31 @@ def _drawn(example: Example) -> str:
     )  # fmt: skip
     came, median = Line("came", example.came, "s1"), Line("foreseen", example.median, "s0")
     return fan(frame, came, median, example.low, example.high)
+
+
+def volatilities(assets: Sequence[Asset]) -> str:
+    """How well it is foreseen how far prices move tomorrow, beside GARCH, asset by asset."""
+    parts = []
+    for asset in assets:
+        rows: list[Row] = [
+            (
+                model.name, f"{model.qlike:.3f}", f"{model.qlike_of_ranges:.3f}",
+                "–" if (other := model.against_garch) is None else f"t {other.statistic:+.1f}, p {other.p:.2g}",
+                f"{model.pinball:.4f}", f"{model.hits.share:.1%}", f"{model.hits.kupiec:.2f}",
+                f"{model.hits.independence:.2f}",
+            )
+            for model in asset.models
+        ]  # fmt: skip
+        head = ("model", "QLIKE of returns", "of ranges", "against GARCH", "pinball 5 %", "beyond VaR", "Kupiec p",
+                "Christoffersen p")  # fmt: skip
+        parts.append(f"<p><b>{escape(asset.symbol)}</b>, {asset.days:,} days</p>" + table(head, rows, own=-1))
+    text = (
+        "One day ahead, each forecast made at the close before, each fit on earlier days alone. QLIKE: lower is "
+        "better; against GARCH: Diebold and Mariano's t of QLIKE of ranges, below 0 better. Beyond VaR: days on which "
+        "the loss went beyond the value at risk of 5 %; Kupiec's p is of their number, Christoffersen's of their "
+        "independence: below 0.05 the value at risk does not hold."
+    )
+    return section("Volatility", *parts, paragraph(text), name="volatility")
 
 
 def risks(found: Study) -> str:
