@@ -5,6 +5,7 @@ from html import escape
 
 import numpy as np
 
+from angle_domains.evaluation.words import count
 from angle_domains.outlook.study import Example, Group, Study
 from angle_domains.outlook.volatility import Asset
 from angle_domains.report.charts import Frame, Line, fan, lines
@@ -31,14 +32,20 @@ def forecasts(found: Study) -> str:
         best = max(skilled, key=lambda group: group.naive.better)
         told = (
             f"{len(skilled)} of {len(found.groups)} forecasts are better than naive ones beyond chance, where about "
-            f"{0.025 * len(found.groups):.0f} would be by luck alone; most so {best.name}, {best.ahead} ahead: "
+            f"{0.025 * len(found.groups):.1f} would be by luck alone; most so {best.name}, {best.ahead} ahead: "
             f"{best.naive.verdict.removeprefix('skill: ')}."
         )
     else:
         told = f"No skill: none of {len(found.groups)} forecasts is better than a naive one beyond chance."
+    returns = next((group for group in found.groups if group.name.endswith("log_return_1") and group.ahead == 1), None)
+    if returns is not None:
+        told += (
+            f" The return of the next bar: {returns.naive.verdict}. Indicators over many past bars share most of them "
+            "with the next: that they can be foreseen is arithmetic and earns nothing."
+        )
     text = (
-        f"The forecaster is {found.kind}; {found.rows:,} rows in {found.episodes:,} episodes of this part, of which it "
-        "learned nothing. The naive forecast is the better of the last value and the mean of training, seen with "
+        f"The forecaster is {found.kind}; {count(found.rows, 'row')} in {count(found.episodes, 'episode')} of this "
+        "part, of which it learned nothing. The naive forecast is the better of the last value and the mean of training, seen with "
         "hindsight. MASE and pinball loss: as a share of its loss, below 1 is better; the interval is of how much "
         "better, resampled by episodes or blocks of time. Width: of the 80 % interval, in how far an entry moves in a "
         "tick."
