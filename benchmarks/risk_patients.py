@@ -72,10 +72,9 @@ def detector(learn: States, horizon: int, seed: int) -> RiskSubstrate:
 
 def network(learn: States, horizon: int, seed: int) -> RiskSubstrate:
     """A hidden layer, which is calibrated on a tenth of the patients."""
-    config = RiskConfig(horizon=horizon, most_rows=20_000, hidden=(16,), updates=250)
+    config = RiskConfig(horizon=horizon, most_rows=20_000, hidden=(16,), updates=300)
     made = RiskSubstrate(config, learn.observation.shape[1], seed)
-    for _ in range(2):
-        made.update(learn, None)
+    made.update(learn, None)
     return made
 
 
