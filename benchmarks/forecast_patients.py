@@ -23,7 +23,7 @@ from metalearn.forecasting.substrate import ForecastSubstrate
 from metalearn.settings import ForecastConfig
 
 HORIZONS = (1, 4)
-DRAWS, LEAST = 500, 200  # resamples; measurements below which a variable is not judged
+DRAWS, LEAST = 400, 200  # resamples; measurements below which a variable is not judged
 KINDS: dict[str, dict[str, Any]] = {
     "last value": {"kind": "ridge", "penalty": 1e12},
     "ridge": {"kind": "ridge"},
@@ -46,7 +46,7 @@ class Sums(NamedTuple):
 
 def learned(world: Ward, settings: dict[str, Any], seed: int, rounds: int) -> ForecastSubstrate:
     config = ForecastConfig(
-        horizons=HORIZONS, coupling="none", learning_rate=3e-3, slowness=0.5, updates=150, **settings
+        horizons=HORIZONS, coupling="none", learning_rate=3e-3, slowness=0.5, updates=100, **settings
     )
     made = ForecastSubstrate(config, world.learn.observation.shape[1], seed)
     for _ in range(rounds):
@@ -152,7 +152,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--sources", nargs="+", default=list(SOURCES), choices=list(SOURCES))
-    parser.add_argument("--rounds", type=int, default=4, help="updates of the forecaster, each of 150 of its network")
+    parser.add_argument("--rounds", type=int, default=3, help="updates of the forecaster, each of 100 of its network")
     parser.add_argument("--quick", action="store_true", help="300 patients, one seed and one round: that it runs")
     asked = parser.parse_args()
     torch.set_num_threads(1)
