@@ -23,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from wards import DAY, SOURCES, Ward, some, true_chance, ward
 
-from metalearn.risk.judgement import Foretold, judge_risk
+from metalearn.risk.judgement import Foretold, judge_risk, telltales
 from metalearn.risk.labels import event_within
 from metalearn.risk.measures import measure
 from metalearn.risk.resamples import resampled_auroc, times_drawn
@@ -78,8 +78,8 @@ def network(learn: States, horizon: int, seed: int) -> RiskSubstrate:
     return made
 
 
-def told(learn: States, world: Ward, horizon: int, seed: int) -> dict[str, Tensor]:
-    """Chances of the rows to judge by, of each way to tell them."""
+def told(learn: States, world: Ward, horizon: int, seed: int) -> tuple[dict[str, Tensor], dict[str, float]]:
+    """Chances of the rows to judge by, of each way to tell them; and entries that know too much of them."""
     judged, rows = rows_of(world.judge, horizon), rows_of(learn, horizon)
     made, other = detector(learn, horizon, seed), network(learn, horizon, seed)
     read, shown = (features(made, *each) for each in ((learn, rows.place), (world.judge, judged.place)))
@@ -97,7 +97,9 @@ def told(learn: States, world: Ward, horizon: int, seed: int) -> dict[str, Tenso
     }
     if world.state is not None:
         chances["truth"] = true_chance(horizon)[world.state[judged.place]]
-    return {name: chance.double() for name, chance in chances.items()}
+    entries = [name for block in world.feed.spec.blocks for name in block.features]
+    last = torch.from_numpy(shown[:, : len(entries)])
+    return {name: chance.double() for name, chance in chances.items()}, telltales(last, judged.label, entries)
 
 
 def between(numbers: list[float]) -> list[float]:
@@ -111,13 +113,14 @@ def between(numbers: list[float]) -> list[float]:
 
 def measured(world: Ward, learn: States, horizon: int, seed: int) -> dict[str, Any]:
     """Measures of every way to tell, and resamples of the differences to logistic regression."""
-    chances = told(learn, world, horizon, seed)
+    chances, leaks = told(learn, world, horizon, seed)
     judged = rows_of(world.judge, horizon)
     found: dict[str, Any] = {name: measure(chance, judged.label)._asdict() for name, chance in chances.items()}
     known, patient = world.judge.entity[judged.place].unique(return_inverse=True)
     times = times_drawn(len(known), DRAWS, seed)
     draws = {name: resampled_auroc(chances[name], judged.label, patient, times) for name in (*HEADS, "logistic")}
     found["draws"] = {name: draws[name] - draws["logistic"] for name in HEADS}
+    found["telltales"] = leaks
     found["alarms"] = alarms(world, chances["detector"], judged, horizon)
     return found
 
@@ -158,7 +161,7 @@ def summed(runs: list[list[dict[str, Any]]]) -> dict[str, Any]:
         return [round(n, 4) for n in between([float(np.mean([read(run) for run in turns])) for turns in runs])]
 
     one, told = runs[0][0], {}
-    for name in (name for name in one if name not in ("draws", "alarms")):
+    for name in (name for name in one if name not in ("draws", "telltales", "alarms")):
         told[name] = {each: over(lambda run, n=name, e=each: run[n][e]) for each in SHOWN}
     for name in HEADS:
         pooled = np.nanmean(np.stack([run["draws"][name] for turns in runs for run in turns]), 0)
@@ -167,6 +170,7 @@ def summed(runs: list[list[dict[str, Any]]]) -> dict[str, Any]:
             "paired": np.nanquantile(pooled, [0.025, 0.975]).round(4).tolist(),
         }
     told |= {each: round(float(np.mean([t[0]["detector"][each] for t in runs])), 4) for each in ("rows", "prevalence")}
+    told["telltales"] = sorted({name for turns in runs for run in turns for name in run["telltales"]})
     if all(run["alarms"] for turns in runs for run in turns):
         told["alarms"] = {each: over(lambda run, e=each: run["alarms"][e]) for each in one["alarms"]}
     return told
