@@ -3,7 +3,7 @@
 scikit-learn's regression reads the same features of all rows of the same patients, its penalty chosen by five-fold
 cross-validation over patients; the detector keeps a tenth of them to judge itself. Patients to judge by are others.
 Sources that are drawn are drawn anew by each seed. Intervals of differences: over seeds, by Student's t, since what was
-learned from differs too; `paired` by resampling the patients to judge by. Of few patients four draws make up a seed.
+learned from differs too; `paired` by resampling the patients to judge by. Of few patients two draws make up a seed.
 `truth` is the best there is, where the process is known. Prints a JSON line for each source and number of patients.
 """
 
@@ -31,7 +31,7 @@ from metalearn.risk.substrate import RiskSubstrate
 from metalearn.settings import RiskConfig
 from metalearn.states import States
 
-DRAWS, TURNS = 200, 4  # resamples; draws of few patients
+DRAWS, TURNS = 200, 2  # resamples; draws of few patients
 SHOWN = ("auroc", "auprc", "brier_skill", "ece", "slope")
 HEADS = ("detector", "isotonic", "network")
 
@@ -59,12 +59,12 @@ def regression(x: np.ndarray, label: np.ndarray, patient: np.ndarray) -> Any:
     folds = list(GroupKFold(min(5, len(np.unique(patient)))).split(x, label, patient))
     folds = [(fit, held) for fit, held in folds if label[fit].sum() > 0 and 0 < label[held].sum() < len(held)]
     chosen = {"Cs": np.logspace(-5, 0, 6), "cv": folds, "scoring": "neg_log_loss", "l1_ratios": (0,)}
-    return LogisticRegressionCV(max_iter=300, use_legacy_attributes=False, **chosen).fit(x, label)
+    return LogisticRegressionCV(max_iter=300, tol=1e-3, use_legacy_attributes=False, **chosen).fit(x, label)
 
 
 def detector(learn: States, horizon: int, seed: int) -> RiskSubstrate:
     """With both ways to calibrate."""
-    config = RiskConfig(horizon=horizon, most_rows=20_000, calibration="isotonic")
+    config = RiskConfig(horizon=horizon, most_rows=12_000, calibration="isotonic")
     made = RiskSubstrate(config, learn.observation.shape[1], seed)
     made.update(learn, None)
     return made
@@ -72,7 +72,7 @@ def detector(learn: States, horizon: int, seed: int) -> RiskSubstrate:
 
 def network(learn: States, horizon: int, seed: int) -> RiskSubstrate:
     """A hidden layer, which is calibrated on a tenth of the patients."""
-    config = RiskConfig(horizon=horizon, most_rows=20_000, hidden=(16,), updates=300)
+    config = RiskConfig(horizon=horizon, most_rows=12_000, hidden=(16,), updates=300)
     made = RiskSubstrate(config, learn.observation.shape[1], seed)
     made.update(learn, None)
     return made
