@@ -104,7 +104,7 @@ def varying(sums: Sums) -> np.ndarray:
 def summed(sums: dict[str, Sums], names: tuple[str, ...]) -> dict[str, Any]:
     shown = varying(sums["last value"])
     base = sums["last value"].pinball.sum(0) / sums["last value"].count.sum(0).clip(1)
-    told: dict[str, Any] = {"variables": int(shown.sum()), "patients": len(sums["ridge"].count)}
+    told: dict[str, Any] = {"variables": int(shown.sum()), "patients": len(sums["last value"].count)}
     for name, each in sums.items():
         mase, low, high = (part[:, shown] for part in intervals(each))
         count = each.count.sum(0).clip(1)
@@ -152,17 +152,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--sources", nargs="+", default=list(SOURCES), choices=list(SOURCES))
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS)[1:], choices=list(KINDS)[1:])
     parser.add_argument("--rounds", type=int, default=3, help="updates of the forecaster, each of 100 of its network")
     parser.add_argument("--quick", action="store_true", help="300 patients, one seed and one round: that it runs")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     seeds, rounds = (asked.seeds[:1], 1) if asked.quick else (asked.seeds, asked.rounds)
     for source in asked.sources:
-        parts: dict[str, list[tuple[np.ndarray, Sums]]] = {name: [] for name in KINDS}
+        kinds = {name: KINDS[name] for name in ("last value", *asked.kinds)}
+        parts: dict[str, list[tuple[np.ndarray, Sums]]] = {name: [] for name in kinds}
         for seed in seeds:
             world = ward(source, seed, quick=asked.quick)
             names = world.feed.spec.blocks[0].features
-            for name, settings in KINDS.items():
+            for name, settings in kinds.items():
                 parts[name].append(judged(learned(world, settings, seed, rounds), world, len(names)))
         again = "patients" not in SOURCES[source]
         told = summed({name: joined(each, again=again) for name, each in parts.items()}, names)
