@@ -127,7 +127,7 @@ def measured(world: Ward, learn: States, horizon: int, seed: int) -> dict[str, A
 
 def at_seed(source: str, seed: int, counts: list[int | None], quick: bool) -> list[list[dict[str, Any]]]:
     """By how many patients there are to learn from: of few several are drawn."""
-    world, horizon = ward(source, seed, quick=quick), DAY[source]
+    world, horizon = ward(source, seed, patients=300 if quick else None), DAY[source]
     runs = []
     for count in counts:
         drawn = [world.learn] if count is None else [some(world.learn, count, turn) for turn in range(TURNS)]
