@@ -64,7 +64,7 @@ def regression(x: np.ndarray, label: np.ndarray, patient: np.ndarray) -> Any:
 
 def detector(learn: States, horizon: int, seed: int) -> RiskSubstrate:
     """With both ways to calibrate."""
-    config = RiskConfig(horizon=horizon, most_rows=12_000, calibration="isotonic")
+    config = RiskConfig(horizon=horizon, most_rows=40_000, calibration="isotonic")
     made = RiskSubstrate(config, learn.observation.shape[1], seed)
     made.update(learn, None)
     return made
