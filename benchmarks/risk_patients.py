@@ -180,7 +180,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--sources", nargs="+", default=list(SOURCES), choices=list(SOURCES))
-    parser.add_argument("--few", type=int, default=100, help="patients to learn from, beside all of them")
+    parser.add_argument("--few", type=int, default=100, help="patients to learn from, beside all of them; 0: no")
     parser.add_argument("--few-alone", action="store_true")
     parser.add_argument("--quick", action="store_true", help="300 patients and one seed: that it runs")
     asked = parser.parse_args()
@@ -188,7 +188,7 @@ def main() -> None:
     seeds = asked.seeds[:1] if asked.quick else asked.seeds
     for source in asked.sources:
         drawn = "patients" in SOURCES[source]  # the demo has few enough
-        counts: list[int | None] = [asked.few] if drawn else []
+        counts: list[int | None] = [asked.few] if drawn and asked.few else []
         counts = counts if asked.few_alone else [None, *counts]
         runs = [at_seed(source, seed, counts, asked.quick) for seed in seeds]
         for count, found in zip(counts, zip(*runs, strict=True), strict=True):
