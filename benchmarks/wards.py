@@ -34,11 +34,11 @@ class Ward(NamedTuple):
     state: Int[Tensor, " n"] | None  # of the rows to judge by, where a process is known
 
 
-def ward(source: str, seed: int, *, quick: bool = False) -> Ward:
+def ward(source: str, seed: int, *, patients: int | None = None) -> Ward:
     """70 % of the patients to learn from. Each seed draws other patients, or splits those of the demo anew."""
     settings = {"path": source, "splits": {"seed": seed}, **SOURCES[source]}
     if "patients" in settings:
-        settings |= {"draw": seed, "patients": 300 if quick else settings["patients"]}
+        settings |= {"draw": seed, "patients": patients or settings["patients"]}
     feed = ClinicalFeed(ClinicalConfig.model_validate(settings))
     parts = []
     for split in ("validation", "test"):

@@ -45,10 +45,10 @@ def forecasts(found: Study) -> str:
         )
     text = (
         f"The forecaster is {found.kind}; {count(found.rows, 'row')} in {count(found.episodes, 'episode')} of this "
-        "part, of which it learned nothing. The naive forecast is the better of the last value and the mean of training, seen with "
-        "hindsight. MASE and pinball loss: as a share of its loss, below 1 is better; the interval is of how much "
-        "better, resampled by episodes or blocks of time. Width: of the 80 % interval, in how far an entry moves in a "
-        "tick."
+        "part, of which it learned nothing. The naive forecast is the better of the last value and the mean of "
+        "training, seen with hindsight. MASE and pinball loss: as a share of its loss, below 1 is better; the interval "
+        "is of how much better, resampled by episodes or blocks of time. Width: of the 80 % interval, in how far an "
+        "entry moves in a tick."
     )
     head = ["entry", "ahead", "verdict", "MASE", "better by", "against", "pinball", "80 % covers", "width"]
     compared = any(group.ridge is not None for group in found.groups)

@@ -14,9 +14,22 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-PENALTIES = (1e5, 1e4, 3e3, 1e3, 300.0, 100.0, 30.0)  # strong ones first: each starts from the one before
+PENALTIES = (
+    1e5,
+    1e4,
+    3e3,
+    1e3,
+    300.0,
+    100.0,
+    30.0,
+    10.0,
+    3.0,
+    1.0,
+    0.3,
+)  # strong ones first: each starts from the one before
 _POWER = 2.0
 _LEAST = 1e-3  # variance of an axis, against that of the largest
+_PATIENCE = 2  # penalties in a row that are worse than the best, after which weaker ones are not tried
 _MOST = 128  # axes: beyond it a fit would no longer be cheap
 _STEPS, _LONGEST = 12, 3.0  # of Newton's method, and how far one may go along an axis
 
@@ -92,15 +105,19 @@ def cross_fitted(
     Shifts are left out since the fewer events a fold was fitted to, the more it holds out: put together, its shift
     would speak against what came.
     """
-    score = rows.new_zeros(len(PENALTIES), len(rows))
-    loss = rows.new_zeros(len(PENALTIES))
-    for fitted, held in folds:
-        line: Line | None = None
-        for place, penalty in enumerate(PENALTIES):
-            line = fit(rows[fitted], label[fitted], weight[fitted], penalty, line)
-            score[place, held] = rows[held] @ line.weight
-            loss[place] += binary_cross_entropy_with_logits(
-                line(rows[held]), label[held], weight[held], reduction="sum"
+    lines: list[Line | None] = [None] * len(folds)
+    chosen, least, score, worse = PENALTIES[0], torch.inf, torch.zeros_like(label), 0
+    for penalty in PENALTIES:
+        made, loss = torch.zeros_like(label), 0.0
+        for place, (fitted, held) in enumerate(folds):
+            lines[place] = line = fit(rows[fitted], label[fitted], weight[fitted], penalty, lines[place])
+            made[held] = rows[held] @ line.weight
+            loss += float(
+                binary_cross_entropy_with_logits(line(rows[held]), label[held], weight[held], reduction="sum")
             )
-    best = int(loss.argmin())
-    return PENALTIES[best], score[best]
+        worse = 0 if loss < least else worse + 1
+        if loss < least:
+            chosen, least, score = penalty, loss, made
+        if worse == _PATIENCE:
+            break
+    return chosen, score

@@ -82,10 +82,10 @@ class RiskSubstrate:
         rows = self.drawn(told & (parts.fit | parts.calibrate))
         folds = [(parts.fit, parts.calibrate)] if self.config.hidden else folds_of(states, parts)
         metrics = {"risk/events": float(len(event[rows][label[rows] > 0].unique()))}
-        if 0 < label[rows].sum() < len(rows):
-            folds = [(fitted[rows], held[rows]) for fitted, held in folds]
+        fitted, held = (torch.stack(masks).any(0)[rows] for masks in zip(*folds, strict=True))
+        if 0 < label[rows[fitted]].sum() < fitted.sum():
+            folds = [(fit_on[rows], held_out[rows]) for fit_on, held_out in folds]
             metrics["risk/loss"], logit = self._learn(states, rows, label[rows], folds, q)
-            held = torch.stack([held for _, held in folds]).any(0)
             self._calibrate(logit[held], rows[held], label, event)
         return metrics | self._judge(states, self.drawn(told & parts.judge), label, event)
 
@@ -161,9 +161,10 @@ class RiskSubstrate:
         line = fit(along[fitted], label[fitted], lift[fitted], penalty)
         weight, shift = line.of_features(axes)
         [layer] = self.network
+        assert isinstance(layer, nn.Linear)
         with torch.no_grad():
-            layer.weight.copy_(weight.unsqueeze(0))  # type: ignore[operator]
-            layer.bias.copy_(shift)  # type: ignore[operator]
+            layer.weight.copy_(weight.unsqueeze(0))
+            layer.bias.copy_(shift)
         ended = binary_cross_entropy_with_logits(line(along[fitted]), label[fitted], lift[fitted])
         return float(ended), (score + line.shift).float()
 

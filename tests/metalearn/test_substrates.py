@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from feeds.errors import FeedError
-from metalearn.forecasting.substrate import ForecastSubstrate
+from metalearn.forecasting.histories import Future
+from metalearn.forecasting.substrate import ForecastSubstrate, trusted
 from metalearn.risk.labels import event_within
 from metalearn.risk.measures import highest_before, measure
 from metalearn.risk.substrate import RiskSubstrate, balanced, events
@@ -55,6 +56,26 @@ def test_white_noise_and_walks_show_no_skill(kind: str) -> None:
     for seed in range(6):
         metrics = made.update(lived(seed, pull=0.0), None)
     assert metrics["forecast/error_against_last"] > 0.97
+
+
+def test_a_median_is_trusted_as_far_as_it_gains_on_the_last_value() -> None:
+    came = torch.tensor([[[1.0, 0.0, 1.0, 1.0]], [[1.0, 0.0, 9.0, 1.0]]])
+    seen = torch.tensor([[[1.0, 1.0, 1.0, 1.0]], [[1.0, 1.0, 0.0, 1.0]]])
+    median = torch.tensor([1.0, 0.5, 2.0, 0.001]).expand(2, 1, 4)
+    # right; worse than to stay at 0; half of it right, by what was seen alone; better by too little
+    assert trusted(median, torch.zeros(2, 4), Future(came, seen)).tolist() == [[1.0, 0.0, 0.5, 0.0]]
+    nothing = Future(came, torch.zeros_like(seen))
+    assert trusted(median, torch.zeros(2, 4), nothing).tolist() == [[0.0] * 4]
+
+
+def test_what_hardly_changes_stays_at_its_last_value() -> None:
+    states = lived(0, pull=1.0)
+    still = (torch.rand(states.observation[:, 0].shape, generator=torch.Generator().manual_seed(0)) < 0.02).float()
+    states.observation[:, 2] = still.cumsum(0) % 2  # a flag that turns now and then
+    made = ForecastSubstrate(ForecastConfig(kind="ridge", coupling="none"), 3, seed=0)
+    made.update(states, None)
+    assert made.trust[:, 2].tolist() == [0.0, 0.0]
+    assert made.trust[:, :2].min() > 0.0
 
 
 def test_the_gate_opens_as_far_as_q_explains_returns() -> None:

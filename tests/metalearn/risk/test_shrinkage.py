@@ -5,7 +5,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from metalearn.risk.measures import auroc
-from metalearn.risk.shrinkage import PENALTIES, Axes, cross_fitted, fit
+from metalearn.risk.shrinkage import Axes, cross_fitted, fit
 
 
 def world(rows: int, seed: int, *, signal: float = 1.0, features: int = 20) -> tuple[torch.Tensor, torch.Tensor]:
@@ -83,7 +83,7 @@ def test_noise_is_shrunk_to_nothing_and_a_row_has_no_part_in_what_it_is_given() 
     even = torch.ones(200, dtype=torch.float64)
     assert cross_fitted(rows, label, even, folds(200))[0] >= 1e3
     signal, told = world(4_000, 0, signal=3.0)
-    assert cross_fitted(signal, told, torch.ones(4_000, dtype=torch.float64), folds(4_000))[0] == PENALTIES[-1]
+    assert cross_fitted(signal, told, torch.ones(4_000, dtype=torch.float64), folds(4_000))[0] <= 300.0
     [fold, *_] = folds(200)
     fitted, held = fold
     penalty, score = cross_fitted(rows, label, even, [fold])
