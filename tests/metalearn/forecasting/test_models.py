@@ -115,12 +115,15 @@ def test_ridge_goes_on_to_the_bit_and_weighs_batches_by_a_running_mean() -> None
 
 
 @pytest.mark.parametrize("kind", [*NETWORKS, RidgeAnchor])
-def test_what_was_not_seen_is_not_read(kind: Callable[..., nn.Module]) -> None:
+def test_what_was_carried_forward_is_read_only_where_nothing_was_seen(kind: Callable[..., nn.Module]) -> None:
     history, future = series(200, 10)
     if kind is RidgeAnchor:
         forecaster = RidgeAnchor(LENGTH, 2, 2)
         forecaster.update(history, future)
     else:
         forecaster = made(kind)
-    noisy = history._replace(value=torch.where(history.seen > 0, history.value, 1e3))
+    unseen = (history.seen == 0) & (history.seen.sum(-2, keepdim=True) > 0)
+    unseen[:, 0] = False  # what was known when the history began
+    assert unseen.any()
+    noisy = history._replace(value=torch.where(unseen, 1e3, history.value))
     torch.testing.assert_close(forecaster(noisy), forecaster(history))
