@@ -22,6 +22,8 @@ from metalearn.forecasting.quantiles import LEVELS, MEDIAN, pinball
 from metalearn.forecasting.ridge_anchor import RidgeAnchor
 from metalearn.forecasting.skill import Skill, skill
 from metalearn.risk.judgement import Foretold, RiskJudgement, judge_risk
+from metalearn.risk.labels import event_within
+from metalearn.risk.resamples import auroc_interval
 from metalearn.risk.substrate import events
 from metalearn.serving.layout import LEFT_OUT
 from metalearn.serving.memory import pasts
@@ -30,6 +32,8 @@ from metalearn.trainer import MetaLearnerTrainer
 _LOW, _HIGH = LEVELS.index(0.1), LEVELS.index(0.9)
 _MOST_ROWS = 20_000  # of a part that are studied, whole episodes
 _EPISODES = 30  # where they are drawn
+FEWEST_EVENTS = 5  # below which no detector is judged
+_FEW_EPISODES = 20  # below which none are resampled
 _MOVES = 1e-6  # on average, in standard deviations: less is nothing to foresee
 _SHOWN = 250  # ticks of the example
 
@@ -67,6 +71,7 @@ class Study:
     groups: tuple[Group, ...]
     example: Example | None
     risk: RiskJudgement | None
+    auroc: tuple[float, float] | None  # interval of 95 %, episodes resampled; None where they are few
     risk_horizon: int
     unit: str  # of the time between rows, in words
     serving: dict[str, str]  # what the models gave the agent, in words
@@ -80,7 +85,7 @@ class Study:
         if self.groups:
             found["forecast_skill"] = float(np.mean([group.naive.better for group in self.groups]))
             found["forecast_coverage_80"] = float(np.mean([group.coverage for group in self.groups]))
-        if self.risk is not None and len(self.risk.roc):
+        if self.risk is not None and self.risk.events >= FEWEST_EVENTS and len(self.risk.roc):
             found["risk_auroc"], found["risk_ece"] = self.risk.measures.auroc, self.risk.measures.ece
         return found
 
@@ -100,7 +105,7 @@ def study(config: AgentConfig, feed: Any, policy: Policy, split: str) -> Study |
     seen = go(split)
     rival = None if trainer.forecast.network is None else _ridge(trainer, go("train"))
     made = forecasts(trainer, seen)
-    risk, serve = _risk(trainer, seen), trainer.config.serve
+    (risk, auroc), serve = _risk(trainer, seen), trainer.config.serve
     serving = {
         "forecast features": "served" if serve.forecast else "not served",
         "risk features": "served" if serve.risk else "not served",
@@ -115,6 +120,7 @@ def study(config: AgentConfig, feed: Any, policy: Policy, split: str) -> Study |
         groups=tuple(_groups(trainer, seen, made, feed.spec, rival)),
         example=_example(trainer, seen, made, feed.spec),
         risk=risk,
+        auroc=auroc,
         risk_horizon=trainer.config.risk.horizon,
         unit="hours" if isinstance(feed, LoggedFeed) else "ticks",
         serving=serving,
@@ -260,12 +266,17 @@ def _example(trainer: MetaLearnerTrainer, seen: Walk, made: Forecasts, spec: Fee
     )  # fmt: skip
 
 
-def _risk(trainer: MetaLearnerTrainer, seen: Walk) -> RiskJudgement | None:
-    """None where the detector was never trained, or nothing is known of events."""
+def _risk(trainer: MetaLearnerTrainer, seen: Walk) -> tuple[RiskJudgement | None, tuple[float, float] | None]:
+    """With the interval of the AUROC; None where the detector was never trained, or episodes are few."""
     substrate, states, config = trainer.risk, seen.states, trainer.config.risk
     if substrate.scaler is None:
-        return None
+        return None, None
     rows = torch.arange(states.rows)
     chance = substrate.chance(pasts(states, rows, config.length).history(config.length, substrate.scaler))
     told = Foretold(chance, events(states, config), states.first, states.terminated, states.elapsed)
-    return judge_risk(told, config.horizon)
+    found = judge_risk(told, config.horizon)
+    if int(states.first.sum()) < _FEW_EPISODES or not len(found.roc):
+        return found, None
+    label, known, _ = event_within(told.event, states.first, states.terminated, config.horizon)
+    kept = (known > 0) & ~states.last
+    return found, auroc_interval(chance[kept], label[kept], states.first.long().cumsum(0)[kept])

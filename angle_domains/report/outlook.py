@@ -6,7 +6,7 @@ from html import escape
 import numpy as np
 
 from angle_domains.evaluation.words import count
-from angle_domains.outlook.study import Example, Group, Study
+from angle_domains.outlook.study import FEWEST_EVENTS, Example, Group, Study
 from angle_domains.outlook.volatility import Asset
 from angle_domains.report.charts import Frame, Line, fan, lines
 from angle_domains.report.page import Cell, Row, definitions, paragraph, section, table, tiles
@@ -130,16 +130,20 @@ def volatilities(assets: Sequence[Asset]) -> str:
 def risks(found: Study) -> str:
     """Whether events are told from the rest, whether chances hold, and what alarms would cost."""
     risk = found.risk
-    if risk is None or not len(risk.roc):
-        events = 0 if risk is None else risk.events
-        return section(
-            "Risk", paragraph(f"{events} events in this part: too few of one kind to judge a detector by."), name="risk"
-        )
+    if risk is None or risk.events < FEWEST_EVENTS or not len(risk.roc):
+        events = "No event" if risk is None or not risk.events else count(risk.events, "event")
+        told = f"{events} in {count(found.rows, 'row')} of this part: too few to judge a detector of risk by."
+        return section("Risk", paragraph(told, "verdict"), name="risk")
     measures = risk.measures
     told = (
         f"Of the {found.risk_horizon} rows ahead: a row before an event scores above another in "
         f"{measures.auroc:.1%} of pairs (AUROC), where chance gives 50 %."
     )
+    reach = "one episode tells of all" if found.episodes == 1 else "episodes are few"
+    if found.auroc is not None:
+        reach = f"[{found.auroc[0]:.3f}, {found.auroc[1]:.3f}]"
+        if found.auroc[0] <= 0.5:
+            told += " Its interval includes chance: no skill."
     if measures.brier_skill <= 0.0:
         told += " Its chances are no better than the share of events itself: no skill."
     return section(
@@ -147,7 +151,8 @@ def risks(found: Study) -> str:
         paragraph(told, "verdict"),
         tiles(
             [
-                ("AUROC", f"{measures.auroc:.3f}", f"{risk.events:,} events"),
+                ("AUROC", f"{measures.auroc:.3f}", reach),
+                ("Events", f"{risk.events:,}", f"in {count(found.episodes, 'episode')}"),
                 ("AUPRC", f"{measures.auprc:.3f}", f"prevalence {measures.prevalence:.3f}"),
                 ("Brier skill", f"{measures.brier_skill:+.3f}", "against the share of events"),
                 ("Calibration error", f"{measures.ece:.3f}", "mean of bins of equal size"),
@@ -227,8 +232,8 @@ def served(found: Study) -> str:
             "events that it would have missed": f"{found.shield['shield/missed']:.0%}",
         }
     text = (
-        "Whether any of it helps is seen by runs with and without it, over several seeds: train them with --sweep and "
-        "hold them against one another with compare."
+        "Whether any of it helps is seen by runs with and without it, over several seeds: `train` several with their "
+        "switches swept, and `compare` them."
     )
     return section("What the models gave the agent", definitions(facts), paragraph(text), name="served")
 

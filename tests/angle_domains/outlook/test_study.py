@@ -1,5 +1,6 @@
 """What a page tells of models: skill where there is some, none in noise, sections that can be drawn."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,18 @@ def test_a_run_is_studied_and_its_sections_are_written(run: tuple[Path, Any]) ->
         assert f'id="{name}"' in section
         assert "nan" not in section.replace("finance", "")
         assert ">inf<" not in section
+
+
+def test_few_events_judge_no_detector(run: tuple[Path, Any]) -> None:
+    folder, config = run
+    found = study(config, make_feed("classic", config.feed), load_policy(str(folder / "last")), "validation")
+    assert found is not None
+    assert found.risk is not None
+    assert found.auroc is not None
+    assert 0.0 <= found.auroc[0] < found.risk.measures.auroc < found.auroc[1] <= 1.0
+    few = replace(found, risk=replace(found.risk, events=4))
+    assert "4 events in" in foreseen(few)[1]
+    assert "risk_auroc" not in few.metrics
 
 
 def test_parquet_has_a_line_for_each_row_entry_and_horizon(run: tuple[Path, Any], tmp_path: Path) -> None:
