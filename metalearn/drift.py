@@ -127,6 +127,44 @@ class Adwin:
         self.buckets = [Bucket(int(size), total, squares) for size, total, squares in state["buckets"]]
 
 
+@dataclass
+class Miscoverage:
+    """Alarms where intervals that should miss a share `wanted` of what comes miss more or less than chance allows.
+
+    Over the last `window` looks, each told as the share of a tick's entries that lay outside: beyond `deviations` of a
+    binomial. Entries of a tick go together, so a look counts as one.
+    """
+
+    wanted: float = 0.2
+    window: int = 500
+    deviations: float = 3.0
+    missed: list[float] = field(default_factory=list)  # the oldest first
+
+    def update(self, error: float) -> bool:
+        """Takes the share of a look in; True where it raises the alarm, from where all begins anew."""
+        self.missed = [*self.missed[-self.window + 1 :], error]
+        if len(self.missed) < self.window:
+            return False
+        apart = abs(sum(self.missed) / self.window - self.wanted)
+        if apart <= self.deviations * math.sqrt(self.wanted * (1.0 - self.wanted) / self.window):
+            return False
+        self.missed = []
+        return True
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"missed": list(self.missed)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.missed = list(state["missed"])
+
+
+DETECTORS: dict[str, type[PageHinkley] | type[Adwin] | type[Miscoverage]] = {
+    "page-hinkley": PageHinkley,
+    "adwin": Adwin,
+    "miscoverage": Miscoverage,
+}
+
+
 def _joined(a: Bucket, b: Bucket) -> Bucket:
     apart = a.total / a.size - b.total / b.size
     squares = a.squares + b.squares + apart**2 * a.size * b.size / (a.size + b.size)

@@ -115,6 +115,6 @@ class MetaLearningConfig(Settings):
     adaptations: PositiveInt = 10  # updates of the learner of how to adapt, each time
     warm_up: NonNegativeInt = 5_000  # steps before the first update
     every: PositiveInt = 10_000  # steps between updates
-    drift: Literal["page-hinkley", "adwin", "none"] = "page-hinkley"  # alarms that bring an update forward
+    drift: Literal["page-hinkley", "adwin", "miscoverage", "none"] = "page-hinkley"  # alarms that bring updates forward
     budget: float = Field(default=0.2, gt=0, le=1)  # share of the time that substrates may take
     rows: PositiveInt = 20_000  # of what was lived through that are kept to learn from

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from metalearn.drift import Adwin, PageHinkley
+from metalearn.drift import DETECTORS, Adwin, Miscoverage, PageHinkley
 from metalearn.forecasting.substrate import ForecastSubstrate
 from metalearn.meta_learner import MetaLearner
 from metalearn.risk.shield import Shield
@@ -45,9 +45,9 @@ class MetaLearnerTrainer:
         self.sampler = TaskSampler(length, config.forecast.horizons[0], config.support, config.query)
         width = entries * (length + 2)
         self.learner = MetaLearner(config.adaptation, width, entries, self.generator)
-        self.drift: PageHinkley | Adwin | None = None
+        self.drift: PageHinkley | Adwin | Miscoverage | None = None
         if config.drift != "none":
-            self.drift = PageHinkley() if config.drift == "page-hinkley" else Adwin()
+            self.drift = DETECTORS[config.drift]()
         self.updated = -1  # step of the last update
         self.alarmed = -math.inf  # step of the last alarm
         self.seconds = 0.0  # that updates took, over all processes
@@ -68,8 +68,12 @@ class MetaLearnerTrainer:
         """Holds the newest forecasts against what came; True where their errors raise an alarm of drift."""
         if self.drift is None or not self.forecast.ready or step - self.alarmed < self.config.every / _REST:
             return False
-        error = self.forecast.error(states)
-        if not math.isfinite(error) or not self.drift.update(error / (1.0 + error)):  # Adwin wants numbers up to 1
+        if isinstance(self.drift, Miscoverage):
+            told = self.forecast.missed(states)
+        else:
+            error = self.forecast.error(states)
+            told = error / (1.0 + error)  # Adwin wants numbers up to 1
+        if not math.isfinite(told) or not self.drift.update(told):
             return False
         self.alarmed, self._pending = step, True
         return True

@@ -23,6 +23,7 @@ from angle_domains.training.signals import StopSignal
 from angle_domains.training.verdicts import terms_of
 from angle_domains.types import Portrayed, Report
 from angle_domains.watch.film import strip
+from metalearn.trainer import FEWEST_TASKS
 
 _TOLD_BESIDE = ("forecast/error_against_last", "risk/auroc")
 _POINTS = 1_000  # per metric and run: charts sample beyond that
@@ -103,6 +104,7 @@ class AgentTrainer:
         self.progress = Progress()
         self.step = 0
         self._clock = 0.0
+        self._told_of_tasks = False
 
     def resume(self, state: dict[str, Any]) -> None:
         """Puts back what `state` holds, to the bit; CheckpointError where it belongs to other data or settings."""
@@ -157,6 +159,12 @@ class AgentTrainer:
         if metrics := beside.update(step, self.progress.learning_seconds):
             self._lap()
             self.tracker.log(metrics, step)
+            if metrics.get("meta/tasks", FEWEST_TASKS) < FEWEST_TASKS and not self._told_of_tasks:
+                self._told_of_tasks = True
+                self.console.line(
+                    f"{metrics['meta/tasks']:.0f} tasks so far, {FEWEST_TASKS} are needed to learn how to adapt: "
+                    "until then ridge regression drawn to the last value stands in"
+                )
             self.console.update(step, {k: v for k, v in metrics.items() if k in _TOLD_BESIDE})
 
     def _out_of_patience(self) -> bool:

@@ -67,12 +67,19 @@ class ForecastSubstrate:
 
     def error(self, states: States) -> float:
         """The pinball loss of what serves where the first horizon of rows is known; NaN where none is."""
+        return self._of_first(states, pinball)
+
+    def missed(self, states: States) -> float:
+        """The share of what came that lay outside of the interval of 80 %, likewise."""
+        return self._of_first(states, lambda made, came: ((came < made[..., 1]) | (came > made[..., -2])).float())
+
+    def _of_first(self, states: States, measure: Callable[[Tensor, Tensor], Tensor]) -> float:
         history, future, _ = self._cut(states, torch.arange(len(states.first)))
         known = future.seen[:, 0].any(-1)
         if not known.any():
             return float("nan")
         made = self.quantiles(History(*(each[known] for each in history)))[:, 0]
-        return float(masked_mean(pinball(made, future.value[known, 0]), future.seen[known, 0]))
+        return float(masked_mean(measure(made, future.value[known, 0]), future.seen[known, 0]))
 
     def quantiles(self, history: History) -> Float[Tensor, "b h d q"]:
         """Of standardised entries, corrected so that they cover."""

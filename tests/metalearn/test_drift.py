@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from metalearn.drift import Adwin, PageHinkley
+from metalearn.drift import Adwin, Miscoverage, PageHinkley
 
 
 def errors(before: int, after: int, shift: float, seed: int) -> list[float]:
@@ -66,3 +66,24 @@ def test_a_saved_detector_goes_on_to_the_bit(kind: type[PageHinkley] | type[Adwi
     second.load_state_dict(first.state_dict())
     assert begun + [500 + place for place in alarms(second, series[500:])] == whole
     assert second.state_dict() == straight.state_dict()
+
+
+def test_miscoverage_by_hand() -> None:
+    made = Miscoverage(wanted=0.2, window=100)  # three deviations of a binomial: 0.12
+    assert not any(made.update(float(i % 5 == 0)) for i in range(100))
+    assert not any(made.update(float(i % 5 == 0)) for i in range(100))
+    raised = [made.update(1.0) for _ in range(17)]
+    assert raised.index(True) == 16, "20 misses and 17 less the four that they push out are 33, beyond 0.32"
+    assert made.missed == []
+    wide = Miscoverage(wanted=0.2, window=100)
+    assert [wide.update(0.0) for _ in range(100)][-1], "intervals that never miss are no good either"
+
+
+def test_miscoverage_goes_on_to_the_bit() -> None:
+    one, other = Miscoverage(), Miscoverage()
+    drawn = random.Random(0)
+    draws = [drawn.random() < 0.3 for _ in range(700)]
+    for miss in draws[:400]:
+        one.update(float(miss))
+    other.load_state_dict(one.state_dict())
+    assert [one.update(float(miss)) for miss in draws[400:]] == [other.update(float(miss)) for miss in draws[400:]]

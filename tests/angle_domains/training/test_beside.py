@@ -91,6 +91,13 @@ def test_records_are_learned_from_as_they_lie(tmp_path: Path) -> None:
     assert one.tracker.history["risk/events"][-1][1] > 0  # type: ignore[attr-defined]
 
 
+def test_too_few_tasks_are_told_once(tmp_path: Path) -> None:
+    config = settings("ppo", **{"meta.on": True, "meta.support": 200})  # longer than any episode
+    lines = Lines()
+    AgentTrainer(config, RunFolder(tmp_path), lines).train(MemoryTracker(), StopSignal())
+    assert len([line for line in lines.told if "ridge regression drawn to the last value stands in" in line]) == 1
+
+
 def test_pictures_are_refused(tmp_path: Path) -> None:
     config = load_config(feed="minatar", agent="dqn", options={"meta.on": True, "device": "cpu"})
     with pytest.raises(ConfigError, match="leave --meta out for pictures"):
