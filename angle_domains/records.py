@@ -18,17 +18,19 @@ def records_of(feed: LoggedFeed, split: str = "train") -> States:
     rows = feed.episodes(split)
     discrete = rows.action.ndim == 1 and np.issubdtype(rows.action.dtype, np.integer)
     observation = torch.from_numpy(rows.observation.reshape(len(rows), -1)).to(torch.float32)
-    clinical = feed if isinstance(feed, ClinicalFeed) else None
+    seen, event = torch.ones_like(observation), None
+    if isinstance(feed, ClinicalFeed):
+        seen, event = torch.from_numpy(measured(feed, split)).to(seen), torch.from_numpy(feed.died(split))
     return States(
         observation=observation,
-        seen=torch.from_numpy(measured(clinical, split)).to(observation) if clinical else torch.ones_like(observation),
+        seen=seen,
         elapsed=torch.from_numpy(rows.elapsed).to(torch.float32),
         first=torch.from_numpy(rows.first),
         terminated=torch.from_numpy(rows.terminated),
         reward=torch.from_numpy(rows.reward).to(torch.float32),
         action=torch.from_numpy(rows.action).long() if discrete else None,
         entity=torch.from_numpy(rows.entity).long(),
-        event=torch.from_numpy(clinical.died(split)) if clinical else None,
+        event=event,
     )
 
 

@@ -150,10 +150,10 @@ def table(lines: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
-    parser.add_argument("--world", choices=WORLDS)
+    parser.add_argument("--world", choices=WORLDS, default="mean-reverting")
     parser.add_argument("--arms", default=",".join(ARMS))
-    parser.add_argument("--seeds", default="0,1,2,3,4")
-    parser.add_argument("--steps", type=int, default=300_000)
+    parser.add_argument("--seeds", default="0", help="five and more tell something")
+    parser.add_argument("--steps", type=int, default=60_000)
     parser.add_argument("--table", type=Path)
     asked = parser.parse_args()
     if asked.table is not None:

@@ -24,6 +24,7 @@ from metalearn.forecasting.substrate import ForecastSubstrate
 from metalearn.settings import ForecastConfig
 
 HORIZONS = (1, 4)
+ALIKE = 1e-3  # a difference that is none
 DRAWS, LEAST = 400, 200  # resamples; measurements below which a variable is not judged
 KINDS: dict[str, dict[str, Any]] = {
     "last value": {"kind": "ridge", "penalty": 1e12},
@@ -116,9 +117,9 @@ def summed(sums: dict[str, Sums], names: tuple[str, ...]) -> dict[str, Any]:
             f"{ahead} rows": {
                 "mase": round(float(mase[at].mean()), 4),
                 "better, no skill, worse": [
-                    int((high[at] < 1).sum()),
-                    int(((low[at] <= 1) & (high[at] >= 1)).sum()),
-                    int((low[at] > 1).sum()),
+                    int((high[at] < 1 - ALIKE).sum()),
+                    int(((low[at] <= 1 + ALIKE) & (high[at] >= 1 - ALIKE)).sum()),
+                    int((low[at] > 1 + ALIKE).sum()),
                 ],
                 "pinball_against_last": round(float(crps[at]), 4),
                 "coverage_80": round(float((each.inside.sum(0) / count)[at][shown].mean()), 3),

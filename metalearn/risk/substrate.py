@@ -148,9 +148,9 @@ class RiskSubstrate:
         features, lift = self.features(states, rows), self._lift(states, rows, q)
         if self.config.hidden:
             [(fitted, held)] = folds
-            loss = self._descend(features[fitted], label[fitted], balanced(lift[fitted], label[fitted]))
+            mean = self._descend(features[fitted], label[fitted], balanced(lift[fitted], label[fitted]))
             with torch.no_grad():
-                return loss, torch.where(held, self.network(features).squeeze(-1), 0.0)
+                return mean, torch.where(held, self.network(features).squeeze(-1), 0.0)
         features, label, lift = features.double(), label.double(), lift.double()
         fitted = torch.stack([fitted for fitted, _ in folds]).any(0)
         trust = torch.full_like(features[0], _TRUST)
