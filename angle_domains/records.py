@@ -40,5 +40,9 @@ def first_action(spec: FeedSpec) -> int:
 
 
 def as_shown(states: States) -> States:
-    """Rows as an agent sees them, whom nobody tells what was measured: so do models that advise it."""
-    return states._replace(seen=torch.ones_like(states.seen))
+    """Rows as an agent sees them, whom nobody tells what was measured: so do models that advise it.
+
+    Rows in which nothing was measured stay unseen: they are ends, in which nothing is decided.
+    """
+    whole = (states.seen > 0).any(-1, keepdim=True).to(states.seen)
+    return states._replace(seen=whole.expand_as(states.seen))
