@@ -13,7 +13,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 from angle_domains.config import AgentConfig
-from angle_domains.errors import ConfigError
+from angle_domains.errors import CheckpointError, ConfigError
 from angle_domains.replay import ReplayBuffer
 from angle_domains.schedule import over_run
 from angle_domains.tables import agent_spec, resolve
@@ -39,30 +39,35 @@ class Advised:
         self.agent, self.adviser, self.gamma = agent, adviser, gamma
         self.serve = adviser.trainer.config.serve
         self._past: Past | None = None  # of the last row that was decided while exploring
+        self._pending: Advice | None = None  # on policy: of the row that ended the last window, to be decided next
         for name in _HANDED:
             if hasattr(agent, name):  # as attributes of its own, so that protocols find them
                 setattr(self, name, getattr(agent, name))
+        if hasattr(agent, "worth"):
+            self.worth = self._worth
         if hasattr(agent, "study"):
             self.study = lambda window: cast(Any, agent).study(self._widened(window))
 
     def act(self, percept: Percept, memory: Any = None, *, explore: bool) -> Decision:
         inner, before = (None, None) if memory is None else memory
         past = self._after(percept, before)
-        advice = self.adviser.advise(past)
-        decision = self.agent.act(self._advised(percept, advice), inner, explore=explore)
+        advice = self.adviser.advise(past, keep=explore) if self._pending is None or not explore else self._pending
+        advised = self._advised(percept, advice)
+        decision = self.agent.act(advised, inner, explore=explore)
         if explore:
-            self._past = past
+            self._past, self._pending = past, None
             return replace(decision, memory=(decision.memory, past), extras=decision.extras | self._kept(advice))
-        return replace(decision, memory=(decision.memory, past), extras=_without(decision.extras, advice.safe))
+        extras = decision.extras if advice.safe is None else _without(decision.extras, advised.mask)
+        return replace(decision, memory=(decision.memory, past), extras=extras)
 
     def learn(self, window: Window) -> LearnResult:
         return self.agent.learn(self._shaped(self._widened(window)))
 
-    def worth(self, obs: Tensor) -> Tensor:
-        """Of observations as if an episode began there; the agent must have values."""
+    def _worth(self, obs: Tensor) -> Tensor:
+        """Of observations as if an episode began there."""
         first = torch.ones(len(obs), dtype=torch.bool)
         past = self.adviser.blank(len(obs)).then(obs.detach().flatten(1).cpu(), first, None)
-        features = self.adviser.advise(past).features.to(obs)
+        features = self.adviser.told(past).features.to(obs)
         return self.agent.worth(torch.cat([obs.flatten(1), features], -1))  # type: ignore[attr-defined]
 
     def annotate(self, replay: ReplayBuffer, records: States) -> None:
@@ -72,11 +77,13 @@ class Advised:
 
     def state_dict(self) -> dict[str, Any]:
         """Of the agent, and what the adviser remembers; the models belong to their trainer."""
-        return {"agent": self.agent.state_dict(), "adviser": self.adviser.state_dict()}
+        pending = None if self._pending is None else self._pending._asdict()
+        return {"agent": self.agent.state_dict(), "adviser": self.adviser.state_dict(), "pending": pending}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.agent.load_state_dict(state["agent"])
         self.adviser.load_state_dict(state["adviser"])
+        self._pending = None if state["pending"] is None else Advice(**state["pending"])
 
     def _after(self, percept: Percept, past: Past | None) -> Past:
         obs = percept.obs.flatten(1).to("cpu", torch.float32)
@@ -100,7 +107,8 @@ class Advised:
         percept, extras = window.percept, window.extras
         if hasattr(self, "horizon"):
             assert self._past is not None
-            pending = self.adviser.advise(self._after(Percept(*(_last(each) for each in percept)), self._past))
+            newest = self._after(Percept(*(_last(each) for each in percept)), self._past)
+            self._pending = pending = self.adviser.advise(newest, keep=True)
             extras = {name: value.clone() for name, value in extras.items()}
             for name, value in self._kept(pending).items():
                 extras[name][-1] = value.to(extras[name])
@@ -137,8 +145,18 @@ def make_agent(config: AgentConfig, spec: FeedSpec, device: str) -> Agent:
             f"meta.serve.shield=true needs discrete actions, those of {spec.name} are {spec.action_space}: "
             "set it to false; meta.serve.shaping is for any actions"
         )
+    if serve.shaping and getattr(config.agent, "bounds", None) is not None:
+        raise ConfigError(
+            "meta.serve.shaping moves values beyond what is earned, and agent.bounds would cut them there: "
+            "set agent.bounds=null, or meta.serve.shaping=0"
+        )
     adviser = Adviser(trainer, spec)
     agent: Agent = resolve(entry.build)(settings, adviser.layout.widen(spec), **made)
+    if hasattr(agent, "study") and (adviser.layout.size or serve.shaping):
+        raise ConfigError(
+            f"the agent '{config.agent_name}' counts observations that come back, and features or rewards that models "
+            "renew make no two alike: leave meta.serve.forecast, meta.serve.risk and meta.serve.shaping out"
+        )
     return Advised(agent, adviser, getattr(config.agent, "gamma", 1.0))
 
 
@@ -164,15 +182,26 @@ def _both(mask: Tensor | None, safe: Tensor | None) -> Tensor | None:
     return torch.where(both.any(-1, keepdim=True), both, mask)
 
 
-def _without(extras: dict[str, Tensor], safe: Tensor | None) -> dict[str, Tensor]:
-    """What is shown of a decision, unsafe actions out: whoever reads a policy from it must not choose them."""
-    if safe is None:
+def _without(extras: dict[str, Tensor], free: Tensor | None) -> dict[str, Tensor]:
+    """What is shown of a decision, all but free actions out: whoever reads a policy from it must not choose them."""
+    if free is None:
         return extras
     return {
-        name: torch.where(safe.to(value.device), value, _OUT) if name in ("q", "log_probs") else value
+        name: torch.where(free.to(value.device), value, _OUT) if name in ("q", "log_probs") else value
         for name, value in extras.items()
     }
 
 
 def _last(column: Tensor | None) -> Any:
     return None if column is None else column[-1]
+
+
+def restore(trainer: MetaLearnerTrainer, state: dict[str, Any]) -> None:
+    """Puts back what models beside an agent had learned; CheckpointError where another version wrote it."""
+    try:
+        trainer.load_state_dict(state)
+    except (KeyError, RuntimeError, TypeError) as error:
+        raise CheckpointError(
+            f"the models beside the agent were saved by another version or with other settings ({error}): "
+            "load them with those, or train anew"
+        ) from error

@@ -10,7 +10,7 @@ from gymnasium import spaces
 from gymnasium.vector.utils import create_empty_array
 
 from angle_domains import checkpoint
-from angle_domains.advised import Advised, make_agent, make_trainer
+from angle_domains.advised import Advised, make_agent, make_trainer, restore
 from angle_domains.config import AgentConfig
 from angle_domains.errors import CheckpointError
 from angle_domains.runs import find_checkpoint
@@ -80,5 +80,5 @@ def load_policy(path: str | Path, root: str | Path = "runs") -> Policy:
     beside = None
     if "beside" in state:
         beside = agent.adviser.trainer if isinstance(agent, Advised) else make_trainer(config, spec)
-        beside.load_state_dict(state["beside"]["trainer"])
+        restore(beside, state["beside"]["trainer"])
     return Policy(agent, config, spec, meta, beside)

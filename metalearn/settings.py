@@ -116,5 +116,7 @@ class MetaLearningConfig(Settings):
     warm_up: NonNegativeInt = 5_000  # steps before the first update
     every: PositiveInt = 10_000  # steps between updates
     drift: Literal["page-hinkley", "adwin", "miscoverage", "none"] = "page-hinkley"  # alarms that bring updates forward
-    budget: float = Field(default=0.2, gt=0, le=1)  # share of the time that substrates may take
+    budget: float = Field(
+        default=0.2, gt=0, le=1
+    )  # share of the time that models may take, unless they serve the agent
     rows: PositiveInt = 20_000  # of what was lived through that are kept to learn from

@@ -60,7 +60,10 @@ class MetaLearnerTrainer:
         `seconds` is what training took so far, updates included.
         """
         config = self.config
-        if step < config.warm_up or self.seconds > config.budget * max(seconds, 1e-9):
+        if step < config.warm_up:
+            return False
+        # what serves an agent is part of what it learns: there no clock may say when
+        if not config.serve.on and self.seconds > config.budget * max(seconds, 1e-9):
             return False
         return self.updated < 0 or step - self.updated >= config.every or self._pending
 

@@ -68,7 +68,12 @@ def adapt(
     ],
     feed: options.Feed = None,
     set_: _Data = None,
-    split: _Part = "train",
+    split: Annotated[
+        str | None,
+        typer.Option(
+            "--split", metavar="PART", help="The part of the data: validation, or all but test of other data."
+        ),
+    ] = None,
     episodes: options.Episodes = None,
     seed: _Seed = 0,
 ) -> None:
@@ -79,7 +84,11 @@ def adapt(
     from angle_domains.runs import find_run
 
     size = parse_support(support)
-    trainer, walk = _walked(run, split, episodes, seed, set_, None, feed)
+    if split == "train" and not set_:
+        raise ConfigError(
+            "--split train: the run learned from that part; leave --split out, or name other data by --set"
+        )
+    trainer, walk = _walked(run, split or ("train" if set_ else "validation"), episodes, seed, set_, None, feed)
     curve = adapted(trainer, walk, size)
     typer.echo(f"{'support':>12}  {'rows':>6}  {'learned':>24}  {'from nothing':>24}")
     for amount, point in zip(curve.sizes, curve.points, strict=True):

@@ -14,11 +14,14 @@ from angle_domains.outlook.walk import Walk
 from metalearn.forecasting.histories import History
 from metalearn.forecasting.quantiles import LEVELS
 from metalearn.risk.labels import event_within
-from metalearn.risk.substrate import events
 from metalearn.serving.memory import Past, pasts
 from metalearn.trainer import MetaLearnerTrainer
 
 _CHUNK = 4_096
+_UNLEARNED = (
+    "the detector of risk of this run never learned: no event came, or nothing else, or models had not begun; "
+    "train longer, or set another meta.risk.event or meta.risk.drawdown"
+)
 
 
 class Forecasts(NamedTuple):
@@ -46,7 +49,7 @@ def forecasts(trainer: MetaLearnerTrainer, walk: Walk) -> Forecasts:
     """Of all rows; ConfigError where the forecaster was never trained."""
     substrate, states = trainer.forecast, walk.states
     if substrate.scaler is None:
-        raise ConfigError(_untrained(trainer, "forecaster"))
+        raise ConfigError(_untrained(trainer))
     config, made, lasts, scales = trainer.config.forecast, [], [], []
     for rows in torch.arange(states.rows).split(_CHUNK):
         history: History = pasts(states, rows, config.length).history(config.length, substrate.scaler)
@@ -66,10 +69,10 @@ def forecasts(trainer: MetaLearnerTrainer, walk: Walk) -> Forecasts:
 def risks(trainer: MetaLearnerTrainer, walk: Walk) -> Risks:
     """Of all rows but last ones; ConfigError where the detector was never trained."""
     substrate, states = trainer.risk, walk.states
-    if substrate.scaler is None:
-        raise ConfigError(_untrained(trainer, "detector of risk"))
+    if substrate.scaler is None or not substrate.ready:
+        raise ConfigError(_UNLEARNED)
     config = trainer.config.risk
-    label, known, event = event_within(events(states, config), states.first, states.terminated, config.horizon)
+    label, known, event = event_within(substrate.events(states), states.first, states.terminated, config.horizon)
     row = (~states.last).nonzero().squeeze(-1)
     chance = torch.cat(
         [
@@ -84,7 +87,7 @@ def foresee(trainer: MetaLearnerTrainer, ticks: Float[np.ndarray, "b l d"]) -> F
     """Quantiles after the last ticks of B streams, all measured a unit of time apart, in the feed's units."""
     scaler = trainer.forecast.scaler
     if scaler is None:
-        raise ConfigError(_untrained(trainer, "forecaster"))
+        raise ConfigError(_untrained(trainer))
     made = trainer.forecast.quantiles(_past(ticks).history(trainer.config.forecast.length, scaler))
     return scaler.undo(made.movedim(-1, -2)).movedim(-2, -1).numpy()
 
@@ -92,8 +95,8 @@ def foresee(trainer: MetaLearnerTrainer, ticks: Float[np.ndarray, "b l d"]) -> F
 def foresee_risk(trainer: MetaLearnerTrainer, ticks: Float[np.ndarray, "b l d"]) -> Float[np.ndarray, " b"]:
     """The chance of the event after the last ticks of B streams."""
     scaler = trainer.risk.scaler
-    if scaler is None:
-        raise ConfigError(_untrained(trainer, "detector of risk"))
+    if scaler is None or not trainer.risk.ready:
+        raise ConfigError(_UNLEARNED)
     return trainer.risk.chance(_past(ticks).history(trainer.config.risk.length, scaler)).numpy()
 
 
@@ -172,8 +175,8 @@ def _write(path: Path, columns: dict[str, np.ndarray]) -> None:
     pl.DataFrame(columns).fill_nan(None).write_parquet(path)
 
 
-def _untrained(trainer: MetaLearnerTrainer, what: str) -> str:
+def _untrained(trainer: MetaLearnerTrainer) -> str:
     return (
-        f"the {what} of this run was never trained: models begin to learn at step meta.warm_up="
+        f"the forecaster of this run was never trained: models begin to learn at step meta.warm_up="
         f"{trainer.config.warm_up:,}, train longer or set it lower"
     )

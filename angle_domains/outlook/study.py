@@ -24,7 +24,6 @@ from metalearn.forecasting.skill import Skill, skill
 from metalearn.risk.judgement import Foretold, RiskJudgement, judge_risk
 from metalearn.risk.labels import event_within
 from metalearn.risk.resamples import auroc_interval
-from metalearn.risk.substrate import events
 from metalearn.serving.layout import LEFT_OUT
 from metalearn.serving.memory import pasts
 from metalearn.trainer import MetaLearnerTrainer
@@ -195,12 +194,17 @@ class _Compared:
         return Group(
             name=name,
             ahead=ahead,
-            naive=skill(mine, naive[best], entity, self.generator, naive=best, overlap=ahead),
+            naive=skill(mine, naive[best], entity, self.generator, naive=best, overlap=ahead, hopeless=_hopeless(name)),
             ridge=against,
             pinball=float(over(self.pinball).sum() / (0.5 * naive[best]).sum()),
             coverage=float(over(self.inside).mean()),
             width=float(over(self.width).mean()),
         )
+
+
+def _hopeless(name: str) -> bool:
+    """Whether an entry is the return of a bar, which nobody foresees by much."""
+    return name.endswith("log_return_1")
 
 
 def _groups(
@@ -269,11 +273,11 @@ def _example(trainer: MetaLearnerTrainer, seen: Walk, made: Forecasts, spec: Fee
 def _risk(trainer: MetaLearnerTrainer, seen: Walk) -> tuple[RiskJudgement | None, tuple[float, float] | None]:
     """With the interval of the AUROC; None where the detector was never trained, or episodes are few."""
     substrate, states, config = trainer.risk, seen.states, trainer.config.risk
-    if substrate.scaler is None:
+    if substrate.scaler is None or not substrate.ready:
         return None, None
     rows = torch.arange(states.rows)
     chance = substrate.chance(pasts(states, rows, config.length).history(config.length, substrate.scaler))
-    told = Foretold(chance, events(states, config), states.first, states.terminated, states.elapsed)
+    told = Foretold(chance, substrate.events(states), states.first, states.terminated, states.elapsed)
     found = judge_risk(told, config.horizon)
     if int(states.first.sum()) < _FEW_EPISODES or not len(found.roc):
         return found, None

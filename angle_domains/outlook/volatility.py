@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -24,6 +25,7 @@ from metalearn.volatility.substrate import VolatilitySubstrate
 LEVEL = 0.05  # of the value at risk
 _REFIT = 63  # days
 _MOST = 6  # assets: GARCH is fitted anew every few weeks, which takes a second or two each
+_DAILY = (20.0, 30.0)  # hours between bars
 _LEAST = 250  # days of the part
 
 
@@ -45,12 +47,15 @@ class Asset(NamedTuple):
 
 
 def volatility(feed: Any, split: str) -> tuple[Asset, ...]:
-    """Of the first assets of a market with open, high and low in its bars, each listed throughout; else of none.
+    """Of the first assets of a market of daily bars with open, high and low, each listed throughout; else of none.
 
     Every forecast is made at the close of the day before, every fit sees earlier days alone.
     """
     bars = getattr(feed, "bars", None)
     if bars is None or bars.open is None or bars.high is None or bars.low is None:
+        return ()
+    apart = np.median(np.diff(bars.timestamp)) / np.timedelta64(1, "h")
+    if not _DAILY[0] <= apart <= _DAILY[1]:
         return ()
     part = feed.parts[split]
     days = Days.of(bars)
@@ -67,8 +72,8 @@ def _asset(days: Days, number: int, symbol: str, rows: slice) -> Asset:
     made = {
         "HAR with leverage (ours)": VolatilitySubstrate(VolatilityConfig(refit=_REFIT), 1).follow(one),
         "HAR": VolatilitySubstrate(VolatilityConfig(refit=_REFIT, leverage=False), 1).follow(one),
-        "GARCH(1,1)-t": walk(change, asymmetric=False, refit=_REFIT),
-        "GJR-GARCH-t": walk(change, asymmetric=True, refit=_REFIT),
+        "GARCH(1,1)-t": walk(change, asymmetric=False, refit=_REFIT, least=rows.start),
+        "GJR-GARCH-t": walk(change, asymmetric=True, refit=_REFIT, least=rows.start),
     }
     came, ranges = change[rows], one.variance[rows, 0]
     base = qlike_of_proxy(made["GARCH(1,1)-t"].variance[rows, 0], ranges)

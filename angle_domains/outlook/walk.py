@@ -12,7 +12,7 @@ from angle_domains.config import AgentConfig
 from angle_domains.evaluation.rollout import undivided
 from angle_domains.loops import advance, begin
 from angle_domains.records import as_shown, first_action, records_of
-from angle_domains.tables import feed_entry, resolve
+from angle_domains.tables import agent_spec, feed_entry, resolve
 from angle_domains.types import Agent
 from feeds.base import FeedSpec, LoggedFeed
 from metalearn.states import States
@@ -42,7 +42,8 @@ def walk(config: AgentConfig, feed: Any, agent: Agent, *, split: str, episodes: 
     """
     if isinstance(feed, LoggedFeed):
         states, dates = records_of(feed, split), None
-        states = as_shown(states) if isinstance(agent, Advised) else states
+        reads = agent_spec(config.agent_name).offline or config.training.source == "records"
+        states = as_shown(states) if isinstance(agent, Advised) or not reads else states
     else:
         states, dates = _lived(config, feed, agent, split, episodes, seed, limit)
     return Walk(states, entry_names(feed.spec), _passed(states) if dates is None else dates)

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from angle_domains.advised import Advised, make_trainer
+from angle_domains.advised import Advised, make_trainer, restore
 from angle_domains.config import AgentConfig
 from angle_domains.records import as_shown, first_action, records_of
 from angle_domains.training.experience import Experience, Read
@@ -100,7 +100,7 @@ class Beside:
         return known if self.diary is None else known | {"diary": self.diary.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.trainer.load_state_dict(state["trainer"])
+        restore(self.trainer, state["trainer"])
         if self.diary is not None:
             self.diary.load_state_dict(state["diary"])
         self._annotate()

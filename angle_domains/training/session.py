@@ -130,7 +130,7 @@ class Session:
         return RunResult(self.folder.name, "FINISHED", 0, lines, judged.verdict.metrics, judged.report)
 
 
-_FIXED = ("seed", "name", "env", "feed.", "agent.", "training.streams", "tracking.experiment")
+_FIXED = ("seed", "name", "env", "feed.", "agent.", "meta.", "training.streams", "tracking.experiment")
 _FREE = ("feed.path", "feed.threads")  # data may move; whether they are the same their digest tells
 
 

@@ -19,7 +19,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from metalearn.risk.calibration import Temperature, controlled_threshold
 from metalearn.risk.labels import event_within
 from metalearn.risk.measures import highest_before
-from metalearn.risk.substrate import RiskSubstrate, enough, events
+from metalearn.risk.substrate import RiskSubstrate, enough
 from metalearn.serving.memory import Past
 from metalearn.states import States, parts_of
 from metalearn.steering import Q
@@ -50,7 +50,7 @@ class Shield:
             return {}
         parts = parts_of(states, self.config.horizon)
         label, known, event = event_within(
-            events(states, self.config), states.first, states.terminated, self.config.horizon
+            self.risk.events(states), states.first, states.terminated, self.config.horizon
         )
         told = (known > 0) & ~states.last
         rows = self.risk.drawn(told & parts.fit)
@@ -64,7 +64,7 @@ class Shield:
         if not self.ready or states.action is None:
             return {}
         label, known, event = event_within(
-            events(states, self.config), states.first, states.terminated, self.config.horizon
+            self.risk.events(states), states.first, states.terminated, self.config.horizon
         )
         return self._judge(states, ((known > 0) & ~states.last).nonzero().squeeze(-1), label, event)
 
@@ -110,13 +110,15 @@ class Shield:
     def _calibrate(
         self, states: States, rows: Int[Tensor, " m"], label: Float[Tensor, " n"], event: Int[Tensor, " n"]
     ) -> None:
+        self.line, self.threshold = Temperature(), None  # what was made for other weights is no longer
         if not enough(rows, label, event):
             return
         assert states.action is not None
         logit = self._taken(states, rows).gather(1, states.action[rows].unsqueeze(1)).squeeze(1)
         self.line = Temperature.fitted(logit, label[rows])
         highest = highest_before(self.line(logit), label[rows], event[rows])
-        self.threshold = controlled_threshold(highest, torch.ones_like(highest), self.config.most_missed)
+        found = controlled_threshold(highest, torch.ones_like(highest), self.config.most_missed)
+        self.threshold = found if found > 0.0 else None  # of so few events nothing can be promised: all is allowed
 
     def _judge(
         self, states: States, rows: Int[Tensor, " m"], label: Float[Tensor, " n"], event: Int[Tensor, " n"]

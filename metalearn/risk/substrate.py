@@ -27,11 +27,16 @@ _LEAST_EVENTS = 5  # and rows without any coming, below which nothing is calibra
 _TRUST = 0.3  # in how entries moved, whether they are known and how old they are, against their last values
 
 
-def events(states: States, config: RiskConfig) -> Bool[Tensor, " n"]:
+def kind_of(states: States, config: RiskConfig) -> str:
+    """Which event it is that is foreseen: where that is left open, what is told of, else drawdowns."""
+    if config.event != "auto":
+        return config.event
+    return "drawdown" if states.event is None else "told"
+
+
+def events(states: States, config: RiskConfig, kind: str | None = None) -> Bool[Tensor, " n"]:
     """Rows in which the event holds."""
-    kind = config.event
-    if kind == "auto":
-        kind = "drawdown" if states.event is None else "told"
+    kind = kind or kind_of(states, config)
     if kind == "told":
         if states.event is None:
             raise FeedError("meta.risk.event 'told' needs a feed that tells of events, as records of patients do")
@@ -62,22 +67,23 @@ class RiskSubstrate:
         self.line = Temperature()
         self.steps: Isotonic | None = None  # in place of the line, by logits
         self.threshold = 0.0  # an alarm always, until events were seen
+        self.trained = False  # whether rows of both kinds were ever learned from
+        self.kind: str | None = None  # the event, once it was learned of: other rows are judged by the same
         self.scaler: Scaler | None = None
         self.typical = torch.ones(entries)
 
     @property
     def ready(self) -> bool:
-        return self.scaler is not None
+        return self.trained
 
     def update(self, states: States, q: Q | None) -> dict[str, float]:
         """Learns from rows to fit on, is calibrated on rows that were held out and judged by others again."""
         parts = parts_of(states, self.config.horizon)
+        self.kind = self.kind or kind_of(states, self.config)
         if self.scaler is None:
             self.scaler = Scaler.fitted(states, parts.fit)
             self.typical = typical_change(self._histories(states, self.drawn(parts.fit)))
-        label, known, event = event_within(
-            events(states, self.config), states.first, states.terminated, self.config.horizon
-        )
+        label, known, event = event_within(self.events(states), states.first, states.terminated, self.config.horizon)
         told = (known > 0) & ~states.last
         rows = self.drawn(told & (parts.fit | parts.calibrate))
         folds = [(parts.fit, parts.calibrate)] if self.config.hidden else folds_of(states, parts)
@@ -86,8 +92,13 @@ class RiskSubstrate:
         if 0 < label[rows[fitted]].sum() < fitted.sum():
             folds = [(fit_on[rows], held_out[rows]) for fit_on, held_out in folds]
             metrics["risk/loss"], logit = self._learn(states, rows, label[rows], folds, q)
+            self.trained = True
             self._calibrate(logit[held], rows[held], label, event)
         return metrics | self._judge(states, self.drawn(told & parts.judge), label, event)
+
+    def events(self, states: States) -> Bool[Tensor, " n"]:
+        """Rows in which the event holds that was learned of."""
+        return events(states, self.config, self.kind)
 
     def chances(self, states: States, rows: Int[Tensor, " m"]) -> Float[Tensor, " m"]:
         """Of the event after those rows, calibrated, from what was known in them."""
@@ -193,6 +204,7 @@ class RiskSubstrate:
         event: Int[Tensor, " n"],
     ) -> None:
         """By rows, unweighted; the threshold by events: each is missed where none of its rows is above."""
+        self.line, self.steps, self.threshold = Temperature(), None, 0.0  # what was made for other weights is no longer
         if not enough(rows, label, event):
             return
         self.line = Temperature.fitted(logit, label[rows])
@@ -222,6 +234,8 @@ class RiskSubstrate:
             "line": [self.line.slope, self.line.shift],
             "steps": None if self.steps is None else [self.steps.score, self.steps.chance],
             "threshold": self.threshold,
+            "trained": self.trained,
+            "kind": self.kind,
             "typical": self.typical,
             "scaler": None if self.scaler is None else self.scaler._asdict(),
         }
@@ -233,6 +247,7 @@ class RiskSubstrate:
             self.optimizer.load_state_dict(state["optimizer"])
         self.line, self.threshold = Temperature(*state["line"]), state["threshold"]
         self.steps = None if state["steps"] is None else Isotonic(*state["steps"])
+        self.trained, self.kind = state["trained"], state["kind"]
         self.typical = state["typical"]
         self.scaler = None if state["scaler"] is None else Scaler(**state["scaler"])
 

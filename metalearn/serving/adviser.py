@@ -19,7 +19,7 @@ from metalearn.trainer import MetaLearnerTrainer
 _QUARTERS = (LEVELS.index(0.25), LEVELS.index(0.75))
 _TENTHS = (LEVELS.index(0.1), LEVELS.index(0.9))
 _MOST = 10.0  # typical changes, beyond which a forecast is held
-_KEPT = 512  # ticks of advice that shuffled advice is drawn from
+_KEPT = 4_000_000  # numbers of advice that shuffled advice is drawn from
 _CHUNK = 4_096  # rows of a record at once
 
 
@@ -41,17 +41,22 @@ class Adviser:
         self.entries = trainer.entries
         self.generator = torch.Generator().manual_seed(trainer.shuffling)
         self._spoken = torch.tensor(self.layout.entries, dtype=torch.int64)
-        self._earlier = torch.zeros(_KEPT, self.layout.size)  # where advice is shuffled
+        shuffles = trainer.config.serve.control == "shuffled" and self.layout.size
+        self._earlier = torch.zeros(max(_KEPT // self.layout.size, 1) if shuffles else 0, self.layout.size)
         self._told = 0
 
     def blank(self, streams: int) -> Past:
         return Past.blank(streams, self.length, self.entries)
 
+    def advise(self, past: Past, *, keep: bool) -> Advice:
+        """Of streams as they go; `keep` where training may shuffle it into later advice."""
+        advice = self.told(past)
+        return advice._replace(features=self._shuffled(advice.features, keep=keep))
+
     @torch.no_grad()
-    def advise(self, past: Past) -> Advice:
-        """Of streams as they go."""
-        advice = self._advise(past)
-        return advice._replace(features=self._shuffled(advice.features))
+    def told(self, past: Past) -> Advice:
+        """What the models hold, never shuffled."""
+        return self._advise(past)
 
     @torch.no_grad()
     def advise_record(self, states: States) -> Advice:
@@ -75,7 +80,7 @@ class Adviser:
 
     def _chance(self, past: Past) -> Float[Tensor, " b"]:
         risk = self.trainer.risk
-        if risk.scaler is None:
+        if risk.scaler is None or not risk.ready:
             return torch.zeros(len(past.elapsed))
         return risk.chance(past.history(self.trainer.config.risk.length, risk.scaler))
 
@@ -93,15 +98,23 @@ class Adviser:
         told = torch.stack([change, spread], 2)[..., self._spoken].clamp(-_MOST, _MOST)
         return torch.cat([told.flatten(1), width[..., self._spoken].mean(-1)], 1)
 
-    def _shuffled(self, features: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
-        """Instead of what is told now, where that is the control, something that was told earlier."""
-        if self.trainer.config.serve.control == "none" or not len(features):
+    def _shuffled(self, features: Float[Tensor, "b k"], *, keep: bool) -> Float[Tensor, "b k"]:
+        """Instead of what is told now, where that is the control, something that was told earlier; at first nothing.
+
+        Who only looks draws by a generator of its own, so that looking changes nothing.
+        """
+        most = len(self._earlier)
+        if not most:
             return features
-        for row in features:
-            self._earlier[self._told % _KEPT] = row
-            self._told += 1
-        drawn: Int[Tensor, " b"] = torch.randint(min(self._told, _KEPT), (len(features),), generator=self.generator)
-        return self._earlier[drawn]
+        generator = self.generator if keep else torch.Generator().manual_seed(self.trainer.shuffling + self._told)
+        shown = torch.zeros_like(features)
+        if self._told:
+            drawn: Int[Tensor, " b"] = torch.randint(min(self._told, most), (len(features),), generator=generator)
+            shown = self._earlier[drawn]
+        if keep:
+            self._earlier[(self._told + torch.arange(len(features))) % most] = features
+            self._told += len(features)
+        return shown
 
     def state_dict(self) -> dict[str, Any]:
         """What is not the trainer's own."""

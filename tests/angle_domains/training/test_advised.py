@@ -29,7 +29,9 @@ ALL = {
 
 @pytest.mark.parametrize("agent", ["ppo", "dqn"])
 def test_advised_agents_go_on_to_the_bit(tmp_path: Path, agent: str) -> None:
-    config = settings(agent, **ALL, **{"training.steps": 2_560, "meta.every": 512, "meta.drift": "none"})
+    config = settings(
+        agent, **ALL, **{"training.steps": 2_560, "meta.every": 512, "meta.drift": "none", "meta.budget": 0.2}
+    )
     whole = trained(config, tmp_path / "whole")
     first = trained(config, tmp_path / "parts", StopsAfter(8 if agent == "dqn" else 60))
     assert 900 < first.step < config.training.steps
@@ -48,7 +50,8 @@ def test_records_bear_advice_that_is_renewed(tmp_path: Path, control: str) -> No
     small = {"training.steps": 768, "training.evaluate_every": 768, "device": "cpu", "feed.patients": 300}
     small |= {"training.judging.checkpoint": "last", "training.checkpoint_every": 256}
     told = {**SMALL, **ALL, "meta.risk.event": "told", "meta.risk.horizon": 20, "meta.serve.control": control}
-    config = load_config(feed="clinical", agent="cql", options={**small, **told})
+    told |= {"meta.budget": 0.2}
+    config = load_config(feed="clinical", agent="cql", options={**small, **told}, overrides=["agent.bounds=null"])
     whole = trained(config, tmp_path / "whole")
     replay, agent = whole.experience.replay, whole.agent
     assert isinstance(agent, Advised)
@@ -161,3 +164,26 @@ def test_what_cannot_be_served_is_told() -> None:
 
     with pytest.raises(ConfigError, match="shield=true needs discrete actions"):
         make_agent(config, make_feed("classic", config.feed).spec, "cpu")
+
+
+@pytest.mark.parametrize("agent", ["bc", "rcql", "iql", "cql", "bcq", "vi"])
+def test_every_agent_of_records_is_advised_or_refused(tmp_path: Path, agent: str) -> None:
+    small = {"training.steps": 512, "training.evaluate_every": 512, "device": "cpu", "feed.patients": 200}
+    small |= {"training.judging.checkpoint": "last"}
+    told = {**SMALL, "meta.on": True, "meta.serve.risk": True, "meta.risk.event": "told", "meta.warm_up": 128}
+    config = load_config(feed="clinical", agent=agent, options={**small, **told})
+    if agent in ("bcq", "vi"):
+        with pytest.raises(ConfigError, match="counts observations that come back"):
+            AgentTrainer(config, RunFolder(tmp_path), Lines())
+        return
+    one = trained(config, tmp_path)
+    assert isinstance(one.agent, Advised)
+    assert hasattr(one.agent, "worth") == (agent in ("iql", "cql"))
+
+
+def test_bounds_refuse_shaping() -> None:
+    config = load_config(feed="clinical", agent="cql", options={"meta.on": True, "meta.serve.shaping": 1.0})
+    from angle_domains.tables import make_feed
+
+    with pytest.raises(ConfigError, match="set agent.bounds=null"):
+        make_agent(config, make_feed("clinical", config.feed).spec, "cpu")
