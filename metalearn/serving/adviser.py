@@ -85,17 +85,19 @@ class Adviser:
         return risk.chance(past.history(self.trainer.config.risk.length, risk.scaler))
 
     def _foreseen(self, past: Past) -> Float[Tensor, "b k"]:
-        """Change from the last value and quartile range, in changes of the usual size; the mean width of intervals."""
+        """The median, standardised; its change from the last value and the quartile range, in changes of the usual
+        size; the mean width of intervals. Of returns the level tells most, of prices the change."""
         forecast, horizons = self.trainer.forecast, len(self.trainer.config.forecast.horizons)
         if forecast.scaler is None:
-            return torch.zeros(len(past.elapsed), (2 * len(self._spoken) + 1) * horizons)
+            return torch.zeros(len(past.elapsed), (3 * len(self._spoken) + 1) * horizons)
         history = past.history(self.trainer.config.forecast.length, forecast.scaler)
         scale = history.scale(forecast.typical).unsqueeze(1)
         made = forecast.quantiles(history)
-        change = (made[..., MEDIAN] - history.last().unsqueeze(1)) / scale
+        level = made[..., MEDIAN]
+        change = (level - history.last().unsqueeze(1)) / scale
         spread = (made[..., _QUARTERS[1]] - made[..., _QUARTERS[0]]) / scale
         width = ((made[..., _TENTHS[1]] - made[..., _TENTHS[0]]) / scale).clamp(max=_MOST)
-        told = torch.stack([change, spread], 2)[..., self._spoken].clamp(-_MOST, _MOST)
+        told = torch.stack([level, change, spread], 2)[..., self._spoken].clamp(-_MOST, _MOST)
         return torch.cat([told.flatten(1), width[..., self._spoken].mean(-1)], 1)
 
     def _shuffled(self, features: Float[Tensor, "b k"], *, keep: bool) -> Float[Tensor, "b k"]:

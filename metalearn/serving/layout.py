@@ -25,7 +25,7 @@ class Layout:
         self.blocks: list[Block] = []
         self._end = size
         for horizon in config.forecast.horizons if spoken else ():
-            for what in ("change", "spread"):
+            for what in ("level", "change", "spread"):
                 for block in spoken:
                     self._add(f"{block.name}/{what} in {horizon}", block.shape, block.features)
         if spoken:

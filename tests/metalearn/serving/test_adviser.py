@@ -51,12 +51,12 @@ def adviser(**serve: object) -> Adviser:
 def test_blocks_of_advice_lie_as_the_observation_does() -> None:
     layout = Layout(SPEC, CONFIG)
     names = [block.name for block in layout.blocks]
-    assert names == ["assets/change in 1", "assets/spread in 1", "assets/change in 2", "assets/spread in 2", "width",
-                     "risk"]  # fmt: skip
+    told = [f"assets/{what} in {ahead}" for ahead in (1, 2) for what in ("level", "change", "spread")]
+    assert names == [*told, "width", "risk"]
     assert layout.entries == [0, 1, 2, 3], "cash is the agent's own"
     wide = layout.widen(SPEC)
-    assert wide.observation_space.shape == (5 + 4 * 4 + 2 + 1,)
-    assert [block.start for block in wide.blocks] == [0, 4, 5, 9, 13, 17, 21, 23]
+    assert wide.observation_space.shape == (5 + 6 * 4 + 2 + 1,)
+    assert [block.start for block in wide.blocks] == [0, 4, 5, 9, 13, 17, 21, 25, 29, 31]
 
 
 def test_before_training_all_is_0_and_the_width_is_the_same() -> None:
@@ -81,7 +81,7 @@ def test_what_is_told_is_what_the_models_hold() -> None:
     assert torch.equal(told.features[:, -1], told.chance)
     near, far = states.observation[:, 0] <= 3, states.observation[:, 0] >= 8
     assert float(told.chance[near].mean()) > 2 * float(told.chance[far].mean()), "the end can be foreseen"
-    change = told.features[:, 0]
+    change = told.features[:, 4]
     assert float(change[states.observation[:, 0] > 5].mean()) < -0.2, "the first entry falls by one a row"
     perturbed = states._replace(observation=states.observation.clone())
     perturbed.observation[50:] = 7.0
