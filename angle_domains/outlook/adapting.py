@@ -21,6 +21,7 @@ from metalearn.meta_learner import MetaLearner
 from metalearn.tasks import Examples
 from metalearn.trainer import FEWEST_TASKS, MetaLearnerTrainer
 
+_WORDS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _UNITS = {"m": 1 / 60, "h": 1.0, "d": 24.0, "w": 168.0}  # hours
 _FRACTIONS = (0.0, 0.125, 0.25, 0.5, 1.0)  # of the support
 _MOST_TASKS = 200
@@ -96,7 +97,7 @@ def adapt(trainer: MetaLearnerTrainer, walk: Walk, support: Support, *, query: i
             scratch = whole.error(_scratch(given, whole.x)) / still
             errors[share].append((len(few), float(learned), float(scratch)))
     return Curve(
-        support.unit,
+        _WORDS.get(support.unit, support.unit),
         tuple(share * support.amount for share in _FRACTIONS),
         tuple(_point(errors[share]) for share in _FRACTIONS),
         len(places[:_MOST_TASKS]),

@@ -41,7 +41,7 @@ def forecasts(found: Study) -> str:
     if returns is not None:
         told += (
             f" The return of the next bar: {returns.naive.verdict}. Indicators over many past bars share most of them "
-            "with the next: that they can be foreseen is arithmetic and earns nothing."
+            "with the next: that they can be foreseen follows from that, and is no edge."
         )
     text = (
         f"The forecaster is {found.kind}; {count(found.rows, 'row')} in {count(found.episodes, 'episode')} of this "

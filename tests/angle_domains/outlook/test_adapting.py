@@ -81,6 +81,10 @@ def test_tasks_overlap_nowhere_and_keep_their_embargo() -> None:
     assert len(set.union(*used)) == sum(map(len, used)) == 20
 
 
+def test_time_is_told_in_words() -> None:
+    assert adapt(trained(), swings(99), parse_support("24h")).unit == "hours"
+
+
 def test_time_is_measured_by_the_clock() -> None:
     trainer = MetaLearnerTrainer(CONFIG, 1, seed=0)
     hours = _by_row(trainer, swings(0, episodes=1), parse_support("6h"), None)
