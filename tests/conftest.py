@@ -39,6 +39,12 @@ settings.register_profile("house", deadline=None)  # a busy machine is no failur
 settings.load_profile("house")
 
 
+@pytest.fixture(autouse=True)
+def no_store_around(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs go where a test says, whatever the user's environment or an earlier test's `set_tracking_uri` says."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
 @pytest.fixture
 def runs(tmp_path: Path) -> Path:
     """An empty root for runs."""

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from gymnasium import spaces
 
 from angle_domains import checkpoint
@@ -104,7 +105,9 @@ def test_a_checkpoint_that_is_gone_is_told_and_keeps_nothing_else_back(runs: Pat
     assert get_run(tracker).data.metrics == {"loss": 1.0}
 
 
-def test_what_learned_beside_it_are_models_of_the_run(runs: Path, tmp_path: Path) -> None:
+def test_what_learned_beside_it_are_models_of_the_run(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = settings("ppo", **{"meta.on": True, "meta.risk.event": "end", "training.steps": 1_024})
     trained(config, tmp_path / "one")
     best = (tmp_path / "one" / "last").resolve()
@@ -119,7 +122,7 @@ def test_what_learned_beside_it_are_models_of_the_run(runs: Path, tmp_path: Path
     assert {model.name for model in models} == {"policy", "forecaster", "detector"}
     ticks = np.random.default_rng(0).normal(size=(4, config.meta.forecast.length, 4)).astype(np.float32)
     mlflow = load_mlflow()
-    mlflow.set_tracking_uri(tracker.store.uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracker.store.uri)
     forecaster = mlflow.pyfunc.load_model(f"runs:/{tracker.run_id}/forecaster")
     np.testing.assert_allclose(forecaster.predict(ticks), foresee(trainer, ticks), rtol=1e-6)
     assert forecaster.predict(ticks).shape == (4, 2, 4, 7)
