@@ -210,6 +210,14 @@ AGENTS: dict[str, AgentSpec] = {
         replay="angle_domains.replay:experience",
         actions=("Discrete",),
     ),
+    "r2d2": AgentSpec(
+        summary="DQN with a memory, from stored sequences (Kapturowski et al. 2019)",
+        config="angle_domains.agents.r2d2:R2D2Config",
+        build="angle_domains.agents.r2d2:build",
+        loop="angle_domains.loops:off_policy",
+        replay="angle_domains.replay:experienced_sequences",
+        actions=("Discrete",),
+    ),
     "rainbow": AgentSpec(
         summary="DQN with six improvements in one, C51 and noise among them (Hessel et al. 2018)",
         config="angle_domains.agents.rainbow:RainbowConfig",

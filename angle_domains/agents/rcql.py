@@ -34,6 +34,7 @@ from angle_domains.errors import ConfigError
 from angle_domains.losses.offline import conservative_gap
 from angle_domains.losses.value import greedy
 from angle_domains.networks import NetworkConfig
+from angle_domains.networks.q import QHead
 from angle_domains.networks.recurrent_q import RecurrentQ
 from angle_domains.optim import descend, follow, gradients
 from angle_domains.q_learning import load_network
@@ -88,7 +89,7 @@ class RCQL:
         self.actions, self.first = int(space.n), int(space.start)
         self.see = Sight(config.network, device)
         extra, made = self.actions if config.see_action else 0, seeded(seed, "network")
-        self.online = RecurrentQ(spec, config.network, self.actions, extra, made).to(self.see.device)
+        self.online = RecurrentQ(spec, config.network, QHead(), self.actions, extra, made).to(self.see.device)
         self.target_network = copy.deepcopy(self.online).requires_grad_(False)
         self.parameters = list(self.online.parameters())
         self.optimizer = torch.optim.Adam(self.parameters, lr=config.learning_rate, fused=True)

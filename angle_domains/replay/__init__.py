@@ -2,7 +2,7 @@
 
 from angle_domains.replay.buffer import ReplayBuffer
 from angle_domains.replay.config import RecordedConfig, ReplayConfig, beside
-from angle_domains.replay.factories import experience, rollout
+from angle_domains.replay.factories import experience, experienced_sequences, rollout
 from angle_domains.replay.prioritised import Prioritised
 from angle_domains.replay.recorded import recorded
 from angle_domains.replay.samplers import Sampler, Uniform
@@ -17,6 +17,7 @@ __all__ = [
     "Uniform",
     "beside",
     "experience",
+    "experienced_sequences",
     "recorded",
     "recorded_sequences",
     "rollout",

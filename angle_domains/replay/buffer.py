@@ -30,6 +30,7 @@ _FIELDS = [field for field in Percept._fields if field not in Percept._field_def
 _OPTIONAL = list(Percept._field_defaults)  # there for some environments only
 _PERCEPT = [f"percept/{field}" for field in Percept._fields]
 _OBS, _LAST, _PAST = "percept/obs", "percept/last", "past"
+_AT_START = "extras/start/"  # such an extra is read at the first row of a window alone: `[1, B, ...]`
 
 
 class ReplayBuffer:
@@ -37,7 +38,9 @@ class ReplayBuffer:
 
     Windows come on `device`; rows are kept there, or in memory, or in a file in `folder`, as `storage` says. With a
     `stack` of more than 1, observations are stacks of frames `[B, stack, ...]`, newest last: each frame is kept once.
-    What `newest` gives may be views into the rows: use such a window before the next insertion.
+    What `newest` gives may be views into the rows: use such a window before the next insertion. An extra whose name
+    begins with `start/`, a memory say, is wide, and what learns from a batch wants it at the first row of each window
+    alone: there it has one row.
     """
 
     def __init__(
@@ -269,7 +272,11 @@ class ReplayBuffer:
         """Columns `[length + 1, B, ...]` of the windows that start at those places."""
         later = np.arange(0, (length + 1) * self.streams, self.streams)[:, None]
         place = (start + later) % (self.rows * self.streams)
-        columns = {name: self._take(name, place) for name in self._flat if not (self.stack and name == _OBS)}
+        columns = {
+            name: self._take(name, place[:1] if name.startswith(_AT_START) else place)
+            for name in self._flat
+            if not (self.stack and name == _OBS)
+        }
         if self.stack:
             columns[_OBS] = self._stacks(place, columns[_PAST])
         return columns

@@ -6,8 +6,9 @@ from angle_domains.chance import seeded
 from angle_domains.errors import ConfigError
 from angle_domains.replay.buffer import Brief, ReplayBuffer
 from angle_domains.replay.config import ReplayConfig
+from angle_domains.replay.overlapping import Overlapping
 from angle_domains.replay.prioritised import Prioritised
-from angle_domains.replay.samplers import Uniform
+from angle_domains.replay.samplers import Sampler, Uniform
 
 
 @runtime_checkable
@@ -18,6 +19,14 @@ class Experienced(Protocol):
     @property
     def length(self) -> int:
         """Actions of the windows it learns from."""
+        ...
+
+
+@runtime_checkable
+class Sequential(Experienced, Protocol):
+    @property
+    def period(self) -> int:
+        """Ticks from one sequence to the next."""
         ...
 
 
@@ -37,27 +46,51 @@ def experience(agent: Experienced, *, streams: int, steps: int, stack: int, seed
 
     ConfigError where the budget of `steps` ends before the first update, or there is no whole window for it.
     """
+    config, rows = agent.replay, _rows(agent, streams, steps, stack, agent.length + 1)
+    sampler = Prioritised(rows, streams, config) if config.prioritised else Uniform()
+    return _buffer(config, rows, streams, sampler, stack=stack, seed=seed, device=device)
+
+
+def experienced_sequences(
+    agent: Sequential, *, streams: int, steps: int, stack: int, seed: int, device: str
+) -> ReplayBuffer:
+    """As `experience`, drawn as sequences that overlap."""
+    config, period = agent.replay, agent.period
+    rows = _rows(agent, streams, steps, stack, agent.length + period) // period * period
+    inner = Prioritised(rows // period, streams, config) if config.prioritised else Uniform()
+    sampler = Overlapping(rows, streams, period, inner)
+    return _buffer(config, rows, streams, sampler, stack=stack, seed=seed, device=device)
+
+
+def _rows(agent: Experienced, streams: int, steps: int, stack: int, ticks: int) -> int:
+    """Ticks to keep, of which the first window is whole after `ticks`."""
     config = agent.replay
     if config.warm_up >= steps:
         raise ConfigError(
             f"training.steps={steps:,} ends before agent.replay.warm_up={config.warm_up:,}: nothing would be learned"
         )
-    capacity, ticks = min(config.capacity, steps + streams), agent.length + 1
     if -(-config.warm_up // streams) < ticks:
         raise ConfigError(
             f"agent.replay.warm_up={config.warm_up:,} is too short: with {streams:,} streams the first window of "
             f"{agent.length} actions is whole after {ticks * streams:,} steps"
         )
+    capacity = min(config.capacity, steps + streams)
     if capacity // streams < (held := ticks + max(0, stack - 1)):
         raise ConfigError(
             f"agent.replay.capacity={config.capacity:,} is too small: with {streams:,} streams a window of "
             f"{agent.length} actions needs {held * streams:,} rows"
         )
+    return capacity // streams
+
+
+def _buffer(
+    config: ReplayConfig, rows: int, streams: int, sampler: Sampler, *, stack: int, seed: int, device: str
+) -> ReplayBuffer:
     return ReplayBuffer(
-        capacity,
+        rows * streams,
         streams,
         seeded(seed, "replay"),
-        sampler=Prioritised(capacity // streams, streams, config) if config.prioritised else Uniform(),
+        sampler=sampler,
         device=device,
         stack=stack,
         storage=config.storage,

@@ -148,7 +148,7 @@ class TestRCQL(OfflineContract):
             for network, numbers in ((agent.online, [0.0, math.log(3.0)]), (agent.target_network, [4.0, -8.0])):
                 for parameter in network.parameters():
                     parameter.zero_()
-                network.out.bias.copy_(torch.tensor(numbers))
+                network.advantage.layers[-1].bias.copy_(torch.tensor(numbers))
         window = self.window(agent, self.spec())
         window.percept.reward[:] = 1.0
         window.percept.last[3], window.percept.discount[3] = True, 0.0
