@@ -18,6 +18,7 @@ CHECKED = [
     "angle_domains.losses",
     "angle_domains.networks",
     "angle_domains.normalise",
+    "angle_domains.novelty",
     "angle_domains.ope",
     "angle_domains.q_learning",
     "angle_domains.replay",
