@@ -14,7 +14,9 @@ from jaxtyping import install_import_hook
 
 CHECKED = [
     "angle_domains.actor_critic",
+    "angle_domains.bandit",
     "angle_domains.distributions",
+    "angle_domains.families",
     "angle_domains.losses",
     "angle_domains.networks",
     "angle_domains.normalise",
