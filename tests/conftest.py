@@ -14,10 +14,13 @@ from jaxtyping import install_import_hook
 
 CHECKED = [
     "angle_domains.actor_critic",
+    "angle_domains.bandit",
     "angle_domains.distributions",
+    "angle_domains.families",
     "angle_domains.losses",
     "angle_domains.networks",
     "angle_domains.normalise",
+    "angle_domains.novelty",
     "angle_domains.ope",
     "angle_domains.q_learning",
     "angle_domains.replay",
