@@ -59,6 +59,11 @@ class Bandit:
         pulls, total = self._sums()
         return torch.where(pulls > 0, total / pulls, -torch.inf).argmax(1)
 
+    def favourite(self) -> int:
+        """The arm that was worth most on average over all streams, the first of equals; 0 before any."""
+        pulls, total = (each.sum(0) for each in self._sums())
+        return int(torch.where(pulls > 0, total / pulls, -torch.inf).argmax())
+
     def record(self, arm: Int[Tensor, " b"], value: Float[Tensor, " b"], over: Bool[Tensor, " b"]) -> None:
         """Takes in what an arm brought each stream whose episode is `over`; other streams are left alone."""
         stream = over.nonzero().squeeze(-1)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Generator
 
-Purpose = Literal["network", "decisions", "replay"]
+Purpose = Literal["network", "decisions", "replay", "novelty"]
 
 
 def seeded(seed: int, purpose: Purpose, device: str | torch.device = "cpu") -> Generator:

@@ -105,13 +105,14 @@ class RecurrentValues:
         """The target becomes what the online network is."""
         torch._foreach_copy_(list(self.target.parameters()), [p.detach() for p in self.parameters])
 
-    def worth(self, obs: Tensor) -> Float[Tensor, "b n"]:
-        """The target network's values of observations `[B, *obs]` that begin an episode, all else blank."""
+    def worth(self, obs: Tensor, *beside: Float[Tensor, "b e"]) -> Float[Tensor, "b n"]:
+        """The target network's values of observations `[B, *obs]` that begin an episode."""
         seen, streams = self.see(obs).unsqueeze(0), len(obs)
+        before = torch.zeros(1, streams, self.actions + 1, device=self.device)
+        extra = torch.cat([before, *(each.unsqueeze(0) for each in beside)], -1)
         begun = torch.ones(1, streams, dtype=torch.bool, device=self.device)
-        return self.target(
-            seen, seen.new_zeros(1, streams, self.extra, dtype=torch.float32), begun, self.blank(streams)
-        )[0][0]
+        q, _ = self.target(seen, extra, begun, self.blank(streams))
+        return q[0]
 
     def gradients(self, name: str = "gradient") -> dict[str, Tensor]:
         """Of every part of the online network, after an update."""
@@ -124,6 +125,14 @@ class RecurrentValues:
         """Puts a state back; CheckpointError where it belongs to another network."""
         load_network(self.online, state["online"])
         load_network(self.target, state["target"])
+
+
+def check_sequences(network: NetworkConfig, trace: int, period: int) -> None:
+    """ValueError where there is no memory, or sequences do not overlap in what is learned from."""
+    if not network.recurrent:
+        raise ValueError("network.recurrent is 0, and this agent is one with a memory: set it, or use dqn")
+    if period > trace:
+        raise ValueError(f"period={period} is more than trace={trace}: some rows would never be learned")
 
 
 def stored(window: Window, blank: Tensor) -> Tensor:

@@ -152,6 +152,14 @@ AGENTS: dict[str, AgentSpec] = {
         build="angle_domains.agents.a2c:build",
         loop="angle_domains.loops:on_policy",
     ),
+    "agent57": AgentSpec(
+        summary="A family from curious to greedy policies, and a bandit among them (Badia et al. 2020)",
+        config="angle_domains.agents.agent57:Agent57Config",
+        build="angle_domains.agents.agent57:build",
+        loop="angle_domains.loops:off_policy",
+        replay="angle_domains.replay:experienced_sequences",
+        actions=("Discrete",),
+    ),
     "bc": AgentSpec(
         summary="Behaviour cloning: does what was done (Pomerleau 1991)",
         config="angle_domains.agents.bc:BCConfig",
@@ -195,6 +203,14 @@ AGENTS: dict[str, AgentSpec] = {
         replay="angle_domains.replay:recorded",
         offline=True,
         actions=("Box", "Discrete"),
+    ),
+    "ngu": AgentSpec(
+        summary="Never Give Up: policies that seek novelty, in one network (Badia et al. 2020)",
+        config="angle_domains.agents.ngu:NGUConfig",
+        build="angle_domains.agents.ngu:build",
+        loop="angle_domains.loops:off_policy",
+        replay="angle_domains.replay:experienced_sequences",
+        actions=("Discrete",),
     ),
     "ppo": AgentSpec(
         summary="Proximal policy optimisation (Schulman et al. 2017)",

@@ -48,11 +48,12 @@ class Window:
         """`[T, B]`: 0 where the action ended the task."""
         return self.percept.discount[1:]
 
-    def discounted(self, gamma: float) -> Tensor:
+    def discounted(self, gamma: float | Tensor) -> Tensor:
         """`[T, B]`: what the value beyond each action counts: gamma to the power of the time it took, 0 at an end.
 
-        A reward belongs to the action and is not discounted by that action's own time. So a coarser row of the same
-        episode holds the rewards of the rows it joins, each discounted from the action on.
+        There is one gamma for all actions, or each has its own. A reward belongs to the action and is not discounted by
+        that action's own time. So a coarser row of the same episode holds the rewards of the rows it joins, each
+        discounted from the action on.
         """
         elapsed = self.percept.elapsed
         return (gamma if elapsed is None else gamma ** elapsed[1:]) * self.discount

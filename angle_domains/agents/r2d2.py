@@ -33,6 +33,7 @@ from angle_domains.recurrent_values import (
     MEMORY,
     RecurrentValues,
     Unrolled,
+    check_sequences,
     epsilons,
     of_sequences,
     stored,
@@ -83,11 +84,8 @@ class R2D2Config(BaseModel):
     replay: Annotated[ReplayConfig, beside(_REPLAY)] = _REPLAY
 
     @model_validator(mode="after")
-    def _remembers(self) -> "R2D2Config":
-        if not self.network.recurrent:
-            raise ValueError("network.recurrent is 0, and this agent is one with a memory: set it, or use dqn")
-        if self.period > self.trace:
-            raise ValueError(f"period={self.period} is more than trace={self.trace}: some rows would never be learned")
+    def _sequences(self) -> "R2D2Config":
+        check_sequences(self.network, self.trace, self.period)
         return self
 
 

@@ -27,7 +27,7 @@ from feeds.base import FeedSpec
 class CuriosityConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    network: NetworkConfig = NetworkConfig(activation="relu")  # of each of the three that read observations
+    network: NetworkConfig | None = None  # of each of the three that read observations; None: the agent's, no memory
     embedding: PositiveInt = 32  # numbers of a code of what can be controlled
     classifier: PositiveInt = 128  # units of the layer that tells the action from two codes
     distilled: PositiveInt = 128  # numbers that the random network makes of an observation
@@ -51,16 +51,16 @@ class Curiosity:
         spec: FeedSpec,
         actions: int,
         *,
+        network: NetworkConfig,
         generator: Generator,
         device: str | torch.device = "cpu",
     ) -> None:
         self.config, self.device = config, device
+        reads = config.network or network.model_copy(update={"recurrent": 0})
         self.embedding = Embedding(
-            spec, config.network, actions, size=config.embedding, hidden=config.classifier, generator=generator
+            spec, reads, actions, size=config.embedding, hidden=config.classifier, generator=generator
         ).to(device)
-        self.distillation = Distillation(
-            spec, config.network, size=config.distilled, generator=generator, device=device
-        )
+        self.distillation = Distillation(spec, reads, size=config.distilled, generator=generator, device=device)
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """What is to be trained; the random network is not."""

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
@@ -101,7 +102,7 @@ class OffPolicyContract(AgentContract):
         norms = []
         for weight in (1.0, 0.5, 0.0):
             twin = copy.deepcopy(agent)
-            weighted = Window(window.percept, window.action, {}, torch.full((STREAMS,), weight))
+            weighted = replace(window, weight=torch.full((STREAMS,), weight))
             metrics = twin.learn(weighted).metrics
             norms.append(float(next(value for name, value in metrics.items() if "gradient_norm" in name)))
         assert norms[1] == pytest.approx(norms[0] / 2, rel=1e-4)

@@ -29,7 +29,7 @@ def chance(seed: int = 0) -> torch.Generator:
 
 
 def curiosity(spec: FeedSpec = VECTORS, network: NetworkConfig = SMALL, seed: int = 0) -> Curiosity:
-    return Curiosity(CuriosityConfig(network=network), spec, 3, generator=chance(seed))
+    return Curiosity(CuriosityConfig(), spec, 3, network=network, generator=chance(seed))
 
 
 def test_codes_tell_the_action_and_leave_out_what_it_has_no_hand_in() -> None:
@@ -110,7 +110,7 @@ def test_vectors_and_images_are_rewarded_and_learned_from(spec: FeedSpec, networ
 def test_novelty_over_training_raises_the_reward_up_to_its_limit() -> None:
     one = curiosity()
     one.take_in(torch.tensor([1e-6, 2e-6]))  # whatever is seen stands out
-    plain = Curiosity(CuriosityConfig(network=SMALL, most=1.0), VECTORS, 3, generator=chance())
+    plain = Curiosity(CuriosityConfig(most=1.0), VECTORS, 3, network=SMALL, generator=chance())
     seen = torch.randn(5, 2, 4, generator=chance(3))
     memory, other = one.blank(2), plain.blank(2)
     for row, obs in enumerate(seen):

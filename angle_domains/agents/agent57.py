@@ -1,0 +1,268 @@
+"""Agent57: a family of policies from seeking what is new to earning, and a bandit that chooses among them.
+
+Badia, Piot, Kapturowski, Sprechmann et al. (2020), "Agent57: Outperforming the Atari Human Benchmark",
+arXiv:2003.13350, on the rewards for novelty of Never Give Up (Badia et al. 2020, arXiv:2002.06038).
+
+Differs from the paper:
+- All streams act in one process, with the newest parameters; each has a bandit of its own.
+- Without exploration the policy acts that earned most over the windows of all bandits; the paper has an evaluator with
+  a bandit of its own.
+- A sequence may run on into the next episode, as in `r2d2`; so policies may change within it, row by row.
+- The policy that both Retraces value is greedy on the sum of the online networks; the target networks give the values.
+- A sequence's priority is that of its errors of earning, and beta times that of its errors of novelty.
+- What an environment truncates is bootstrapped from its final observation.
+- Actions that the environment forbids are neither explored nor bootstrapped from.
+"""
+
+from typing import Annotated, Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+from torch import Tensor
+
+from angle_domains.bandit import Bandit, BanditConfig
+from angle_domains.chance import seeded
+from angle_domains.directed import ARM, BEHAVIOUR, NOVELTY, Directed, Kept, epsilon_greedy, errors, greedy_policy
+from angle_domains.families import agent57
+from angle_domains.losses.rescale import joined, restore
+from angle_domains.losses.value import greedy
+from angle_domains.networks import NetworkConfig
+from angle_domains.networks.q import QHead
+from angle_domains.novelty import CuriosityConfig
+from angle_domains.optim import descend
+from angle_domains.recurrent_values import (
+    MEMORY,
+    RecurrentValues,
+    check_sequences,
+    epsilons,
+    of_sequences,
+    stored,
+    trained,
+)
+from angle_domains.replay import ReplayConfig, beside
+from angle_domains.types import Decision, LearnResult, Percept, Window
+from feeds.base import FeedSpec
+
+_NETWORK = NetworkConfig(activation="relu", shared=True, recurrent=512)
+_REPLAY = ReplayConfig(
+    capacity=8_000_000,
+    warm_up=200_000,
+    learn_every=5_000,
+    batch=64,
+    prioritised=True,
+    alpha=0.9,
+    beta=0.0,
+    beta_end=0.0,
+)
+
+
+class Agent57Config(BaseModel):
+    """Defaults are those of Badia et al. for Atari; `replay` keeps rows, of which the paper counts sequences."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    network: NetworkConfig = _NETWORK
+    head_hidden: tuple[PositiveInt, ...] = (512,)  # of the streams of value and advantage
+    dueling: bool = True
+    policies: int = Field(default=32, ge=10)
+    novelty_weight: NonNegativeFloat = 0.3  # of the policy that seeks novelty most
+    gamma: float = Field(default=0.9999, ge=0, lt=1)  # of the policy that exploits
+    middle_gamma: float = Field(default=0.997, ge=0, lt=1)
+    shortest_gamma: float = Field(default=0.99, ge=0, lt=1)  # of the one that seeks novelty most
+    novelty_gamma: float = Field(default=0.99, ge=0, lt=1)  # of rewards for novelty
+    bandit: BanditConfig = BanditConfig()
+    burn_in: NonNegativeInt = 0  # actions from which only the memory learns what came before
+    trace: PositiveInt = 160  # actions after them
+    period: PositiveInt = 80  # ticks from one sequence to the next
+    lambda_: float = Field(default=0.95, ge=0, le=1)  # of Retrace
+    eta: float = Field(default=0.9, ge=0, le=1)  # share of the largest error in a priority, beside the mean
+    learning_rate: PositiveFloat = 1e-4
+    adam_epsilon: PositiveFloat = 1e-4
+    max_grad_norm: PositiveFloat = 40.0
+    target_every: PositiveInt = 1_500  # updates between copies to the target networks
+    epsilon: float = Field(default=0.4, ge=0, le=1)  # share of random actions in the stream that explores most
+    epsilon_exponent: PositiveFloat = 8.0  # the last stream's is `epsilon` to the power of 1 more than this
+    curiosity: CuriosityConfig = CuriosityConfig()
+    curiosity_learning_rate: PositiveFloat = 5e-4
+    curiosity_frames: PositiveInt = 5  # rows of a sequence, its last, that the networks of novelty learn from
+    replay: Annotated[ReplayConfig, beside(_REPLAY)] = _REPLAY
+
+    @model_validator(mode="after")
+    def _sequences(self) -> "Agent57Config":
+        check_sequences(self.network, self.trace, self.period)
+        return self
+
+
+class Past(NamedTuple):
+    """What streams `[B, ...]` remember from one decision to the next."""
+
+    network: Float[Tensor, "b 4 h"]  # of the network of earning, then of that of novelty
+    novelty: dict[str, Tensor] | None  # what each saw of its episode
+    arm: Tensor  # [B] int64, the policy that acts
+    earned: Tensor  # [B] float64, the rewards of the episode so far, those for novelty left out
+
+
+class Agent57:
+    """Learns what every action earns and what it shows that is new, apart; and which sum of the two to follow."""
+
+    def __init__(self, config: Agent57Config, spec: FeedSpec, *, streams: int, seed: int, device: str) -> None:
+        self.config, self.replay = config, config.replay
+        self.length, self.period = config.burn_in + config.trace, config.period
+        head, made = QHead(hidden=config.head_hidden, dueling=config.dueling), seeded(seed, "network")
+        wide = 1 + config.policies
+        self.earning, self.novelty = (
+            RecurrentValues(spec, config.network, head, beside=wide, made=made, device=device) for _ in range(2)
+        )
+        self.device, self.first = self.earning.device, self.earning.first
+        self.directed = Directed(
+            config.curiosity,
+            agent57(
+                config.policies,
+                beta=config.novelty_weight,
+                longest=config.gamma,
+                middle=config.middle_gamma,
+                shortest=config.shortest_gamma,
+            ),
+            spec,
+            self.earning.actions,
+            network=config.network,
+            learning_rate=config.curiosity_learning_rate,
+            frames=config.curiosity_frames,
+            seed=seed,
+            device=self.device,
+        )
+        self.optimizers = [
+            torch.optim.Adam(core.parameters, lr=config.learning_rate, eps=config.adam_epsilon, fused=True)
+            for core in (self.earning, self.novelty)
+        ]
+        self.generator = seeded(seed, "decisions", self.device)
+        self.bandit = Bandit(config.bandit, streams=streams, arms=config.policies, device=self.device)
+        self.epsilons = epsilons(streams, config.epsilon, config.epsilon_exponent).to(self.device)
+        self.updates = 0
+
+    def act(self, percept: Percept, memory: Any = None, *, explore: bool) -> Decision:
+        """The best action to each stream's policy, with `explore` a random one now and then."""
+        past = self._blank(len(percept.obs)) if memory is None else Past(*memory)  # a checkpoint gives plain tuples
+        arm, earned = self._arms(percept, past) if explore else (past.arm, past.earned)
+        novelty, seen = self.directed.look(self.earning, percept, past.novelty)
+        kept = Kept(novelty.unsqueeze(0), arm.unsqueeze(0))
+        reading = self.earning.read(percept, *kept.beside(self.directed.arms))
+        gains, after = self.earning.act(reading, past.network[:, :2])
+        news, later = self.novelty.act(reading, past.network[:, 2:])
+        q = joined(gains, news, self.directed.family.beta[arm].unsqueeze(-1))
+        mask = None if percept.mask is None else percept.mask.to(self.device)
+        now = Past(torch.cat([after, later], 1), seen, arm, earned)
+        if not explore:
+            return Decision(self.first + greedy(q, mask), now, {"q": q})
+        action, behaviour = epsilon_greedy(q, self.epsilons, mask, self.generator)
+        extras = {MEMORY: past.network, NOVELTY: novelty, ARM: arm, BEHAVIOUR: behaviour}
+        return Decision(self.first + action, now, extras)
+
+    def losses(self, window: Window) -> tuple[list[Tensor], dict[str, Tensor], Tensor]:
+        """Those of earning and of novelty, summed along sequences, what is logged, and the sequences' priorities."""
+        kept, device = self.directed.kept(window), self.device
+        reading = self.earning.read(window.percept, *kept.beside(self.directed.arms))
+        blank = self._blank(window.action.shape[1]).network
+        memory, burn_in = stored(window, blank), self.config.burn_in
+        values = [
+            self.earning.unroll(reading, memory[:, :2], burn_in),
+            self.novelty.unroll(reading, memory[:, 2:], burn_in),
+        ]
+        beta, gamma = (each[kept.arm] for each in self.directed.family)
+        q = joined(values[0].online.detach(), values[1].online.detach(), beta.unsqueeze(-1))
+        policy, action = greedy_policy(q, window.percept.mask), self.earning.counted(window.action)
+        rewards = window.reward.to(device), kept.novelty[1:]
+        gammas = gamma[:-1], torch.full_like(gamma[:-1], self.config.novelty_gamma)
+        found = [
+            errors(window, value, policy, action=action, reward=reward, gamma=gamma, lambda_=self.config.lambda_)
+            for value, reward, gamma in zip(values, rewards, gammas, strict=True)
+        ]
+        counts, weight = trained(window, burn_in, device), window.weight.to(device)
+        each = [(0.5 * counts * error.square()).sum(0) for error in found]
+        sizes = found[0].detach().abs() + beta[:-1] * found[1].detach().abs()
+        number = counts.sum().clamp(min=1.0)
+        logged = {
+            "loss/q": each[0].detach().sum() / number,
+            "loss/q_novelty": each[1].detach().sum() / number,
+            "value/mean": restore(values[0].online.detach()).mean(),
+            "value/novelty": restore(values[1].online.detach()).mean(),
+            "novelty/reward": (counts * kept.novelty[1:]).sum() / number,
+            "bandit/policy": kept.arm.to(torch.float32).mean(),
+        }
+        return [(weight * one).mean() for one in each], logged, of_sequences(sizes, counts, self.config.eta)
+
+    def learn(self, window: Window) -> LearnResult:
+        """A step of every optimiser; TrainingError where loss or gradient are not finite."""
+        losses, logged, priority = self.losses(window)
+        metrics: dict[str, float | Tensor] = {**logged}
+        names = ("optimiser/gradient_norm", "optimiser/q_novelty_gradient_norm")
+        for name, loss, optimizer, core in zip(
+            names, losses, self.optimizers, (self.earning, self.novelty), strict=True
+        ):
+            metrics[name] = descend(loss, optimizer, core.parameters, self.config.max_grad_norm)
+        metrics |= self.directed.learn(self.earning, window)
+        self.updates += 1
+        if self.updates % self.config.target_every == 0:
+            self.earning.copy()
+            self.novelty.copy()
+        return LearnResult(metrics, priority if self.replay.prioritised else None)
+
+    def worth(self, obs: Tensor) -> Float[Tensor, "b n"]:
+        """What all actions earn the favourite policy, by the target network, where an episode begins."""
+        zero = torch.zeros(1, len(obs), device=self.device)
+        kept = Kept(zero, zero.long() + self.bandit.favourite())
+        return restore(self.earning.worth(obs, *(each[0] for each in kept.beside(self.directed.arms))))
+
+    def portrait(self) -> dict[str, Tensor]:
+        """The gradients of every part."""
+        return self.earning.gradients() | self.novelty.gradients("gradient_novelty")
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "earning": self.earning.state_dict(),
+            "novelty": self.novelty.state_dict(),
+            "directed": self.directed.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "generator": self.generator.get_state(),
+            "bandit": self.bandit.state_dict(),
+            "updates": self.updates,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Puts a state back; CheckpointError where it belongs to another network."""
+        self.earning.load_state_dict(state["earning"])
+        self.novelty.load_state_dict(state["novelty"])
+        self.directed.load_state_dict(state["directed"])
+        for optimizer, one in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(one)
+        self.generator.set_state(state["generator"].cpu())
+        self.bandit.load_state_dict(state["bandit"])
+        self.updates = state["updates"]
+
+    def _blank(self, streams: int) -> Past:
+        memory = torch.cat([self.earning.blank(streams), self.novelty.blank(streams)], 1)
+        arm = torch.full((streams,), self.bandit.favourite(), dtype=torch.int64, device=self.device)
+        return Past(memory, None, arm, torch.zeros(streams, dtype=torch.float64, device=self.device))
+
+    def _arms(self, percept: Percept, past: Past) -> tuple[Tensor, Tensor]:
+        """The policy of each stream, chosen anew where an episode begins, and what it earned; told where one ends."""
+        first, last = percept.first.to(self.device), percept.last.to(self.device)
+        arm = torch.where(first, self.bandit.choose(self.generator), past.arm)
+        earned = torch.where(first, 0.0, past.earned + percept.reward.to(self.device, torch.float64))
+        self.bandit.record(arm, earned, last)
+        return arm, earned
+
+
+def build(config: Agent57Config, spec: FeedSpec, *, streams: int, seed: int, device: str) -> Agent57:
+    """An Agent57 for the observations and actions of a feed; ConfigError where network or actions do not fit them."""
+    return Agent57(config, spec, streams=streams, seed=seed, device=device)
