@@ -48,7 +48,8 @@ def look(
 ) -> tuple[Float[Tensor, " b"], Episodic]:
     """What each stream's embedding is worth, and the memory that holds it; `first` is where an episode begins.
 
-    Room is not copied: the memory handed in shares it with the one that comes back, and is spent once the ring is full.
+    The memory handed in is spent: its room is written to, not copied. Until the ring is full, asking the same again
+    gives the same.
     """
     count = memory["count"] * ~first
     distance = nearest(memory["place"], count, embedding, config.neighbours)

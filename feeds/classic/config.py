@@ -6,8 +6,8 @@ from pydantic import Field, PositiveInt
 
 from feeds.settings import Settings
 
-# Names that other feeds prepare in their own way.
-_OTHERS = ("ALE/", "MinAtar/", "angle_domains/")
+# Names that other feeds prepare in their own way; of ours the worlds whose optimum is known are nobody else's.
+_OTHERS = ("ALE/", "MinAtar/", "angle_domains/Clinical-", "angle_domains/IcuSepsis-", "angle_domains/Market-")
 
 
 class ClassicConfig(Settings):

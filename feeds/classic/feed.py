@@ -35,6 +35,7 @@ class ClassicFeed:
             clock=f"one step of {config.env}",
             splits=SPLITS,
         )
+        self.metadata = dict(probe.metadata)
         probe.close()
 
     def envs(self, streams: int, *, split: str) -> GameEnvs | NativeEnvs:
@@ -47,8 +48,7 @@ class ClassicFeed:
 
     def camera(self, split: str, seed: int) -> Camera:
         """One stream, reset with a seed, and its picture; FeedError where the environment draws none."""
-        metadata = _metadata(self.registered)
-        if "rgb_array" not in metadata.get("render_modes", ["rgb_array"]):
+        if "rgb_array" not in self.metadata.get("render_modes", ["rgb_array"]):
             raise FeedError(f"{self.config.env} draws no pictures: it has no render mode 'rgb_array'")
         if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pictures are drawn without a screen all the same
@@ -61,7 +61,7 @@ class ClassicFeed:
             except gymnasium.error.DependencyNotInstalled as error:
                 raise FeedError(f"pictures of {self.config.env} need a package: {_first_line(error)}") from error
 
-        return Camera(envs, frame, float(metadata.get("render_fps", _FRAME_RATE)))
+        return Camera(envs, frame, float(self.metadata.get("render_fps", _FRAME_RATE)))
 
     def describe(self) -> dict[str, Any]:
         """The environment by id, version of its package and arguments; that is what its digest is of."""
@@ -113,13 +113,6 @@ def find_spec(name: str) -> Any:
 
 def _comes_from(own: str, module: str) -> bool:
     return str(gymnasium.registry[own].entry_point).partition(":")[0].split(".")[0] == module.split(".")[0]
-
-
-def _metadata(spec: Any) -> dict[str, Any]:
-    entry = (
-        gymnasium.envs.registration.load_env_creator(spec.entry_point) if isinstance(spec.entry_point, str) else None
-    )
-    return dict(getattr(entry or spec.entry_point, "metadata", {}))
 
 
 def _remedy(spec: Any, error: Exception) -> str:

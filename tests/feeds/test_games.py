@@ -147,6 +147,8 @@ def test_names_lead_to_feeds() -> None:
         "angle_domains/Market-v0": "market",
         "angle_domains/Clinical-v0": "clinical",
         "angle_domains/IcuSepsis-v0": "icu-sepsis",
+        "angle_domains/DeepSea-v0": "classic",
+        "angle_domains/Recall-v0": "classic",
         "adult#001": "glucose",
         "CartPole-v99": None,
         "Airstriker-Genesis-v0": "retro",

@@ -88,7 +88,7 @@ def test_too_much_of_the_same_is_worth_nothing() -> None:
     assert rewards[3:] == [0.0, 0.0]  # √3 + c and more
 
 
-def test_the_memory_handed_in_still_says_what_it_said() -> None:
+def test_asking_the_same_again_gives_the_same() -> None:
     config, chance = EpisodicConfig(), torch.Generator().manual_seed(0)
     memory = blank(2, 3)
     for row in range(70):

@@ -244,5 +244,6 @@ def test_other_feeds_names_are_not_listed() -> None:
     gymnasium.register_envs(ale_py)
     names = listing()
     assert {"CartPole-v1", "LunarLander-v3"} <= set(names)
-    assert not [name for name in names if name.startswith(("ALE/", "angle_domains/", "PongNoFrameskip"))]
+    assert not [name for name in names if name.startswith(("ALE/", "angle_domains/Market", "PongNoFrameskip"))]
     assert not knows("ALE/Pong-v5")
+    assert not knows("angle_domains/Market-v0")
