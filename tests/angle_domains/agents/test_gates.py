@@ -6,17 +6,16 @@ Every agent is trained by a file that comes along, with its budget, so that what
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 import pytest
 import torch
 import yaml
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from angle_domains.config import config_root
-from angle_domains.loops import begin
+from angle_domains.loops import advance, begin
 from angle_domains.schedule import over_run
 from angle_domains.tables import agent_spec, resolve
-from angle_domains.types import Agent, Percept
+from angle_domains.types import Agent
 from tests.contracts import worlds
 
 EPISODES = 20  # of an evaluation
@@ -52,17 +51,16 @@ def trained(file: str, name: str, seed: int) -> Agent:
     return agent
 
 
-def mean_return(agent: Agent, name: str) -> float:
-    """Of the first episode of each of `EPISODES` streams, without exploration."""
-    envs = environments(name, EPISODES)
-    percept = begin(envs, 10_000).percept
-    total, alive = np.zeros(EPISODES), np.ones(EPISODES, dtype=bool)
+def mean_return(agent: Agent, name: str, episodes: int = EPISODES) -> float:
+    """Of the first episode of each of so many streams, without exploration."""
+    envs = environments(name, episodes)
+    state = begin(envs, 10_000)
+    total, alive = torch.zeros(episodes, dtype=torch.float64), torch.ones(episodes, dtype=torch.bool)
     while alive.any():
-        action = agent.act(percept, None, explore=False).action.numpy()
-        obs, reward, terminated, truncated, _ = envs.step(action)
-        total += reward * alive
-        alive &= ~(terminated | truncated)
-        percept = Percept(torch.as_tensor(obs), *percept[1:])
+        decision = agent.act(state.percept, state.memory, explore=False)
+        ended, returns, _ = advance(envs, state, decision.action, decision.memory)
+        total = torch.where(alive & ended, returns, total)
+        alive &= ~ended
     return float(total.mean())
 
 
@@ -71,3 +69,23 @@ def mean_return(agent: Agent, name: str) -> float:
 @pytest.mark.parametrize(("file", "name", "threshold"), GATES)
 def test_learns(file: str, name: str, threshold: float, seed: int) -> None:
     assert mean_return(trained(file, name, seed), name) >= threshold
+
+
+@pytest.mark.gate
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("file", "least", "most"), [("r2d2", 0.95, 1.0), ("dqn", 0.0, 0.65)])
+def test_what_needs_a_memory_is_solved_by_one_alone(file: str, least: float, most: float, seed: int) -> None:
+    """A sign is shown once, ten blank ticks later it is asked for: who does not remember earns .5."""
+    world = "angle_domains/Recall-v0"
+    assert least <= mean_return(trained(file, world, seed), world, 200) <= most
+
+
+@pytest.mark.gate
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("file", "least", "most"), [("ngu", 0.95, 1.0), ("agent57", 0.95, 1.0), ("dqn", -0.1, 0.1)])
+def test_what_chance_does_not_find_is_found_by_directed_exploration(
+    file: str, least: float, most: float, seed: int
+) -> None:
+    """A deep sea of ten rows, whose treasure random play meets once in 1,024 episodes."""
+    world = "angle_domains/DeepSea-v0"
+    assert least <= mean_return(trained(file, world, seed), world) <= most
