@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt
 from torch import Generator, Tensor
 
 from angle_domains.errors import ConfigError
+from angle_domains.types import Percept
 
 
 class BanditConfig(BaseModel):
@@ -71,6 +72,17 @@ class Bandit:
         self.arm[stream, place] = arm[stream]
         self.value[stream, place] = value[stream].to(torch.float64)
         self.count = self.count + over
+
+    def follow(
+        self, percept: Percept, arm: Int[Tensor, " b"], earned: Float[Tensor, " b"], generator: Generator
+    ) -> tuple[Int[Tensor, " b"], Float[Tensor, " b"]]:
+        """The arm of each stream, drawn anew where an episode begins, and what it earned; recorded where one ends."""
+        device = self.count.device
+        first, last = percept.first.to(device), percept.last.to(device)
+        arm = torch.where(first, self.choose(generator), arm)
+        earned = torch.where(first, 0.0, earned + percept.reward.to(device, torch.float64))
+        self.record(arm, earned, last)
+        return arm, earned
 
     def state_dict(self) -> dict[str, Any]:
         return {"arm": self.arm.clone(), "value": self.value.clone(), "count": self.count.clone()}

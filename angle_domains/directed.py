@@ -3,7 +3,8 @@
 Badia et al. (2020), "Never Give Up", arXiv:2002.06038; Badia et al. (2020), "Agent57", arXiv:2003.13350.
 """
 
-from typing import Any, NamedTuple
+import copy
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -41,29 +42,38 @@ class Kept(NamedTuple):
         return self.novelty.unsqueeze(-1), one_hot(self.arm, arms).to(torch.float32)
 
 
+@runtime_checkable
+class Curious(Protocol):
+    """The hyperparameters that all agents of directed exploration have."""
+
+    @property
+    def network(self) -> NetworkConfig: ...
+    @property
+    def curiosity(self) -> CuriosityConfig: ...
+    @property
+    def curiosity_learning_rate(self) -> float: ...
+    @property
+    def curiosity_frames(self) -> int:
+        """Rows of a sequence, its last, that the networks of novelty learn from."""
+        ...
+
+
 class Directed:
     """The networks that tell what is new, with their optimiser, and the family of policies that seek it."""
 
-    def __init__(
-        self,
-        config: CuriosityConfig,
-        family: Family,
-        spec: FeedSpec,
-        actions: int,
-        *,
-        network: NetworkConfig,
-        learning_rate: float,
-        frames: int,
-        seed: int,
-        device: torch.device,
-    ) -> None:
-        self.family = Family(*(each.to(device) for each in family))
-        self.arms, self.frames, self.device = len(family.beta), frames, device
+    def __init__(self, config: Curious, family: Family, spec: FeedSpec, core: RecurrentValues, *, seed: int) -> None:
+        self.device, self.frames = core.device, config.curiosity_frames
+        self.family, self.arms = Family(*(each.to(core.device) for each in family)), len(family.beta)
         self.curiosity = Curiosity(
-            config, spec, actions, network=network, generator=seeded(seed, "novelty"), device=device
+            config.curiosity,
+            spec,
+            core.actions,
+            network=config.network,
+            generator=seeded(seed, "novelty"),
+            device=core.device,
         )
         self.parameters = list(self.curiosity.parameters())
-        self.optimizer = torch.optim.Adam(self.parameters, lr=learning_rate, fused=True)
+        self.optimizer = torch.optim.Adam(self.parameters, lr=config.curiosity_learning_rate, fused=True)
 
     def look(self, core: RecurrentValues, percept: Percept, memory: Any) -> tuple[Float[Tensor, " b"], Any]:
         """The reward for what every stream sees now, and what it remembers of its episode from here on."""
@@ -90,6 +100,10 @@ class Directed:
         self.curiosity.take_in(lessons.error.detach())
         told = {"loss/inverse": lessons.inverse.detach(), "loss/distillation": lessons.error.detach().mean()}
         return told | {"optimiser/novelty_gradient_norm": norm}
+
+    def publish(self) -> dict[str, Any]:
+        """A copy of what tells novelty."""
+        return copy.deepcopy(self.curiosity.state_dict())
 
     def state_dict(self) -> dict[str, Any]:
         return {"curiosity": self.curiosity.state_dict(), "optimizer": self.optimizer.state_dict()}

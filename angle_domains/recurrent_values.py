@@ -118,6 +118,14 @@ class RecurrentValues:
         """Of every part of the online network, after an update."""
         return gradients(self.online, name)
 
+    def publish(self) -> dict[str, Tensor]:
+        """A copy of what decisions are made by: the online network."""
+        return {name: tensor.clone() for name, tensor in self.online.state_dict().items()}
+
+    def adopt(self, state: dict[str, Tensor]) -> None:
+        """Decides by what was published; CheckpointError where it belongs to another network."""
+        load_network(self.online, state)
+
     def state_dict(self) -> dict[str, Any]:
         return {"online": dict(self.online.state_dict()), "target": dict(self.target.state_dict())}
 

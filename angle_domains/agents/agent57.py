@@ -14,6 +14,7 @@ Differs from the paper:
 - Actions that the environment forbids are neither explored nor bootstrapped from.
 """
 
+from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 import torch
@@ -50,6 +51,7 @@ from angle_domains.recurrent_values import (
     trained,
 )
 from angle_domains.replay import ReplayConfig, beside
+from angle_domains.seam import Published
 from angle_domains.types import Decision, LearnResult, Percept, Window
 from feeds.base import FeedSpec
 
@@ -119,32 +121,15 @@ class Agent57:
         self.config, self.replay = config, config.replay
         self.length, self.period = config.burn_in + config.trace, config.period
         head, made = QHead(hidden=config.head_hidden, dueling=config.dueling), seeded(seed, "network")
-        wide = 1 + config.policies
-        self.earning, self.novelty = (
-            RecurrentValues(spec, config.network, head, beside=wide, made=made, device=device) for _ in range(2)
-        )
+        read = partial(RecurrentValues, spec, config.network, head, beside=1 + config.policies, device=device)
+        self.cores = [read(made=made) for _ in range(2)]
+        self.earning, self.novelty = self.cores
         self.device, self.first = self.earning.device, self.earning.first
-        self.directed = Directed(
-            config.curiosity,
-            agent57(
-                config.policies,
-                beta=config.novelty_weight,
-                longest=config.gamma,
-                middle=config.middle_gamma,
-                shortest=config.shortest_gamma,
-            ),
-            spec,
-            self.earning.actions,
-            network=config.network,
-            learning_rate=config.curiosity_learning_rate,
-            frames=config.curiosity_frames,
-            seed=seed,
-            device=self.device,
-        )
-        self.optimizers = [
-            torch.optim.Adam(core.parameters, lr=config.learning_rate, eps=config.adam_epsilon, fused=True)
-            for core in (self.earning, self.novelty)
-        ]
+        longest, middle, shortest = config.gamma, config.middle_gamma, config.shortest_gamma
+        family = agent57(config.policies, beta=config.novelty_weight, longest=longest, middle=middle, shortest=shortest)
+        self.directed = Directed(config, family, spec, self.earning, seed=seed)
+        adam = partial(torch.optim.Adam, lr=config.learning_rate, eps=config.adam_epsilon, fused=True)
+        self.optimizers = [adam(core.parameters) for core in self.cores]
         self.generator = seeded(seed, "decisions", self.device)
         self.bandit = Bandit(config.bandit, streams=streams, arms=config.policies, device=self.device)
         self.epsilons = epsilons(streams, config.epsilon, config.epsilon_exponent).to(self.device)
@@ -153,7 +138,9 @@ class Agent57:
     def act(self, percept: Percept, memory: Any = None, *, explore: bool) -> Decision:
         """The best action to each stream's policy, with `explore` a random one now and then."""
         past = self._blank(len(percept.obs)) if memory is None else Past(*memory)  # a checkpoint gives plain tuples
-        arm, earned = self._arms(percept, past) if explore else (past.arm, past.earned)
+        arm, earned = past.arm, past.earned
+        if explore:
+            arm, earned = self.bandit.follow(percept, arm, earned, self.generator)
         novelty, seen = self.directed.look(self.earning, percept, past.novelty)
         kept = Kept(novelty.unsqueeze(0), arm.unsqueeze(0))
         reading = self.earning.read(percept, *kept.beside(self.directed.arms))
@@ -174,10 +161,8 @@ class Agent57:
         reading = self.earning.read(window.percept, *kept.beside(self.directed.arms))
         blank = self._blank(window.action.shape[1]).network
         memory, burn_in = stored(window, blank), self.config.burn_in
-        values = [
-            self.earning.unroll(reading, memory[:, :2], burn_in),
-            self.novelty.unroll(reading, memory[:, 2:], burn_in),
-        ]
+        halves = zip(self.cores, memory.split(2, 1), strict=True)
+        values = [core.unroll(reading, half, burn_in) for core, half in halves]
         beta, gamma = (each[kept.arm] for each in self.directed.family)
         q = joined(values[0].online.detach(), values[1].online.detach(), beta.unsqueeze(-1))
         policy, action = greedy_policy(q, window.percept.mask), self.earning.counted(window.action)
@@ -205,16 +190,14 @@ class Agent57:
         """A step of every optimiser; TrainingError where loss or gradient are not finite."""
         losses, logged, priority = self.losses(window)
         metrics: dict[str, float | Tensor] = {**logged}
-        names = ("optimiser/gradient_norm", "optimiser/q_novelty_gradient_norm")
-        for name, loss, optimizer, core in zip(
-            names, losses, self.optimizers, (self.earning, self.novelty), strict=True
-        ):
-            metrics[name] = descend(loss, optimizer, core.parameters, self.config.max_grad_norm)
+        names, most = ("optimiser/gradient_norm", "optimiser/q_novelty_gradient_norm"), self.config.max_grad_norm
+        for name, loss, optimizer, core in zip(names, losses, self.optimizers, self.cores, strict=True):
+            metrics[name] = descend(loss, optimizer, core.parameters, most)
         metrics |= self.directed.learn(self.earning, window)
         self.updates += 1
         if self.updates % self.config.target_every == 0:
-            self.earning.copy()
-            self.novelty.copy()
+            for core in self.cores:
+                core.copy()
         return LearnResult(metrics, priority if self.replay.prioritised else None)
 
     def worth(self, obs: Tensor) -> Float[Tensor, "b n"]:
@@ -227,10 +210,19 @@ class Agent57:
         """The gradients of every part."""
         return self.earning.gradients() | self.novelty.gradients("gradient_novelty")
 
+    def publish(self) -> Published:
+        """The bandits stay with the actors, whose streams they are of."""
+        cores = [core.publish() for core in self.cores]
+        return Published(self.updates, {"cores": cores, "novelty": self.directed.publish()})
+
+    def adopt(self, published: Published) -> None:
+        for core, one in zip(self.cores, published.state["cores"], strict=True):
+            core.adopt(one)
+        self.directed.curiosity.load_state_dict(published.state["novelty"])
+
     def state_dict(self) -> dict[str, Any]:
         return {
-            "earning": self.earning.state_dict(),
-            "novelty": self.novelty.state_dict(),
+            "cores": [core.state_dict() for core in self.cores],
             "directed": self.directed.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "generator": self.generator.get_state(),
@@ -240,8 +232,8 @@ class Agent57:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Puts a state back; CheckpointError where it belongs to another network."""
-        self.earning.load_state_dict(state["earning"])
-        self.novelty.load_state_dict(state["novelty"])
+        for core, one in zip(self.cores, state["cores"], strict=True):
+            core.load_state_dict(one)
         self.directed.load_state_dict(state["directed"])
         for optimizer, one in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(one)
@@ -253,14 +245,6 @@ class Agent57:
         memory = torch.cat([self.earning.blank(streams), self.novelty.blank(streams)], 1)
         arm = torch.full((streams,), self.bandit.favourite(), dtype=torch.int64, device=self.device)
         return Past(memory, None, arm, torch.zeros(streams, dtype=torch.float64, device=self.device))
-
-    def _arms(self, percept: Percept, past: Past) -> tuple[Tensor, Tensor]:
-        """The policy of each stream, chosen anew where an episode begins, and what it earned; told where one ends."""
-        first, last = percept.first.to(self.device), percept.last.to(self.device)
-        arm = torch.where(first, self.bandit.choose(self.generator), past.arm)
-        earned = torch.where(first, 0.0, past.earned + percept.reward.to(self.device, torch.float64))
-        self.bandit.record(arm, earned, last)
-        return arm, earned
 
 
 def build(config: Agent57Config, spec: FeedSpec, *, streams: int, seed: int, device: str) -> Agent57:

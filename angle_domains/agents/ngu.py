@@ -47,6 +47,7 @@ from angle_domains.recurrent_values import (
     trained,
 )
 from angle_domains.replay import ReplayConfig, beside
+from angle_domains.seam import Published
 from angle_domains.types import Decision, LearnResult, Percept, Window
 from feeds.base import FeedSpec
 
@@ -103,21 +104,12 @@ class NGU:
     def __init__(self, config: NGUConfig, spec: FeedSpec, *, streams: int, seed: int, device: str) -> None:
         self.config, self.replay = config, config.replay
         self.length, self.period = config.burn_in + config.trace, config.period
-        family = ngu(config.policies, beta=config.novelty_weight, longest=config.gamma, shortest=config.shortest_gamma)
         head, made = QHead(hidden=config.head_hidden, dueling=config.dueling), seeded(seed, "network")
         wide = 1 + config.policies
         self.core = RecurrentValues(spec, config.network, head, beside=wide, made=made, device=device)
-        self.directed = Directed(
-            config.curiosity,
-            family,
-            spec,
-            self.core.actions,
-            network=config.network,
-            learning_rate=config.curiosity_learning_rate,
-            frames=config.curiosity_frames,
-            seed=seed,
-            device=self.core.device,
-        )
+        many, most = config.policies, config.novelty_weight
+        family = ngu(many, beta=most, longest=config.gamma, shortest=config.shortest_gamma)
+        self.directed = Directed(config, family, spec, self.core, seed=seed)
         self.optimizer = torch.optim.Adam(
             self.core.parameters, lr=config.learning_rate, eps=config.adam_epsilon, fused=True
         )
@@ -191,6 +183,13 @@ class NGU:
     def portrait(self) -> dict[str, Tensor]:
         """The gradients of every part."""
         return self.core.gradients()
+
+    def publish(self) -> Published:
+        return Published(self.updates, {"core": self.core.publish(), "novelty": self.directed.publish()})
+
+    def adopt(self, published: Published) -> None:
+        self.core.adopt(published.state["core"])
+        self.directed.curiosity.load_state_dict(published.state["novelty"])
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -40,6 +40,7 @@ from angle_domains.recurrent_values import (
     trained,
 )
 from angle_domains.replay import ReplayConfig, beside
+from angle_domains.seam import Published
 from angle_domains.types import Decision, LearnResult, Percept, Window
 from feeds.base import FeedSpec
 
@@ -177,6 +178,12 @@ class R2D2:
     def portrait(self) -> dict[str, Tensor]:
         """The gradients of every part."""
         return self.core.gradients()
+
+    def publish(self) -> Published:
+        return Published(self.updates, {"core": self.core.publish()})
+
+    def adopt(self, published: Published) -> None:
+        self.core.adopt(published.state["core"])
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -30,7 +30,7 @@ _FIELDS = [field for field in Percept._fields if field not in Percept._field_def
 _OPTIONAL = list(Percept._field_defaults)  # there for some environments only
 _PERCEPT = [f"percept/{field}" for field in Percept._fields]
 _OBS, _LAST, _PAST = "percept/obs", "percept/last", "past"
-_AT_START = "extras/start/"  # such an extra is read at the first row of a window alone: `[1, B, ...]`
+AT_START = "start/"  # an extra of such a name is read at the first row of a window alone: `[1, B, ...]`
 
 
 class ReplayBuffer:
@@ -38,9 +38,8 @@ class ReplayBuffer:
 
     Windows come on `device`; rows are kept there, or in memory, or in a file in `folder`, as `storage` says. With a
     `stack` of more than 1, observations are stacks of frames `[B, stack, ...]`, newest last: each frame is kept once.
-    What `newest` gives may be views into the rows: use such a window before the next insertion. An extra whose name
-    begins with `start/`, a memory say, is wide, and what learns from a batch wants it at the first row of each window
-    alone: there it has one row.
+    What `newest` gives may be views into the rows: use such a window before the next insertion. Batches have extras
+    named `start/...`, wide ones as memories are, of the first row of each window alone.
     """
 
     def __init__(
@@ -272,11 +271,9 @@ class ReplayBuffer:
         """Columns `[length + 1, B, ...]` of the windows that start at those places."""
         later = np.arange(0, (length + 1) * self.streams, self.streams)[:, None]
         place = (start + later) % (self.rows * self.streams)
-        columns = {
-            name: self._take(name, place[:1] if name.startswith(_AT_START) else place)
-            for name in self._flat
-            if not (self.stack and name == _OBS)
-        }
+        seldom = {name for name in self._extras if name.startswith(f"extras/{AT_START}")}
+        names = [name for name in self._flat if not (self.stack and name == _OBS)]
+        columns = {name: self._take(name, place[:1] if name in seldom else place) for name in names}
         if self.stack:
             columns[_OBS] = self._stacks(place, columns[_PAST])
         return columns
