@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
 from angle_domains.errors import ConfigError
 from angle_domains.evaluation import Terms, Verdict
@@ -13,6 +12,7 @@ from angle_domains.evaluation.clinical_value import BANNER, ClinicalValue, lines
 from angle_domains.evaluation.cohort import Intended, intended, policy_at
 from angle_domains.evaluation.drugs import drug_metrics
 from angle_domains.evaluation.evidence import GAMMA, Evidence, Propensities, counted, gather, numbered, propensities
+from angle_domains.evaluation.patients.flow import outcomes_told
 from angle_domains.evaluation.patients.study import study_of
 from angle_domains.evaluation.robust import examine
 from angle_domains.evaluation.skill import Trials
@@ -41,7 +41,7 @@ def judge(feed: Any, agent: Agent, terms: Terms) -> Verdict:
         return _unvalued(feed, agent, rows, intent, terms)
     known = propensities(feed, rows, terms)
     if not terms.full:
-        return _quick(rows, intent, intent.policy, known, terms)
+        return _quick(feed, rows, intent, known, terms)
     settings = terms.judging
     config = OpeConfig(seed=terms.seed, cut=settings.cut, override=settings.override)
     episodes = from_rows(rows, intent.policy, behaviour=known.chances)
@@ -61,15 +61,21 @@ def under(feed: Any, agent: Agent, terms: Terms) -> Episodes:
     intent = intended(agent, rows, feed.spec, terms.epsilon)
     if intent.policy is None:
         raise ConfigError("policies of continuous doses are not valued, so none of them can be selected")
+    if _secret(feed, terms.split):
+        raise ConfigError(
+            f"of the {terms.split} part few patients died or few lived, so no estimate is told and none can select: "
+            "give that part more patients by feed.splits"
+        )
     return from_rows(rows, intent.policy, behaviour=propensities(feed, rows, terms).chances)
 
 
-def _quick(
-    rows: Rows, intent: Intended, policy: Float[np.ndarray, "n a"], known: Propensities, terms: Terms
-) -> Verdict:
-    told = {"agreement": _agreement(rows, intent)}
+def _quick(feed: Any, rows: Rows, intent: Intended, known: Propensities, terms: Terms) -> Verdict:
+    told, policy = {"agreement": _agreement(rows, intent)}, intent.policy
+    assert policy is not None
     if terms.judging.checkpoint == "last":
         return _unranked(terms, told, "training.judging.checkpoint is 'last'")
+    if _secret(feed, terms.split):
+        return _unranked(terms, told, NOT_TOLD)
     states = numbered(rows, terms)
     episodes = from_rows(rows, policy, behaviour=known.chances)
     found = _estimate(episodes, "WIS", known, terms)
@@ -84,6 +90,11 @@ def _quick(
     assert found.value is not None
     line = f"{terms.split}: {found.words()}; agreement {told['agreement']:.1%}"
     return Verdict(terms.split, found.value, told, (line,), by=f"{found.estimator} on the {terms.split} part")
+
+
+def _secret(feed: Any, split: str) -> bool:
+    """Whether what patients of a part came to would follow from an estimate, and must not."""
+    return isinstance(feed, ClinicalFeed) and not outcomes_told(feed, split)
 
 
 def _estimate(episodes: Episodes, name: str, known: Propensities, terms: Terms) -> Estimate:

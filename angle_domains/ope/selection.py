@@ -5,9 +5,8 @@ and what the best of so many gains by chance; its lower bound holds for all of t
 from patients that had no part in the choice, who are opened once.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -19,8 +18,6 @@ from angle_domains.ope.estimators import ESTIMATORS, Ratios
 from angle_domains.ope.intervals import resample
 from angle_domains.ope.refusal import judge
 from angle_domains.ope.weights import log_weights
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -90,19 +87,3 @@ def _same_patients(policies: Mapping[str, Episodes]) -> Episodes:
         if not np.array_equal(episodes.patient, first.patient):
             raise ConfigError(f"'{name}' is judged by other patients than the first policy: their luck differs")
     return first
-
-
-class Sealed(Generic[T]):
-    """Test patients that can be looked at once, by one policy: a second look would make them validation patients."""
-
-    def __init__(self, read: Callable[[], T]) -> None:
-        self._read, self.opened_for = read, ""
-
-    def open(self, policy: str) -> T:
-        """What is inside. ConfigError from the second time on, which names for whom it was opened."""
-        if self.opened_for:
-            raise ConfigError(
-                f"the test patients were opened for '{self.opened_for}': they cannot judge '{policy}' too"
-            )
-        self.opened_for = policy
-        return self._read()

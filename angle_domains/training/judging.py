@@ -10,7 +10,7 @@ from angle_domains.config_text import Layers, Source
 from angle_domains.errors import ConfigError
 from angle_domains.evaluation.evidence import GAMMA
 from angle_domains.ope.episodes import Episodes
-from angle_domains.ope.selection import Sealed, Selection, select
+from angle_domains.ope.selection import Selection, select
 from angle_domains.ope.value import OpeConfig, evaluate
 from angle_domains.policy import load_policy
 from angle_domains.runs import RunFolder
@@ -104,6 +104,5 @@ def _lines(policies: dict[str, Episodes], seed: int) -> list[str]:
 
 def _judged(chosen: Selection, said: str, folder: RunFolder, judge: Callable[[str], Any]) -> list[RunResult]:
     folder.note(selection=said, selected_from=chosen.count)
-    sealed = Sealed(lambda: judge(folder.name))
-    found: list[RunResult] = sealed.open(folder.name)
+    found: list[RunResult] = judge(folder.name)
     return found

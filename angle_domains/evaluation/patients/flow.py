@@ -47,11 +47,15 @@ class Flow:
         return self.patients_read - self.patients
 
 
+def outcomes_told(feed: ClinicalFeed, split: str) -> bool:
+    """Whether enough patients of a part died and lived for their number, and what follows from it, to be told."""
+    return _deaths(feed)[SPLITS.index(split)] is not None
+
+
 def flow_of(feed: ClinicalFeed, judged: str) -> Flow:
     """From what reading, checking and dealing out left behind; `judged` is the part that the report is of."""
     read, records = feed.check_report, feed.records
-    parts = [feed.part(split) for split in SPLITS]
-    deaths = told(np.array([outcomes(part)[0] for part in parts]), untold(parts))
+    parts, deaths = [feed.part(split) for split in SPLITS], _deaths(feed)
     return Flow(
         rows_read=int(read.facts["rows"]),
         stays_read=int(read.facts["stays"]),
@@ -67,6 +71,12 @@ def flow_of(feed: ClinicalFeed, judged: str) -> Flow:
         ends=records.ends(),
         median_hours=float(np.median(records.hours[records.stops - 1] - records.hours[records.starts])),
     )
+
+
+def _deaths(feed: ClinicalFeed) -> list[int | None]:
+    """Of every part, None where they are not told."""
+    parts = [feed.part(split) for split in SPLITS]
+    return told(np.array([outcomes(part)[0] for part in parts]), untold(parts))
 
 
 def _part(name: str, records: Records, deaths: int | None, judged: str) -> Part:

@@ -16,7 +16,7 @@ from gymnasium import spaces
 
 from angle_domains.errors import ConfigError
 from angle_domains.evaluation import Terms, Verdict
-from angle_domains.evaluation.clinical import judge, play
+from angle_domains.evaluation.clinical import judge, play, under
 from angle_domains.ope.settings import JudgingConfig
 from angle_domains.report import RunSummary
 from angle_domains.report.clinical import standing, write_report
@@ -252,6 +252,16 @@ def test_what_was_observed_follows_from_no_estimate_where_few_died(tmp_path: Pat
     assert (content["value"]["robust"], content["value"]["model_of_patients"]) == (None, None)
     numbers = [*leaves(content), *found.metrics.values()]
     assert not [each for each in numbers if isinstance(each, float) and abs(each - observed) < 1e-6]
+
+
+def test_neither_a_quick_look_nor_a_selection_tells_of_few_deaths() -> None:
+    shown = few_die()
+    quick = judge(shown, Blind(), Terms("test", full=False))  # type: ignore[arg-type]
+    assert (quick.ranked, quick.score) == (False, 0.0)
+    assert quick.lines == ("test: not told: few patients died or few lived",)
+    assert set(quick.metrics) == {"agreement"}
+    with pytest.raises(ConfigError, match="no estimate is told and none can select"):
+        under(shown, Blind(), Terms("test"))  # type: ignore[arg-type]
 
 
 def test_a_quick_verdict_of_continuous_doses_tells_no_outcome() -> None:

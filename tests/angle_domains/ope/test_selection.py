@@ -6,7 +6,7 @@ import pytest
 from angle_domains.errors import ConfigError
 from angle_domains.ope.episodes import Episodes
 from angle_domains.ope.estimators import weighted
-from angle_domains.ope.selection import Sealed, select
+from angle_domains.ope.selection import select
 from angle_domains.ope.weights import log_weights
 
 PATIENTS, STEPS, STATES, NULLS = 400, 1, 30, 500
@@ -76,10 +76,3 @@ def test_policies_are_compared_on_the_same_patients() -> None:
         select({"a": one, "b": one._replace(patient=one.patient + 1)}, 1.0)
     with pytest.raises(ConfigError, match="no policy"):
         select({}, 1.0)
-
-
-def test_test_patients_are_opened_once() -> None:
-    sealed = Sealed(lambda: "patients")
-    assert sealed.open("cql") == "patients"
-    with pytest.raises(ConfigError, match="opened for 'cql': they cannot judge 'iql' too"):
-        sealed.open("iql")
