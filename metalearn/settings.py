@@ -92,7 +92,7 @@ class ServingConfig(Settings):
 
     forecast: bool = False  # behind its observation: how entries will change, how surely, how wide intervals are
     risk: bool = False  # behind its observation: the chance of the event
-    control: Literal["none", "shuffled"] = "none"  # shuffled: what was told at other times, which tells nothing
+    control: Literal["none", "shuffled"] = "none"  # shuffled: what was told at other times, all of it
     shaping: NonNegativeFloat = 0.0  # rewards gain that many times how the chance of the event falls
     shield: bool = False  # the agent chooses among actions below the threshold of harm
 

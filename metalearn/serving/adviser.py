@@ -41,8 +41,9 @@ class Adviser:
         self.entries = trainer.entries
         self.generator = torch.Generator().manual_seed(trainer.shuffling)
         self._spoken = torch.tensor(self.layout.entries, dtype=torch.int64)
-        shuffles = trainer.config.serve.control == "shuffled" and self.layout.size
-        self._earlier = torch.zeros(max(_KEPT // self.layout.size, 1) if shuffles else 0, self.layout.size)
+        actions = trainer.shield.actions if config.serve.shield and trainer.shield is not None else 0
+        wide = self.layout.size + 1 + actions
+        self._earlier = torch.zeros(max(_KEPT // wide, 1) if config.serve.control == "shuffled" else 0, wide)
         self._told = 0
 
     def blank(self, streams: int) -> Past:
@@ -51,7 +52,7 @@ class Adviser:
     def advise(self, past: Past, *, keep: bool) -> Advice:
         """Of streams as they go; `keep` where training may shuffle it into later advice."""
         advice = self.told(past)
-        return advice._replace(features=self._shuffled(advice.features, keep=keep))
+        return self._shuffled(advice, keep=keep) if len(self._earlier) else advice
 
     @torch.no_grad()
     def told(self, past: Past) -> Advice:
@@ -62,12 +63,14 @@ class Adviser:
     def advise_record(self, states: States) -> Advice:
         """Of all rows of a record, as one would be advised who went through it."""
         parts = [self._advise(pasts(states, rows, self.length)) for rows in torch.arange(states.rows).split(_CHUNK)]
-        features = torch.cat([part.features for part in parts])
-        if self.trainer.config.serve.control == "shuffled":
-            same = torch.Generator().manual_seed(self.trainer.shuffling)  # each time: who goes on asks once more
-            features = features[torch.randperm(len(features), generator=same)]
         safe = [part.safe for part in parts if part.safe is not None]
-        return Advice(features, torch.cat([part.chance for part in parts]), torch.cat(safe) if safe else None)
+        features, chance = (torch.cat(column) for column in ([p.features for p in parts], [p.chance for p in parts]))
+        advice = Advice(features, chance, torch.cat(safe) if safe else None)
+        if self.trainer.config.serve.control != "shuffled":
+            return advice
+        same = torch.Generator().manual_seed(self.trainer.shuffling)  # each time: who goes on asks once more
+        order = torch.randperm(len(features), generator=same)
+        return Advice(features[order], chance[order], None if advice.safe is None else advice.safe[order])
 
     def _advise(self, past: Past) -> Advice:
         config, chance = self.trainer.config, self._chance(past)
@@ -100,23 +103,25 @@ class Adviser:
         told = torch.stack([level, change, spread], 2)[..., self._spoken].clamp(-_MOST, _MOST)
         return torch.cat([told.flatten(1), width[..., self._spoken].mean(-1)], 1)
 
-    def _shuffled(self, features: Float[Tensor, "b k"], *, keep: bool) -> Float[Tensor, "b k"]:
-        """Instead of what is told now, where that is the control, something that was told earlier; at first nothing.
+    def _shuffled(self, advice: Advice, *, keep: bool) -> Advice:
+        """Instead of what is told now, something that was told earlier; at first nothing, and all actions are safe.
 
         Who only looks draws by a generator of its own, so that looking changes nothing.
         """
-        most = len(self._earlier)
-        if not most:
-            return features
+        most, streams = len(self._earlier), len(advice.chance)
         generator = self.generator if keep else torch.Generator().manual_seed(self.trainer.shuffling + self._told)
-        shown = torch.zeros_like(features)
+        shown = torch.zeros(streams, self._earlier.shape[1])
+        shown[:, self.layout.size + 1 :] = 1.0
         if self._told:
-            drawn: Int[Tensor, " b"] = torch.randint(min(self._told, most), (len(features),), generator=generator)
+            drawn: Int[Tensor, " b"] = torch.randint(min(self._told, most), (streams,), generator=generator)
             shown = self._earlier[drawn]
         if keep:
-            self._earlier[(self._told + torch.arange(len(features))) % most] = features
-            self._told += len(features)
-        return shown
+            safe = [] if advice.safe is None else [advice.safe.to(torch.float32)]
+            row = torch.cat([advice.features, advice.chance.unsqueeze(1), *safe], 1)
+            self._earlier[(self._told + torch.arange(streams)) % most] = row
+            self._told += streams
+        features, chance, safe_then = shown.tensor_split([self.layout.size, self.layout.size + 1], 1)
+        return Advice(features, chance.squeeze(1), None if advice.safe is None else safe_then > 0.0)
 
     def state_dict(self) -> dict[str, Any]:
         """What is not the trainer's own."""

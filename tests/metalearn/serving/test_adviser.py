@@ -180,6 +180,29 @@ def test_a_live_control_tells_what_was_told_earlier_and_looking_changes_nothing(
     assert states.rows > 60
 
 
+def test_the_control_shuffles_shaping_and_shield_too() -> None:
+    made, plain = adviser(control="shuffled", shield=True), adviser(shield=True)
+    for seed in range(4):
+        made.trainer.update(seed, harmed(seed), None)
+    plain.trainer.load_state_dict(made.trainer.state_dict())
+    states = harmed(9)
+    past = past_of(plain, states)
+    first = made.advise(past, keep=True)
+    assert first.safe is not None
+    assert (not first.chance.any(), bool(first.safe.all())) == (True, True), "nothing was told yet"
+    true, shown = plain.advise(past, keep=True), made.advise(past, keep=True)
+    assert true.safe is not None
+    assert shown.safe is not None
+    told = torch.cat([true.features, true.chance.unsqueeze(1), true.safe.to(torch.float32)], 1)
+    again = torch.cat([shown.features, shown.chance.unsqueeze(1), shown.safe.to(torch.float32)], 1)
+    known = {tuple(row) for row in told.tolist()}
+    assert all(tuple(row) in known for row in again.tolist()), "features, chance and safety of one row each"
+    assert not torch.equal(again, told)
+    record, plainly = made.advise_record(states), plain.advise_record(states)
+    assert not torch.equal(record.chance, plainly.chance)
+    assert torch.equal(record.chance.sort().values, plainly.chance.sort().values)
+
+
 def test_nothing_is_told_of_risk_before_an_event_was_seen() -> None:
     made = adviser()
     states = rows(0)
