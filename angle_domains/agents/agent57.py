@@ -138,9 +138,7 @@ class Agent57:
     def act(self, percept: Percept, memory: Any = None, *, explore: bool) -> Decision:
         """The best action to each stream's policy, with `explore` a random one now and then."""
         past = self._blank(len(percept.obs)) if memory is None else Past(*memory)  # a checkpoint gives plain tuples
-        arm, earned = past.arm, past.earned
-        if explore:
-            arm, earned = self.bandit.follow(percept, arm, earned, self.generator)
+        arm, earned = self.bandit.follow(percept, past.arm, past.earned, self.generator) if explore else past[2:]
         novelty, seen = self.directed.look(self.earning, percept, past.novelty)
         kept = Kept(novelty.unsqueeze(0), arm.unsqueeze(0))
         reading = self.earning.read(percept, *kept.beside(self.directed.arms))
