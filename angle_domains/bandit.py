@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt
 from torch import Generator, Tensor
 
-from angle_domains.errors import ConfigError
+from angle_domains.errors import CheckpointError, ConfigError
 from angle_domains.types import Percept
 
 
@@ -61,9 +61,13 @@ class Bandit:
         return torch.where(pulls > 0, total / pulls, -torch.inf).argmax(1)
 
     def favourite(self) -> int:
-        """The arm that was worth most on average over all streams, the first of equals; 0 before any."""
+        """The arm that was surely worth most over all streams, mean less beta √(1 / pulls), the first of equals.
+
+        So a lucky pull or two make no favourite. 0 before any.
+        """
         pulls, total = (each.sum(0) for each in self._sums())
-        return int(torch.where(pulls > 0, total / pulls, -torch.inf).argmax())
+        lower = total / pulls - self.config.beta * pulls.rsqrt()
+        return int(torch.where(pulls > 0, lower, -torch.inf).argmax())
 
     def record(self, arm: Int[Tensor, " b"], value: Float[Tensor, " b"], over: Bool[Tensor, " b"]) -> None:
         """Takes in what an arm brought each stream whose episode is `over`; other streams are left alone."""
@@ -79,8 +83,8 @@ class Bandit:
         """The arm of each stream, drawn anew where an episode begins, and what it earned; recorded where one ends."""
         device = self.count.device
         first, last = percept.first.to(device), percept.last.to(device)
-        arm = torch.where(first, self.choose(generator), arm)
-        earned = torch.where(first, 0.0, earned + percept.reward.to(device, torch.float64))
+        arm = torch.where(first, self.choose(generator), arm.to(device))
+        earned = torch.where(first, 0.0, earned.to(device) + percept.reward.to(device, torch.float64))
         self.record(arm, earned, last)
         return arm, earned
 
@@ -88,6 +92,13 @@ class Bandit:
         return {"arm": self.arm.clone(), "value": self.value.clone(), "count": self.count.clone()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Puts a state back; CheckpointError where it is of other streams, or of another window."""
+        if state["arm"].shape != self.arm.shape:
+            (streams, window), (ours, wanted) = state["arm"].shape, self.arm.shape
+            raise CheckpointError(
+                f"the bandits were saved with {streams} streams and a window of {window}, not {ours} and {wanted}: "
+                "set training.streams and agent.bandit.window as they were"
+            )
         self.arm = state["arm"].to(self.arm.device, copy=True)
         self.value = state["value"].to(self.value.device, copy=True)
         self.count = state["count"].to(self.count.device, copy=True)

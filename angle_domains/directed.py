@@ -18,7 +18,7 @@ from angle_domains.losses.retrace import Taken, transformed_retrace
 from angle_domains.losses.value import greedy
 from angle_domains.networks import NetworkConfig
 from angle_domains.novelty import Curiosity, CuriosityConfig
-from angle_domains.optim import descend
+from angle_domains.optim import descend, gradients
 from angle_domains.recurrent_values import RecurrentValues, Unrolled
 from angle_domains.types import Percept, Window
 from feeds.base import FeedSpec
@@ -37,10 +37,6 @@ class Kept(NamedTuple):
     novelty: Float[Tensor, "t b"]  # the reward for seeing each row
     arm: Int[Tensor, "t b"]  # the policy that decided there
 
-    def beside(self, arms: int) -> tuple[Float[Tensor, "t b 1"], Float[Tensor, "t b n"]]:
-        """As networks read it beside observations."""
-        return self.novelty.unsqueeze(-1), one_hot(self.arm, arms).to(torch.float32)
-
 
 @runtime_checkable
 class Curious(Protocol):
@@ -53,16 +49,18 @@ class Curious(Protocol):
     @property
     def curiosity_learning_rate(self) -> float: ...
     @property
+    def max_grad_norm(self) -> float: ...
+    @property
     def curiosity_frames(self) -> int:
         """Rows of a sequence, its last, that the networks of novelty learn from."""
         ...
 
 
-class Directed:
+class Explorer:
     """The networks that tell what is new, with their optimiser, and the family of policies that seek it."""
 
     def __init__(self, config: Curious, family: Family, spec: FeedSpec, core: RecurrentValues, *, seed: int) -> None:
-        self.device, self.frames = core.device, config.curiosity_frames
+        self.device, self.frames, self.most = core.device, config.curiosity_frames, config.max_grad_norm
         self.family, self.arms = Family(*(each.to(core.device) for each in family)), len(family.beta)
         self.curiosity = Curiosity(
             config.curiosity,
@@ -77,8 +75,12 @@ class Directed:
 
     def look(self, core: RecurrentValues, percept: Percept, memory: Any) -> tuple[Float[Tensor, " b"], Any]:
         """The reward for what every stream sees now, and what it remembers of its episode from here on."""
-        before = self.curiosity.blank(len(percept.obs)) if memory is None else memory
-        return self.curiosity.look(core.see(percept.obs), before, percept.first.to(self.device))
+        there = {name: column.to(self.device) for name, column in memory.items()}
+        return self.curiosity.look(core.see(percept.obs), there, percept.first.to(self.device))
+
+    def beside(self, novelty: Float[Tensor, "*b"], arm: Int[Tensor, "*b"]) -> tuple[Tensor, Tensor]:
+        """As networks read it beside observations: the reward `[*b, 1]`, and which policy decides `[*b, n]`."""
+        return novelty.unsqueeze(-1), one_hot(arm, self.arms).to(torch.float32)
 
     def kept(self, window: Window) -> Kept:
         """ConfigError where the rows were not decided by an agent like this."""
@@ -96,7 +98,7 @@ class Directed:
         seen = core.see(obs.flatten(0, 1)).unflatten(0, obs.shape[:2])
         action, real = core.counted(window.action[-rows:]), window.real[-rows:].to(self.device)
         lessons = self.curiosity.lessons(seen, action, real)
-        norm = descend(lessons.inverse + lessons.error.mean(), self.optimizer, self.parameters, 40.0)
+        norm = descend(lessons.inverse + lessons.error.mean(), self.optimizer, self.parameters, self.most)
         self.curiosity.take_in(lessons.error.detach())
         told = {"loss/inverse": lessons.inverse.detach(), "loss/distillation": lessons.error.detach().mean()}
         return told | {"optimiser/novelty_gradient_norm": norm}
@@ -104,6 +106,11 @@ class Directed:
     def publish(self) -> dict[str, Any]:
         """A copy of what tells novelty."""
         return copy.deepcopy(self.curiosity.state_dict())
+
+    def gradients(self) -> dict[str, Tensor]:
+        """Of the networks that tell novelty, after an update."""
+        coded = gradients(self.curiosity.embedding, "gradient_embedding")
+        return coded | gradients(self.curiosity.distillation.predictor, "gradient_predictor")
 
     def state_dict(self) -> dict[str, Any]:
         return {"curiosity": self.curiosity.state_dict(), "optimizer": self.optimizer.state_dict()}
@@ -131,10 +138,18 @@ def greedy_policy(q: Float[Tensor, "t b n"], mask: Bool[Tensor, "t b n"] | None)
     return one_hot(judged.argmax(-1), q.shape[-1]).to(torch.float32)
 
 
+def of_actions(
+    values: Float[Tensor, "rows b n"], action: Int[Tensor, "t b"], counts: Float[Tensor, "t b"]
+) -> Float[Tensor, ""]:
+    """The mean value of the actions taken, over the rows that count."""
+    chosen = values[:-1].gather(-1, action.unsqueeze(-1)).squeeze(-1)
+    return (counts * chosen).sum() / counts.sum().clamp(min=1.0)
+
+
 def errors(
     window: Window,
     values: Unrolled,
-    policy: Float[Tensor, "t b n"],
+    policy: Float[Tensor, "rows b n"],
     *,
     action: Int[Tensor, "t b"],
     reward: Float[Tensor, "t b"],

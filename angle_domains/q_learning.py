@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from gymnasium import spaces
 from jaxtyping import Float
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
-from angle_domains.errors import other_network
 from angle_domains.losses.twin import twin_error
 from angle_domains.networks import NetworkConfig
 from angle_domains.networks.critics import TwinCritics
+from angle_domains.networks.loading import load_network
 from angle_domains.optim import descend, follow, gradients
 from feeds.base import FeedSpec
 
@@ -119,11 +119,3 @@ class QLearning:
             return values
         chosen = (actions - self.first).expand(2, -1).unsqueeze(-1)
         return values.gather(-1, chosen).squeeze(-1)
-
-
-def load_network(network: nn.Module, state: dict[str, Tensor]) -> None:
-    """Puts parameters back; CheckpointError where they belong to another network."""
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        raise other_network(error) from error

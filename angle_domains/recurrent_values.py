@@ -11,10 +11,10 @@ from torch.nn.functional import one_hot
 
 from angle_domains.errors import ConfigError
 from angle_domains.networks import NetworkConfig
+from angle_domains.networks.loading import load_network
 from angle_domains.networks.q import QHead
 from angle_domains.networks.recurrent_q import RecurrentQ
 from angle_domains.optim import gradients
-from angle_domains.q_learning import load_network
 from angle_domains.transitions import Sight
 from angle_domains.types import Percept, Window
 from feeds.base import FeedSpec
@@ -61,7 +61,7 @@ class RecurrentValues:
     def blank(self, streams: int) -> Float[Tensor, "b 2 h"]:
         return self.online.recurrence.blank(streams)
 
-    def read(self, percept: Percept, *beside: Float[Tensor, "*b e"]) -> Reading:
+    def read(self, percept: Percept, *beside: Float[Tensor, "*b _"]) -> Reading:
         """A percept `[B, ...]` as a sequence of one row, or `[T, B, ...]` as it is."""
         rows = len(percept.first) if percept.first.ndim == 2 else 1
         first = percept.first.reshape(rows, -1).to(self.device)
@@ -75,7 +75,7 @@ class RecurrentValues:
 
     def counted(self, action: Int[Tensor, "*b"]) -> Int[Tensor, "*b"]:
         """Actions from 0; what stands where none was taken may be no action."""
-        return (action.to(self.device) - self.first).clamp(min=0)
+        return (action.to(self.device) - self.first).clamp(0, self.actions - 1)
 
     @torch.no_grad()
     def act(self, reading: Reading, memory: Tensor) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b 2 h"]]:
@@ -105,7 +105,7 @@ class RecurrentValues:
         """The target becomes what the online network is."""
         torch._foreach_copy_(list(self.target.parameters()), [p.detach() for p in self.parameters])
 
-    def worth(self, obs: Tensor, *beside: Float[Tensor, "b e"]) -> Float[Tensor, "b n"]:
+    def worth(self, obs: Tensor, *beside: Float[Tensor, "b _"]) -> Float[Tensor, "b n"]:
         """The target network's values of observations `[B, *obs]` that begin an episode."""
         seen, streams = self.see(obs).unsqueeze(0), len(obs)
         before = torch.zeros(1, streams, self.actions + 1, device=self.device)
@@ -156,10 +156,10 @@ def trained(window: Window, burn_in: int, device: torch.device) -> Float[Tensor,
     return window.real.to(device) * ((rows >= burn_in) | begun)
 
 
-def of_sequences(error: Float[Tensor, "t b"], trained: Float[Tensor, "t b"], eta: float) -> Float[Tensor, " b"]:
+def of_sequences(error: Float[Tensor, "t b"], counts: Float[Tensor, "t b"], eta: float) -> Float[Tensor, " b"]:
     """The priority of each sequence: eta times its largest error and 1 - eta times its mean one (R2D2, section 2.3)."""
-    size = error.abs() * trained
-    return eta * size.amax(0) + (1.0 - eta) * size.sum(0) / trained.sum(0).clamp(min=1.0)
+    size = error.abs() * counts
+    return eta * size.amax(0) + (1.0 - eta) * size.sum(0) / counts.sum(0).clamp(min=1.0)
 
 
 def epsilons(streams: int, base: float, exponent: float) -> Float[Tensor, " b"]:

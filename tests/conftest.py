@@ -15,6 +15,7 @@ from jaxtyping import install_import_hook
 CHECKED = [
     "angle_domains.actor_critic",
     "angle_domains.bandit",
+    "angle_domains.directed",
     "angle_domains.distributions",
     "angle_domains.families",
     "angle_domains.losses",
@@ -23,6 +24,7 @@ CHECKED = [
     "angle_domains.novelty",
     "angle_domains.ope",
     "angle_domains.q_learning",
+    "angle_domains.recurrent_values",
     "angle_domains.replay",
     "angle_domains.support",
     "angle_domains.transitions",

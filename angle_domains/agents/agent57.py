@@ -5,11 +5,11 @@ arXiv:2003.13350, on the rewards for novelty of Never Give Up (Badia et al. 2020
 
 Differs from the paper:
 - All streams act in one process, with the newest parameters; each has a bandit of its own.
-- Without exploration the policy acts that earned most over the windows of all bandits; the paper has an evaluator with
-  a bandit of its own.
+- Without exploration the policy acts that most surely earned most over the windows of all bandits (their lower
+  bounds); the paper has an evaluator with a bandit of its own.
 - A sequence may run on into the next episode, as in `r2d2`; so policies may change within it, row by row.
 - The policy that both Retraces value is greedy on the sum of the online networks; the target networks give the values.
-- A sequence's priority is that of its errors of earning, and beta times that of its errors of novelty.
+- A sequence's priority is that of |error of earning| + beta |error of novelty|, row by row.
 - What an environment truncates is bootstrapped from its final observation.
 - Actions that the environment forbids are neither explored nor bootstrapped from.
 """
@@ -31,9 +31,9 @@ from pydantic import (
 )
 from torch import Tensor
 
+from angle_domains import directed
 from angle_domains.bandit import Bandit, BanditConfig
 from angle_domains.chance import seeded
-from angle_domains.directed import ARM, BEHAVIOUR, NOVELTY, Directed, Kept, epsilon_greedy, errors, greedy_policy
 from angle_domains.families import agent57
 from angle_domains.losses.rescale import joined, restore
 from angle_domains.losses.value import greedy
@@ -109,7 +109,7 @@ class Past(NamedTuple):
     """What streams `[B, ...]` remember from one decision to the next."""
 
     network: Float[Tensor, "b 4 h"]  # of the network of earning, then of that of novelty
-    novelty: dict[str, Tensor] | None  # what each saw of its episode
+    novelty: dict[str, Tensor]  # what each saw of its episode
     arm: Tensor  # [B] int64, the policy that acts
     earned: Tensor  # [B] float64, the rewards of the episode so far, those for novelty left out
 
@@ -127,7 +127,7 @@ class Agent57:
         self.device, self.first = self.earning.device, self.earning.first
         longest, middle, shortest = config.gamma, config.middle_gamma, config.shortest_gamma
         family = agent57(config.policies, beta=config.novelty_weight, longest=longest, middle=middle, shortest=shortest)
-        self.directed = Directed(config, family, spec, self.earning, seed=seed)
+        self.explorer = directed.Explorer(config, family, spec, self.earning, seed=seed)
         adam = partial(torch.optim.Adam, lr=config.learning_rate, eps=config.adam_epsilon, fused=True)
         self.optimizers = [adam(core.parameters) for core in self.cores]
         self.generator = seeded(seed, "decisions", self.device)
@@ -139,36 +139,35 @@ class Agent57:
         """The best action to each stream's policy, with `explore` a random one now and then."""
         past = self._blank(len(percept.obs)) if memory is None else Past(*memory)  # a checkpoint gives plain tuples
         arm, earned = self.bandit.follow(percept, past.arm, past.earned, self.generator) if explore else past[2:]
-        novelty, seen = self.directed.look(self.earning, percept, past.novelty)
-        kept = Kept(novelty.unsqueeze(0), arm.unsqueeze(0))
-        reading = self.earning.read(percept, *kept.beside(self.directed.arms))
+        novelty, seen = self.explorer.look(self.earning, percept, past.novelty)
+        reading = self.earning.read(percept, *self.explorer.beside(novelty, arm))
         gains, after = self.earning.act(reading, past.network[:, :2])
         news, later = self.novelty.act(reading, past.network[:, 2:])
-        q = joined(gains, news, self.directed.family.beta[arm].unsqueeze(-1))
+        q = joined(gains, news, self.explorer.family.beta[arm].unsqueeze(-1))
         mask = None if percept.mask is None else percept.mask.to(self.device)
         now = Past(torch.cat([after, later], 1), seen, arm, earned)
         if not explore:
             return Decision(self.first + greedy(q, mask), now, {"q": q})
-        action, behaviour = epsilon_greedy(q, self.epsilons, mask, self.generator)
-        extras = {MEMORY: past.network, NOVELTY: novelty, ARM: arm, BEHAVIOUR: behaviour}
+        action, behaviour = directed.epsilon_greedy(q, self.epsilons, mask, self.generator)
+        extras = {MEMORY: past.network, directed.NOVELTY: novelty, directed.ARM: arm, directed.BEHAVIOUR: behaviour}
         return Decision(self.first + action, now, extras)
 
-    def losses(self, window: Window) -> tuple[list[Tensor], dict[str, Tensor], Tensor]:
+    def loss(self, window: Window) -> tuple[list[Tensor], dict[str, Tensor], Tensor]:
         """Those of earning and of novelty, summed along sequences, what is logged, and the sequences' priorities."""
-        kept, device = self.directed.kept(window), self.device
-        reading = self.earning.read(window.percept, *kept.beside(self.directed.arms))
-        blank = self._blank(window.action.shape[1]).network
+        kept, device = self.explorer.kept(window), self.device
+        reading = self.earning.read(window.percept, *self.explorer.beside(*kept))
+        blank = torch.cat([core.blank(window.action.shape[1]) for core in self.cores], 1)
         memory, burn_in = stored(window, blank), self.config.burn_in
         halves = zip(self.cores, memory.split(2, 1), strict=True)
         values = [core.unroll(reading, half, burn_in) for core, half in halves]
-        beta, gamma = (each[kept.arm] for each in self.directed.family)
+        beta, gamma = (each[kept.arm] for each in self.explorer.family)
         q = joined(values[0].online.detach(), values[1].online.detach(), beta.unsqueeze(-1))
-        policy, action = greedy_policy(q, window.percept.mask), self.earning.counted(window.action)
+        policy, action = directed.greedy_policy(q, window.percept.mask), self.earning.counted(window.action)
         rewards = window.reward.to(device), kept.novelty[1:]
         gammas = gamma[:-1], torch.full_like(gamma[:-1], self.config.novelty_gamma)
         found = [
-            errors(window, value, policy, action=action, reward=reward, gamma=gamma, lambda_=self.config.lambda_)
-            for value, reward, gamma in zip(values, rewards, gammas, strict=True)
+            directed.errors(window, value, policy, action=action, reward=reward, gamma=far, lambda_=self.config.lambda_)
+            for value, reward, far in zip(values, rewards, gammas, strict=True)
         ]
         counts, weight = trained(window, burn_in, device), window.weight.to(device)
         each = [(0.5 * counts * error.square()).sum(0) for error in found]
@@ -177,21 +176,21 @@ class Agent57:
         logged = {
             "loss/q": each[0].detach().sum() / number,
             "loss/q_novelty": each[1].detach().sum() / number,
-            "value/mean": restore(values[0].online.detach()).mean(),
-            "value/novelty": restore(values[1].online.detach()).mean(),
+            "value/mean": directed.of_actions(restore(values[0].online.detach()), action, counts),
+            "value/novelty": directed.of_actions(restore(values[1].online.detach()), action, counts),
             "novelty/reward": (counts * kept.novelty[1:]).sum() / number,
-            "bandit/policy": kept.arm.to(torch.float32).mean(),
+            "bandit/favourite": torch.tensor(float(self.bandit.favourite())),
         }
         return [(weight * one).mean() for one in each], logged, of_sequences(sizes, counts, self.config.eta)
 
     def learn(self, window: Window) -> LearnResult:
         """A step of every optimiser; TrainingError where loss or gradient are not finite."""
-        losses, logged, priority = self.losses(window)
+        losses, logged, priority = self.loss(window)
         metrics: dict[str, float | Tensor] = {**logged}
         names, most = ("optimiser/gradient_norm", "optimiser/q_novelty_gradient_norm"), self.config.max_grad_norm
         for name, loss, optimizer, core in zip(names, losses, self.optimizers, self.cores, strict=True):
             metrics[name] = descend(loss, optimizer, core.parameters, most)
-        metrics |= self.directed.learn(self.earning, window)
+        metrics |= self.explorer.learn(self.earning, window)
         self.updates += 1
         if self.updates % self.config.target_every == 0:
             for core in self.cores:
@@ -200,28 +199,27 @@ class Agent57:
 
     def worth(self, obs: Tensor) -> Float[Tensor, "b n"]:
         """What all actions earn the favourite policy, by the target network, where an episode begins."""
-        zero = torch.zeros(1, len(obs), device=self.device)
-        kept = Kept(zero, zero.long() + self.bandit.favourite())
-        return restore(self.earning.worth(obs, *(each[0] for each in kept.beside(self.directed.arms))))
+        zero = torch.zeros(len(obs), device=self.device)
+        return restore(self.earning.worth(obs, *self.explorer.beside(zero, zero.long() + self.bandit.favourite())))
 
     def portrait(self) -> dict[str, Tensor]:
         """The gradients of every part."""
-        return self.earning.gradients() | self.novelty.gradients("gradient_novelty")
+        return self.earning.gradients() | self.novelty.gradients("gradient_novelty") | self.explorer.gradients()
 
     def publish(self) -> Published:
         """The bandits stay with the actors, whose streams they are of."""
         cores = [core.publish() for core in self.cores]
-        return Published(self.updates, {"cores": cores, "novelty": self.directed.publish()})
+        return Published(self.updates, {"cores": cores, "novelty": self.explorer.publish()})
 
     def adopt(self, published: Published) -> None:
         for core, one in zip(self.cores, published.state["cores"], strict=True):
             core.adopt(one)
-        self.directed.curiosity.load_state_dict(published.state["novelty"])
+        self.explorer.curiosity.load_state_dict(published.state["novelty"])
 
     def state_dict(self) -> dict[str, Any]:
         return {
             "cores": [core.state_dict() for core in self.cores],
-            "directed": self.directed.state_dict(),
+            "explorer": self.explorer.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "generator": self.generator.get_state(),
             "bandit": self.bandit.state_dict(),
@@ -232,7 +230,7 @@ class Agent57:
         """Puts a state back; CheckpointError where it belongs to another network."""
         for core, one in zip(self.cores, state["cores"], strict=True):
             core.load_state_dict(one)
-        self.directed.load_state_dict(state["directed"])
+        self.explorer.load_state_dict(state["explorer"])
         for optimizer, one in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(one)
         self.generator.set_state(state["generator"].cpu())
@@ -240,9 +238,10 @@ class Agent57:
         self.updates = state["updates"]
 
     def _blank(self, streams: int) -> Past:
-        memory = torch.cat([self.earning.blank(streams), self.novelty.blank(streams)], 1)
+        memory = torch.cat([core.blank(streams) for core in self.cores], 1)
         arm = torch.full((streams,), self.bandit.favourite(), dtype=torch.int64, device=self.device)
-        return Past(memory, None, arm, torch.zeros(streams, dtype=torch.float64, device=self.device))
+        earned = torch.zeros(streams, dtype=torch.float64, device=self.device)
+        return Past(memory, self.explorer.curiosity.blank(streams), arm, earned)
 
 
 def build(config: Agent57Config, spec: FeedSpec, *, streams: int, seed: int, device: str) -> Agent57:

@@ -19,8 +19,8 @@ from angle_domains.acting import decide
 from angle_domains.chance import seeded
 from angle_domains.losses.offline import with_taken
 from angle_domains.networks import NetworkConfig, PolicyModel
+from angle_domains.networks.loading import load_network
 from angle_domains.optim import descend, gradients
-from angle_domains.q_learning import load_network
 from angle_domains.replay import RecordedConfig, beside
 from angle_domains.transitions import Sight, Transitions, read
 from angle_domains.types import Decision, LearnResult, Percept, Window

@@ -4,7 +4,8 @@ Badia, Sprechmann, Vitvitskyi, Guo et al. (2020), "Never Give Up: Learning Direc
 arXiv:2002.06038, on the sequences and the memory of R2D2 (Kapturowski et al. 2019).
 
 Differs from the paper:
-- All streams act in one process, with the newest parameters; stream i follows policy i of the family, over and over.
+- All streams act in one process, with the newest parameters. Stream i begins with policy i of the family and goes on to
+  the next with every episode, so that each is tried with every stream's share of random actions.
 - Without exploration policy 0 acts, which seeks rewards of the task alone.
 - A sequence may run on into the next episode, as in `r2d2`.
 - The policy that Retrace values is greedy on the online network; the target network gives the values.
@@ -28,8 +29,8 @@ from pydantic import (
 )
 from torch import Tensor
 
+from angle_domains import directed
 from angle_domains.chance import seeded
-from angle_domains.directed import ARM, BEHAVIOUR, NOVELTY, Directed, Kept, epsilon_greedy, errors, greedy_policy
 from angle_domains.families import ngu
 from angle_domains.losses.rescale import restore
 from angle_domains.losses.value import greedy
@@ -109,13 +110,13 @@ class NGU:
         self.core = RecurrentValues(spec, config.network, head, beside=wide, made=made, device=device)
         many, most = config.policies, config.novelty_weight
         family = ngu(many, beta=most, longest=config.gamma, shortest=config.shortest_gamma)
-        self.directed = Directed(config, family, spec, self.core, seed=seed)
+        self.explorer = directed.Explorer(config, family, spec, self.core, seed=seed)
         self.optimizer = torch.optim.Adam(
             self.core.parameters, lr=config.learning_rate, eps=config.adam_epsilon, fused=True
         )
         self.generator = seeded(seed, "decisions", self.core.device)
         self.epsilons = epsilons(streams, config.epsilon, config.epsilon_exponent).to(self.core.device)
-        self.arms = torch.arange(streams, device=self.core.device) % config.policies
+        self.begin = torch.arange(streams, device=self.core.device) % config.policies
         self.updates = 0
 
     def act(self, percept: Percept, memory: Any = None, *, explore: bool) -> Decision:
@@ -123,32 +124,33 @@ class NGU:
 
         The memory is that of the network, and what each stream saw of its episode.
         """
-        before, seen = (None, None) if memory is None else (memory["network"], memory["novelty"])
-        streams, mask = len(percept.obs), None if percept.mask is None else percept.mask.to(self.core.device)
-        before = self.core.blank(streams) if before is None else before
-        novelty, seen = self.directed.look(self.core, percept, seen)
-        arm = self.arms if explore else torch.zeros(streams, dtype=torch.int64, device=self.core.device)
-        reading = self.core.read(percept, *Kept(novelty.unsqueeze(0), arm.unsqueeze(0)).beside(self.directed.arms))
+        mask = None if percept.mask is None else percept.mask.to(self.core.device)
+        past = self._blank(len(percept.obs), explore=explore) if memory is None else memory
+        before, arm = past["network"], past["arm"].to(self.core.device)
+        novelty, seen = self.explorer.look(self.core, percept, past["novelty"])
+        reading = self.core.read(percept, *self.explorer.beside(novelty, arm))
         q, after = self.core.act(reading, before)
-        kept = {"network": after, "novelty": seen}
+        turn = percept.last.to(self.core.device) if explore else torch.zeros_like(arm)
+        kept = {"network": after, "novelty": seen, "arm": (arm + turn) % self.explorer.arms}
         if not explore:
             return Decision(self.core.first + greedy(q, mask), kept, {"q": q})
-        action, behaviour = epsilon_greedy(q, self.epsilons, mask, self.generator)
-        extras = {MEMORY: before, NOVELTY: novelty, ARM: arm, BEHAVIOUR: behaviour}
+        action, behaviour = directed.epsilon_greedy(q, self.epsilons, mask, self.generator)
+        extras = {MEMORY: before, directed.NOVELTY: novelty, directed.ARM: arm, directed.BEHAVIOUR: behaviour}
         return Decision(self.core.first + action, kept, extras)
 
     def loss(self, window: Window) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """The loss of a batch, summed along its sequences, what is logged of it, and the priority of each sequence."""
-        burn_in, device, kept = self.config.burn_in, self.core.device, self.directed.kept(window)
-        reading = self.core.read(window.percept, *kept.beside(self.directed.arms))
+        burn_in, device, kept = self.config.burn_in, self.core.device, self.explorer.kept(window)
+        reading = self.core.read(window.percept, *self.explorer.beside(*kept))
         memory = stored(window, self.core.blank(window.action.shape[1]))
         values = self.core.unroll(reading, memory, burn_in)
-        beta, gamma = (each[kept.arm[:-1]] for each in self.directed.family)
-        error = errors(
+        beta, gamma = (each[kept.arm[:-1]] for each in self.explorer.family)
+        action = self.core.counted(window.action)
+        error = directed.errors(
             window,
             values,
-            greedy_policy(values.online, window.percept.mask),
-            action=self.core.counted(window.action),
+            directed.greedy_policy(values.online, window.percept.mask),
+            action=action,
             reward=window.reward.to(device) + beta * kept.novelty[1:],
             gamma=gamma,
             lambda_=self.config.lambda_,
@@ -157,7 +159,7 @@ class NGU:
         each, number = (0.5 * counts * error.square()).sum(0), counts.sum().clamp(min=1.0)
         logged = {
             "loss/q": each.detach().sum() / number,
-            "value/mean": restore(values.online.detach()).mean(),
+            "value/mean": directed.of_actions(restore(values.online.detach()), action, counts),
             "novelty/reward": (counts * kept.novelty[1:]).sum() / number,
         }
         return (window.weight.to(device) * each).mean(), logged, of_sequences(error.detach(), counts, self.config.eta)
@@ -166,7 +168,7 @@ class NGU:
         """A step of either optimiser; TrainingError where loss or gradient are not finite."""
         loss, logged, priority = self.loss(window)
         norm = descend(loss, self.optimizer, self.core.parameters, self.config.max_grad_norm)
-        told = self.directed.learn(self.core, window)
+        told = self.explorer.learn(self.core, window)
         self.updates += 1
         if self.updates % self.config.target_every == 0:
             self.core.copy()
@@ -175,26 +177,24 @@ class NGU:
 
     def worth(self, obs: Tensor) -> Float[Tensor, "b n"]:
         """The target network's values to policy 0 of all actions, of observations that begin an episode."""
-        blank = torch.zeros(1, len(obs), device=self.core.device)
-        return restore(
-            self.core.worth(obs, *(each[0] for each in Kept(blank, blank.long()).beside(self.directed.arms)))
-        )
+        zero = torch.zeros(len(obs), device=self.core.device)
+        return restore(self.core.worth(obs, *self.explorer.beside(zero, zero.long())))
 
     def portrait(self) -> dict[str, Tensor]:
         """The gradients of every part."""
-        return self.core.gradients()
+        return self.core.gradients() | self.explorer.gradients()
 
     def publish(self) -> Published:
-        return Published(self.updates, {"core": self.core.publish(), "novelty": self.directed.publish()})
+        return Published(self.updates, {"core": self.core.publish(), "novelty": self.explorer.publish()})
 
     def adopt(self, published: Published) -> None:
         self.core.adopt(published.state["core"])
-        self.directed.curiosity.load_state_dict(published.state["novelty"])
+        self.explorer.curiosity.load_state_dict(published.state["novelty"])
 
     def state_dict(self) -> dict[str, Any]:
         return {
             "core": self.core.state_dict(),
-            "directed": self.directed.state_dict(),
+            "explorer": self.explorer.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "updates": self.updates,
@@ -203,10 +203,14 @@ class NGU:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Puts a state back; CheckpointError where it belongs to another network."""
         self.core.load_state_dict(state["core"])
-        self.directed.load_state_dict(state["directed"])
+        self.explorer.load_state_dict(state["explorer"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
         self.updates = state["updates"]
+
+    def _blank(self, streams: int, *, explore: bool) -> dict[str, Any]:
+        arm = self.begin if explore else torch.zeros(streams, dtype=torch.int64, device=self.core.device)
+        return {"network": self.core.blank(streams), "novelty": self.explorer.curiosity.blank(streams), "arm": arm}
 
 
 def build(config: NGUConfig, spec: FeedSpec, *, streams: int, seed: int, device: str) -> NGU:

@@ -34,10 +34,10 @@ from angle_domains.errors import ConfigError
 from angle_domains.losses.offline import conservative_gap
 from angle_domains.losses.value import greedy
 from angle_domains.networks import NetworkConfig
+from angle_domains.networks.loading import load_network
 from angle_domains.networks.q import QHead
 from angle_domains.networks.recurrent_q import RecurrentQ
 from angle_domains.optim import descend, follow, gradients
-from angle_domains.q_learning import load_network
 from angle_domains.replay import RecordedConfig, beside
 from angle_domains.transitions import Sight
 from angle_domains.types import Decision, LearnResult, Percept, Window

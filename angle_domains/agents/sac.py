@@ -29,8 +29,9 @@ from angle_domains.losses.soft import soft_expectation, soft_value, temperature_
 from angle_domains.losses.twin import td_target
 from angle_domains.networks import HeadKind, NetworkConfig, PolicyModel
 from angle_domains.networks.boxes import BoxScale
+from angle_domains.networks.loading import load_network
 from angle_domains.optim import descend, gradients
-from angle_domains.q_learning import QLearning, load_network
+from angle_domains.q_learning import QLearning
 from angle_domains.replay import ReplayConfig, beside
 from angle_domains.transitions import Sight, Transitions, read
 from angle_domains.types import Decision, LearnResult, Percept, Window

@@ -24,8 +24,9 @@ from angle_domains.chance import seeded
 from angle_domains.losses.twin import smoothed, td_target
 from angle_domains.networks import NetworkConfig, PolicyModel
 from angle_domains.networks.boxes import BoxScale
+from angle_domains.networks.loading import load_network
 from angle_domains.optim import descend, follow, gradients
-from angle_domains.q_learning import QLearning, load_network
+from angle_domains.q_learning import QLearning
 from angle_domains.replay import ReplayConfig, beside
 from angle_domains.transitions import Sight, Transitions, read
 from angle_domains.types import Decision, LearnResult, Percept, Window

@@ -75,9 +75,11 @@ def _percept(obs: np.ndarray, before: Tensor, mask: np.ndarray | None, *, first:
 
 
 def _rows(memory: Any, rows: Tensor) -> Any:
-    """Of a tensor, or of each in a tuple, what belongs to the patients who stayed."""
+    """Of a tensor, or of each in a tuple or dict, what belongs to the patients who stayed."""
     if memory is None:
         return None
+    if isinstance(memory, dict):
+        return {name: _rows(part, rows) for name, part in memory.items()}
     if isinstance(memory, tuple):
         return tuple(_rows(part, rows) for part in memory)
     return memory[rows]

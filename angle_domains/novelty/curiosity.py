@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from torch import Generator, Tensor, nn
 
 from angle_domains.networks.config import NetworkConfig
+from angle_domains.networks.loading import load_network
 from angle_domains.novelty import episodic
 from angle_domains.novelty.distillation import Distillation
 from angle_domains.novelty.embedding import Embedding
@@ -90,5 +91,6 @@ class Curiosity:
         return {"embedding": self.embedding.state_dict(), "distillation": self.distillation.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.embedding.load_state_dict(state["embedding"])
+        """Puts a state back; CheckpointError where it belongs to other networks."""
+        load_network(self.embedding, state["embedding"])
         self.distillation.load_state_dict(state["distillation"])

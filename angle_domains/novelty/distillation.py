@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from angle_domains.networks.config import NetworkConfig
+from angle_domains.networks.loading import load_network
 from angle_domains.normalise import RunningMoments
 from angle_domains.novelty.projection import Projection
 from feeds.base import FeedSpec
@@ -60,6 +61,6 @@ class Distillation:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.target.load_state_dict(state["target"])
-        self.predictor.load_state_dict(state["predictor"])
+        load_network(self.target, state["target"])
+        load_network(self.predictor, state["predictor"])
         self.moments.load_state_dict(state["moments"])

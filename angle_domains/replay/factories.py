@@ -46,7 +46,7 @@ def experience(agent: Experienced, *, streams: int, steps: int, stack: int, seed
 
     ConfigError where the budget of `steps` ends before the first update, or there is no whole window for it.
     """
-    config, rows = agent.replay, _rows(agent, streams, steps, stack, agent.length + 1)
+    config, rows = agent.replay, _rows(agent, streams, steps, stack)
     sampler = Prioritised(rows, streams, config) if config.prioritised else Uniform()
     return _buffer(config, rows, streams, sampler, stack=stack, seed=seed, device=device)
 
@@ -56,15 +56,15 @@ def experienced_sequences(
 ) -> ReplayBuffer:
     """As `experience`, drawn as sequences that overlap."""
     config, period = agent.replay, agent.period
-    rows = _rows(agent, streams, steps, stack, agent.length + period) // period * period
+    rows = _rows(agent, streams, steps, stack, period) // period * period
     inner = Prioritised(rows // period, streams, config) if config.prioritised else Uniform()
     sampler = Overlapping(rows, streams, period, inner)
     return _buffer(config, rows, streams, sampler, stack=stack, seed=seed, device=device)
 
 
-def _rows(agent: Experienced, streams: int, steps: int, stack: int, ticks: int) -> int:
-    """Ticks to keep, of which the first window is whole after `ticks`."""
-    config = agent.replay
+def _rows(agent: Experienced, streams: int, steps: int, stack: int, period: int = 1) -> int:
+    """Ticks to keep: once their number is cut to whole periods, a window begins among them at any time."""
+    config, ticks = agent.replay, agent.length + 1
     if config.warm_up >= steps:
         raise ConfigError(
             f"training.steps={steps:,} ends before agent.replay.warm_up={config.warm_up:,}: nothing would be learned"
@@ -75,7 +75,8 @@ def _rows(agent: Experienced, streams: int, steps: int, stack: int, ticks: int) 
             f"{agent.length} actions is whole after {ticks * streams:,} steps"
         )
     capacity = min(config.capacity, steps + streams)
-    if capacity // streams < (held := ticks + max(0, stack - 1)):
+    held = -(-(agent.length + period + max(0, stack - 1)) // period) * period
+    if capacity // streams < held:
         raise ConfigError(
             f"agent.replay.capacity={config.capacity:,} is too small: with {streams:,} streams a window of "
             f"{agent.length} actions needs {held * streams:,} rows"

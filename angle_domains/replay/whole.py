@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
+from angle_domains.errors import CheckpointError
 from angle_domains.replay.config import ReplayConfig
 from angle_domains.replay.prioritised import Prioritised
 from angle_domains.replay.samplers import Sampler, Uniform
@@ -27,9 +28,14 @@ class SequenceReplay:
         return min(self.added, self.rows)
 
     def add(self, window: Window) -> None:
-        """Takes in the B sequences of a window, over the oldest where there is no room."""
+        """Takes in the B sequences of a window, over the oldest where there is no room.
+
+        ValueError where there are more of them than are kept.
+        """
         columns = dict(_columns(window))
         batch = window.action.shape[1]
+        if batch > self.rows:
+            raise ValueError(f"{batch} sequences came in at once, and {self.rows} are kept")
         slots = torch.arange(self.added, self.added + batch) % self.rows
         for name, column in columns.items():
             if name not in self._columns:
@@ -56,12 +62,16 @@ class SequenceReplay:
     def state_dict(self) -> dict[str, Any]:
         return {
             "added": self.added,
+            "rows": self.rows,
             "columns": {name: column[: self.size].clone() for name, column in self._columns.items()},
             "generator": self.generator.get_state(),
             "sampler": self.sampler.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Puts back what `state_dict` gave; CheckpointError where another number of sequences was kept."""
+        if state["rows"] != self.rows:
+            raise CheckpointError(f"the checkpoint keeps {state['rows']} sequences, here {self.rows} are kept")
         self.added = state["added"]
         self.generator.set_state(state["generator"])
         self.sampler.load_state_dict(state["sampler"])

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from angle_domains.bandit import Bandit, BanditConfig
-from angle_domains.errors import ConfigError
+from angle_domains.errors import CheckpointError, ConfigError
 from tests.contracts.trees import assert_same
 
 ALL = torch.ones(1, dtype=torch.bool)
@@ -131,3 +131,18 @@ def test_mistakes_are_found() -> None:
     bandit.count += 1
     with pytest.raises(AssertionError):
         bandit.check_valid()
+
+
+def test_a_lucky_pull_makes_no_favourite() -> None:
+    bandit = one(20, 2)
+    for _ in range(9):
+        tell(bandit, 0, 3.0)
+    tell(bandit, 1, 3.5)
+    assert bandit.best().item() == 1
+    assert bandit.favourite() == 0
+
+
+def test_another_window_or_other_streams_are_refused() -> None:
+    state = one(20, 2).state_dict()
+    with pytest.raises(CheckpointError, match="1 streams and a window of 20, not 1 and 40"):
+        one(40, 2).load_state_dict(state)

@@ -4,7 +4,7 @@ import pytest
 from torch import nn
 
 from angle_domains.errors import CheckpointError
-from angle_domains.q_learning import load_network
+from angle_domains.networks.loading import load_network
 
 
 def test_a_state_of_another_network_is_refused_in_one_line() -> None:

@@ -107,6 +107,10 @@ def test_sequences_are_kept_drawn_and_saved() -> None:
     replay.reprioritise(torch.tensor([0.0, 0.0, 1.0, 0.0, 0.0]))
     assert torch.equal(replay.get_batch(4).obs, batch.obs[:, 2:3].expand(-1, 4, -1))
     actor.learn(replay.get_batch(4))
+    with pytest.raises(ValueError, match="3 sequences came in at once"):
+        SequenceReplay(2, config, seeded(0, "replay")).add(replay.get_batch(3))
+    with pytest.raises(CheckpointError, match="keeps 5 sequences, here 6"):
+        SequenceReplay(6, config, seeded(0, "replay")).load_state_dict(replay.state_dict())
     again = SequenceReplay(5, config, seeded(7, "replay"))
     again.load_state_dict(replay.state_dict())
     assert_same(tree(again.get_batch(3)), tree(replay.get_batch(3)))

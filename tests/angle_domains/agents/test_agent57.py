@@ -4,9 +4,8 @@ import torch
 
 from angle_domains import loops
 from angle_domains.agents import agent57
-from angle_domains.directed import ARM, BEHAVIOUR, NOVELTY
-from angle_domains.types import Percept, Window
-from tests.angle_domains.agents.test_ngu import SETTINGS, DirectedContract
+from angle_domains.directed import ARM
+from tests.angle_domains.agents.test_ngu import SETTINGS, DirectedContract, answer, by_hand, ending, squashed
 from tests.contracts import worlds
 from tests.contracts.agent_contract import see
 
@@ -21,6 +20,9 @@ class TestAgent57(DirectedContract):
         "shortest_gamma": 0.4,
         "bandit": {"window": 20},
     }
+
+    def cores(self, agent: Any) -> list[Any]:
+        return agent.cores
 
     def test_a_policy_is_chosen_for_each_episode_and_told_what_it_earned(self) -> None:
         envs = worlds.vector(worlds.Recall, 2)
@@ -42,41 +44,35 @@ class TestAgent57(DirectedContract):
         agent = self.build(self.spec(), 2)
         over, arm = torch.tensor([True, True]), torch.tensor([4, 7])
         agent.bandit.record(arm, torch.tensor([1.0, 3.0], dtype=torch.float64), over)
+        agent.bandit.record(torch.tensor([7, 4]), torch.tensor([3.0, 1.0], dtype=torch.float64), over)
         assert agent.act(see([[0.0]]), None, explore=False).memory.arm.tolist() == [7]
 
     def test_losses_by_hand(self) -> None:
-        """One action that ends the record, of the last policy: 1 is earned, the novelty is 2.
-
-        Earning: the target network holds 3 rescaled, the online one 1; novelty: 0 and 2.
-        """
-        agent = self.build(self.spec(), 1, burn_in=0, trace=1, period=1, novelty_gamma=0.5, novelty_weight=0.3)
-        for core, ours, held in ((agent.earning, 1.0, 3.0), (agent.novelty, 2.0, 0.0)):
-            for network, number in ((core.online, ours), (core.target, held)):
-                with torch.no_grad():
-                    for parameter in network.parameters():
-                        parameter.zero_()
-                    network.value.layers[-1].bias.fill_(number)
-        no, one = torch.zeros(2, 1, dtype=torch.bool), torch.ones(2, 1)
-        percept = Percept(one.unsqueeze(-1), one.long(), one, one, no, torch.tensor([[False], [True]]))
-        extras = {NOVELTY: 2.0 * one, ARM: torch.full((2, 1), 9), BEHAVIOUR: one}
-        window = Window(percept, one[1:].long(), extras, torch.ones(1))
-
-        def squashed(x: float) -> float:
-            return (x + 1.0) ** 0.5 - 1.0 + 1e-3 * x
-
-        low, high = 0.0, 100.0  # by bisection: what is 3 when it is rescaled
-        for _ in range(80):
-            middle = (low + high) / 2
-            low, high = (middle, high) if squashed(middle) < 3.0 else (low, middle)
-        earning, novelty = squashed(1.0 + 0.4 * low) - 1.0, squashed(2.0) - 2.0  # the last policy's gamma is .4
-        losses, _, priority = agent.losses(window)
-        torch.testing.assert_close(torch.stack(losses).detach(), torch.tensor([earning**2 / 2, novelty**2 / 2]))
-        torch.testing.assert_close(priority, torch.tensor([abs(earning) + 0.3 * abs(novelty)]))
+        """Four rows of two streams: in one the task ends at the second action, in the other nothing ends."""
+        agent = self.build(
+            self.spec(), 2, burn_in=0, trace=3, period=3, novelty_gamma=0.6, novelty_weight=0.3, lambda_=0.9
+        )
+        held, ours = ([0.5, -0.25], [0.25, 1.5]), ([1.0, 2.0], [0.5, 3.0])
+        for core, theirs, mine in zip(agent.cores, held, ours, strict=True):
+            answer(core.target, theirs)
+            answer(core.online, mine)
+        beta, gamma = agent.explorer.family
+        window = ending(beta)
+        earning = squashed(by_hand(window, held[0], torch.zeros_like(beta), gamma, 0.9, weight=1.0))
+        one = torch.ones_like(beta)
+        novelty = squashed(by_hand(window, held[1], one, 0.6 * one, 0.9, weight=0.0))
+        counts = torch.tensor([[1.0, 1.0], [1.0, 1.0], [0.0, 1.0]])
+        errors = [(w - torch.tensor(m)[window.action]) * counts for w, m in zip((earning, novelty), ours, strict=True)]
+        losses, _, priority = agent.loss(window)
+        wanted = [((0.5 * error.square()).sum(0) * window.weight).mean() for error in errors]
+        torch.testing.assert_close(torch.stack(losses).detach(), torch.stack(wanted))
+        size = errors[0].abs() + beta[window.extras[ARM][:-1]] * errors[1].abs()
+        torch.testing.assert_close(priority, 0.9 * size.amax(0) + 0.1 * size.sum(0) / counts.sum(0))
 
     def test_either_loss_moves_its_own_network_alone(self) -> None:
         agent = self.build(self.spec(), 4)
-        losses, _, _ = agent.losses(self.window(agent, self.spec()))
+        losses, _, _ = agent.loss(self.window(agent, self.spec()))
         losses[1].backward()
         assert all(parameter.grad is None for parameter in agent.earning.parameters)
         assert any(parameter.grad is not None for parameter in agent.novelty.parameters)
-        assert all(parameter.grad is None for parameter in agent.directed.parameters)
+        assert all(parameter.grad is None for parameter in agent.explorer.parameters)

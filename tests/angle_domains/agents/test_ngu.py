@@ -4,9 +4,11 @@ import pytest
 import torch
 from gymnasium import spaces
 
+from angle_domains import loops
 from angle_domains.agents import ngu
 from angle_domains.directed import ARM, BEHAVIOUR, NOVELTY
-from angle_domains.errors import ConfigError
+from angle_domains.errors import CheckpointError, ConfigError
+from angle_domains.recurrent_values import MEMORY
 from angle_domains.replay import ReplayBuffer, experienced_sequences
 from angle_domains.types import Percept, Window
 from feeds.base import FeedSpec
@@ -25,6 +27,68 @@ SETTINGS: dict[str, Any] = {
     "target_every": 20,
     "replay": {"capacity": 6_000, "warm_up": 200, "learn_every": 8, "batch": 16},
 }
+
+
+def ending(beta: torch.Tensor) -> Window:
+    """All that could be mistaken for its neighbour differs from row to row; two policies act in the first stream."""
+    no = torch.zeros(4, 2, dtype=torch.bool)
+    first, last, discount = no.clone(), no.clone(), torch.ones(4, 2)
+    last[2, 0], first[3, 0], discount[2, 0] = True, True, 0.0
+    reward = torch.tensor([[9.0, 9.0], [1.0, 2.0], [3.0, -1.0], [7.0, 0.5]])
+    action = torch.tensor([[1, 0], [0, 1], [1, 1]])
+    percept = Percept(torch.zeros(4, 2, 1), torch.cat([action[:1], action]), reward, discount, first, last)
+    most = len(beta) - 1
+    extras = {
+        NOVELTY: torch.tensor([[8.0, 8.0], [0.5, 1.0], [2.0, 3.0], [4.0, 5.0]]),
+        ARM: torch.tensor([[0, most], [1, most - 1], [1, most], [most, 0]]),
+        BEHAVIOUR: torch.tensor([[0.9, 0.1], [0.6, 0.8], [0.3, 0.5], [1.0, 0.7]]),
+    }
+    return Window(percept, action, extras, torch.tensor([1.0, 0.5]))
+
+
+def by_hand(
+    window: Window, held: list[float], beta: torch.Tensor, gamma: torch.Tensor, lambda_: float, *, weight: float
+) -> torch.Tensor:
+    """Plain Retrace, action by action, of the policy that takes the second action; `held` are rescaled values.
+
+    Rewards are `weight` times those of the task, and beta times novelty.
+    """
+    plain = [stretched(value) for value in held]
+    wanted = torch.zeros(window.action.shape)
+    for b in range(window.action.shape[1]):
+        for t in reversed(range(len(window.action))):
+            arm = int(window.extras[ARM][t, b])
+            earned = weight * float(window.percept.reward[t + 1, b])
+            earned += float(beta[arm]) * float(window.extras[NOVELTY][t + 1, b])
+            beyond = plain[1]
+            if t + 1 < len(window.action) and not window.percept.last[t + 1, b]:
+                chosen = int(window.action[t + 1, b])
+                ratio = min(1.0, float(chosen == 1) / float(window.extras[BEHAVIOUR][t + 1, b]))
+                beyond += lambda_ * ratio * (float(wanted[t + 1, b]) - plain[chosen])
+            wanted[t, b] = earned + float(gamma[arm]) * float(window.percept.discount[t + 1, b]) * beyond
+    return wanted
+
+
+def squashed(x: torch.Tensor) -> torch.Tensor:
+    return x.sign() * ((x.abs() + 1.0).sqrt() - 1.0) + 1e-3 * x
+
+
+def stretched(value: float) -> float:
+    """What is `value` once it is squashed, by bisection."""
+    low, high = 0.0, 100.0
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if float(squashed(torch.tensor(middle))) < abs(value) else (low, middle)
+    return low if value > 0 else -low
+
+
+def answer(network: Any, numbers: list[float]) -> None:
+    """Makes a network give these numbers for every row."""
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+        network.advantage.layers[-1].bias.copy_(torch.tensor(numbers))
+        network.value.layers[-1].bias.fill_(sum(numbers) / len(numbers))
 
 
 class DirectedContract(OffPolicyContract):
@@ -80,6 +144,41 @@ class DirectedContract(OffPolicyContract):
         with pytest.raises(ValueError, match=r"network.recurrent is 0"):
             self.build(self.spec(), STREAMS, network={"hidden": (16,)})
 
+    def cores(self, agent: Any) -> list[Any]:
+        """The networks, in the order in which their memories are kept."""
+        raise NotImplementedError
+
+    @pytest.mark.parametrize("burn_in", [0, 2])
+    def test_values_of_a_stored_sequence_are_those_it_was_decided_by(self, burn_in: int) -> None:
+        """Each network from its own half of the memory, under the policies that were followed and what was new."""
+        envs = worlds.vector(worlds.Recall, STREAMS)
+        agent = self.build(worlds.spec_of(envs), STREAMS, burn_in=burn_in)
+        replay, state, decided = self.remember(agent, STREAMS, 0), loops.begin(envs, 0), []
+        for _ in range(24):
+            decision = agent.act(state.percept, state.memory, explore=True)
+            told, memory = decision.extras, decision.extras[MEMORY]
+            beside = agent.explorer.beside(told[NOVELTY], told[ARM])
+            halves = zip(self.cores(agent), memory.split(2, 1), strict=True)
+            decided.append([core.act(core.read(state.percept, *beside), half)[0] for core, half in halves])
+            replay.insert(state.percept, decision)
+            loops.advance(envs, state, decision.action, decision.memory)
+        window = replay.get_batch(32, agent.length)
+        place = torch.from_numpy(replay.sampler.inner._drawn)
+        kept = agent.explorer.kept(window)
+        for number, core in enumerate(self.cores(agent)):
+            half = window.extras[MEMORY][0].split(2, 1)[number]
+            found = core.unroll(core.read(window.percept, *agent.explorer.beside(*kept)), half, burn_in).online
+            wanted = torch.stack([each[number] for each in decided])
+            for column, (block, stream) in enumerate(zip(place // STREAMS, place % STREAMS, strict=True)):
+                rows = slice(int(block) * agent.period, int(block) * agent.period + agent.length + 1)
+                torch.testing.assert_close(found[:, column].detach(), wanted[rows, stream], atol=1e-5, rtol=0.0)
+
+    def test_curiosity_of_another_shape_is_refused(self) -> None:
+        state = self.build(self.spec(), STREAMS).state_dict()
+        other = self.build(self.spec(), STREAMS, curiosity={"embedding": 5})
+        with pytest.raises(CheckpointError, match="another network"):
+            other.load_state_dict(state)
+
     def test_records_are_no_school(self) -> None:
         agent = self.build(self.spec(), STREAMS)
         told = self.window(agent, self.spec())
@@ -116,34 +215,35 @@ class DirectedContract(OffPolicyContract):
 
 
 class TestNGU(DirectedContract):
+    def cores(self, agent: Any) -> list[Any]:
+        return [agent.core]
+
     module, config = ngu, ngu.NGUConfig
     settings: ClassVar[dict[str, Any]] = {**SETTINGS, "policies": 3, "gamma": 0.5, "shortest_gamma": 0.4}
 
-    def test_streams_follow_policies_in_turn_and_the_first_without_exploration(self) -> None:
+    def test_streams_take_turns_with_the_policies_and_the_first_acts_without_exploration(self) -> None:
         agent = self.build(self.spec(), 5)
-        assert agent.act(see([[0.0]] * 5), None, explore=True).extras[ARM].tolist() == [0, 1, 2, 0, 1]
-        assert agent.directed.family.beta[0] == 0.0
-        assert agent.directed.family.gamma.tolist() == pytest.approx([0.5, 1 - (0.5 * 0.6) ** 0.5, 0.4])
+        decision = agent.act(see([[0.0]] * 5), None, explore=True)
+        assert decision.extras[ARM].tolist() == [0, 1, 2, 0, 1]
+        ends = torch.tensor([True, False, True, False, False])
+        decision = agent.act(see([[0.0]] * 5)._replace(last=ends), decision.memory, explore=True)
+        assert decision.extras[ARM].tolist() == [0, 1, 2, 0, 1]  # the reset row is still the old episode's
+        assert agent.act(see([[0.0]] * 5), decision.memory, explore=True).extras[ARM].tolist() == [1, 1, 0, 0, 1]
+        assert agent.act(see([[0.0]] * 2), None, explore=False).memory["arm"].tolist() == [0, 0]
+        assert agent.explorer.family.beta[0] == 0.0
+        assert agent.explorer.family.gamma.tolist() == pytest.approx([0.5, 1 - (0.5 * 0.6) ** 0.5, 0.4])
 
     def test_loss_by_hand(self) -> None:
-        """One action each, of two policies, the first of which ends the task and the second the record.
-
-        Rewards 1, novelty 2 at weights 0 and .3; the target network holds 0 of everything, the online 1: errors are
-        h(1) - 1 and h(1 + .3 · 2) - 1.
-        """
-        agent = self.build(self.spec(), 2, policies=2, burn_in=0, trace=1, period=1, eta=0.9)
-        for network, number in ((agent.core.online, 1.0), (agent.core.target, 0.0)):
-            with torch.no_grad():
-                for parameter in network.parameters():
-                    parameter.zero_()
-                network.value.layers[-1].bias.fill_(number)
-        no = torch.zeros(2, 2, dtype=torch.bool)
-        last = torch.tensor([[False, False], [True, True]])
-        one = torch.ones(2, 2)
-        percept = Percept(one.unsqueeze(-1), one.long(), one, torch.tensor([[1.0, 1.0], [0.0, 1.0]]), no, last)
-        extras = {NOVELTY: 2.0 * one, ARM: torch.tensor([[0, 1], [0, 1]]), BEHAVIOUR: one}
-        window = Window(percept, one[1:].long(), extras, torch.tensor([1.0, 0.5]))
-        wanted = torch.tensor([2.0**0.5 - 1 + 1e-3 - 1, 2.6**0.5 - 1 + 1.6e-3 - 1])
+        """Four rows of two streams: in one the task ends at the second action, in the other nothing ends."""
+        agent = self.build(self.spec(), 2, policies=3, novelty_weight=0.5, burn_in=0, trace=3, period=3, lambda_=0.9)
+        answer(agent.core.online, [1.0, 2.0])  # the second action is the better
+        answer(agent.core.target, [0.5, -0.25])
+        beta, gamma = agent.explorer.family
+        window = ending(beta)
+        wanted = squashed(by_hand(window, [0.5, -0.25], beta, gamma, 0.9, weight=1.0))
+        counts = torch.tensor([[1.0, 1.0], [1.0, 1.0], [0.0, 1.0]])
+        error = (wanted - torch.tensor([1.0, 2.0])[window.action]) * counts
         loss, _, priority = agent.loss(window)
-        torch.testing.assert_close(priority, wanted.abs())
-        torch.testing.assert_close(loss.detach(), (0.5 * wanted.square() * window.weight).mean())
+        torch.testing.assert_close(loss.detach(), ((0.5 * error.square()).sum(0) * window.weight).mean())
+        size = error.abs()
+        torch.testing.assert_close(priority, 0.9 * size.amax(0) + 0.1 * size.sum(0) / counts.sum(0))
