@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from angle_domains.agents.a2c import A2CConfig as A2CConfig
     from angle_domains.agents.dqn import DQNConfig as DQNConfig
+    from angle_domains.agents.nec import NECConfig as NECConfig
     from angle_domains.agents.ppo import PPOConfig as PPOConfig
     from angle_domains.agents.qrdqn import QRDQNConfig as QRDQNConfig
     from angle_domains.agents.rainbow import RainbowConfig as RainbowConfig
@@ -54,6 +55,7 @@ __version__ = "0.1.0"
 _HOMES = {  # module: the public names that live there
     "angle_domains.agents.a2c": "A2CConfig",
     "angle_domains.agents.dqn": "DQNConfig",
+    "angle_domains.agents.nec": "NECConfig",
     "angle_domains.agents.ppo": "PPOConfig",
     "angle_domains.agents.qrdqn": "QRDQNConfig",
     "angle_domains.agents.rainbow": "RainbowConfig",

@@ -196,6 +196,14 @@ AGENTS: dict[str, AgentSpec] = {
         offline=True,
         actions=("Box", "Discrete"),
     ),
+    "nec": AgentSpec(
+        summary="Neural episodic control: values read off the returns of similar situations (Pritzel et al. 2017)",
+        config="angle_domains.agents.nec:NECConfig",
+        build="angle_domains.agents.nec:build",
+        loop="angle_domains.loops:off_policy",
+        replay="angle_domains.replay:experience",
+        actions=("Discrete",),
+    ),
     "ppo": AgentSpec(
         summary="Proximal policy optimisation (Schulman et al. 2017)",
         config="angle_domains.agents.ppo:PPOConfig",

@@ -16,6 +16,7 @@ CHECKED = [
     "angle_domains.actor_critic",
     "angle_domains.distributions",
     "angle_domains.losses",
+    "angle_domains.memory",
     "angle_domains.networks",
     "angle_domains.normalise",
     "angle_domains.ope",

@@ -104,13 +104,13 @@ class ReplayBuffer:
         """Puts extras `[rows, streams, ...]` beside all ticks of a log, in place of what stood there."""
         self._put_rows(0, {f"extras/{name}": value for name, value in extras.items()})
 
-    def get_batch(self, batch: int, length: int) -> Window:
-        """`batch` windows of `length` actions, each starting at an action that was taken."""
+    def get_batch(self, batch: int, length: int, looks: int | None = None) -> Window:
+        """`batch` windows of `length` actions, each from an action that was taken; observations of `looks` rows."""
         oldest, newest = self._oldest_whole(), self.added - (1 if self.given else length) - 1
         if newest < oldest:
             raise ValueError(f"{self.size} ticks hold no window of {length} actions")
         place, weight = self.sampler.draw(oldest, newest, self._columns[_LAST], batch, self.generator)
-        return self._window(self._gather(place, length), weight)
+        return self._window(self._gather(place, length, looks), weight)
 
     def newest(self, length: int, percept: Percept | None = None) -> Window:
         """The newest `length` actions of every stream.
@@ -265,13 +265,13 @@ class ReplayBuffer:
         """Of the rows of all streams at a tick."""
         return tick % self.rows * self.streams + np.arange(self.streams)
 
-    def _gather(self, start: Ints, length: int) -> dict[str, Tensor]:
-        """Columns `[length + 1, B, ...]` of the windows that start at those places."""
+    def _gather(self, start: Ints, length: int, looks: int | None = None) -> dict[str, Tensor]:
+        """Columns `[length + 1, B, ...]` of the windows that start at those places; observations of `looks` rows."""
         later = np.arange(0, (length + 1) * self.streams, self.streams)[:, None]
         place = (start + later) % (self.rows * self.streams)
-        columns = {name: self._take(name, place) for name in self._flat if not (self.stack and name == _OBS)}
-        if self.stack:
-            columns[_OBS] = self._stacks(place, columns[_PAST])
+        columns = {name: self._take(name, place) for name in self._flat if name != _OBS}
+        seen = place[:looks]
+        columns[_OBS] = self._stacks(seen, columns[_PAST][:looks]) if self.stack else self._take(_OBS, seen)
         return columns
 
     def _stacks(self, place: Ints, past: Tensor) -> Tensor:
