@@ -1,6 +1,6 @@
 """How a dictionary finds the nearest of its keys: by looking at all of them, or through an index that is built anew."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ _LEAST = 4_096  # keys below which looking at all is faster
 _SAMPLES, _PASSES = 64, 8  # keys of a cell and passes over them, by which the cells are found
 
 
+@runtime_checkable
 class Index(Protocol):
     def find(self, entries: Entries, query: Float[Tensor, "q d"], count: int) -> Int[Tensor, "q c"]:
         """Candidates for the `count` nearest of each query, at least as many as there are; -1 is none."""

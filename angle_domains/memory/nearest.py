@@ -17,8 +17,9 @@ def nearest(
     `norm` is the squared length of each key. Distances are compared as norm - 2 key · query, whose rounding may
     swap keys that are nearly as far as one another: ask for a few more than are needed, and measure those.
     """
-    found = [_of_block(key, norm, few, count) for few in query.split(_QUERIES)]
-    return torch.cat(found) if found else torch.zeros(0, min(count, len(key)), dtype=torch.int64, device=key.device)
+    if not len(key) or not len(query):
+        return torch.zeros(len(query), min(count, len(key)), dtype=torch.int64, device=key.device)
+    return torch.cat([_of_block(key, norm, few, count) for few in query.split(_QUERIES)])
 
 
 def _of_block(key: Tensor, norm: Tensor, query: Tensor, count: int) -> Tensor:
