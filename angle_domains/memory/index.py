@@ -66,7 +66,8 @@ class Cells:
     """
 
     def __init__(self, config: DictionaryConfig) -> None:
-        self.config, self.faiss = config, _faiss()
+        self.config = config
+        _faiss()  # tells now where it is missing
         self.limit = 0.5 * config.delta**0.5
         self.built: Any = None  # faiss's
         self.path = torch.zeros(0)  # [room] how far each key moved since then; infinite where it was written
@@ -90,12 +91,12 @@ class Cells:
         self._lengthen(entries, row, length)
 
     def state_dict(self) -> dict[str, Any]:
-        built = None if self.built is None else self.faiss.serialize_index(self.built)
+        built = None if self.built is None else _faiss().serialize_index(self.built)
         return {"built": built, "path": self.path, "fresh": self.fresh}
 
     def load_state_dict(self, state: dict[str, Any], entries: Entries) -> None:
         built = state["built"]
-        self.built = None if built is None else self.faiss.deserialize_index(np.asarray(built))
+        self.built = None if built is None else _faiss().deserialize_index(np.asarray(built))
         self.path, self.fresh = (state[name].to(entries.device).clone() for name in ("path", "fresh"))
 
     def check_valid(self, entries: Entries) -> None:
@@ -117,8 +118,9 @@ class Cells:
     def _build(self, entries: Entries) -> None:
         key = entries.key[: entries.size].cpu().numpy()
         cells = min(self.config.cells or int(len(key) ** 0.5), len(key))
-        self.faiss.omp_set_num_threads(torch.get_num_threads())
-        built = self.faiss.IndexIVFFlat(self.faiss.IndexFlatL2(entries.width), entries.width, cells)
+        faiss = _faiss()
+        faiss.omp_set_num_threads(torch.get_num_threads())
+        built = faiss.IndexIVFFlat(faiss.IndexFlatL2(entries.width), entries.width, cells)
         built.cp.seed, built.cp.niter, built.cp.max_points_per_centroid = 1, _PASSES, _SAMPLES
         built.cp.min_points_per_centroid = 1  # fewer are no reason to warn
         built.train(key)
