@@ -6,6 +6,7 @@ arXiv:1703.01988.
 Differs from the paper:
 - Adam trains the embedding, with the learning rate of Coach's agent; the paper's RMSProp moves keys and values, with
   one running mean for each key instead of one for each of its numbers.
+- The gradient's global norm is held at 10, as in our other agents; that of keys and values is left as it is.
 - Returns enter the dictionaries when their episode ends, not N steps after the decision.
 - The replay holds rewards and the values thought of when acting, and sums the N-step return when it draws a row; the
   paper stores the sum. The two are the same number.
@@ -16,7 +17,6 @@ Differs from the paper:
 - Epsilon falls to its end from 1; without exploration the policy is greedy.
 """
 
-import math
 from typing import Annotated, Any
 
 import torch
@@ -60,7 +60,7 @@ class NECConfig(BaseModel):
     learning_rate: PositiveFloat = 1e-5  # of the embedding
     anneal_steps: Span = None  # environment steps by which the learning rate falls to nothing; "run": training.steps
     adam_epsilon: PositiveFloat = 1e-8
-    max_grad_norm: PositiveFloat = math.inf
+    max_grad_norm: PositiveFloat = 10.0
     epsilon: float = Field(default=1.0, ge=0, le=1)  # share of random actions, until the replay is warm
     epsilon_end: float = Field(default=0.1, ge=0, le=1)
     epsilon_steps: PositiveInt = 12_500  # environment steps from one to the other
