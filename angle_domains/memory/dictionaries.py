@@ -112,4 +112,4 @@ def _copies(dictionary: Dictionary, found: Neighbours) -> tuple[Tensor, Tensor]:
         return torch.zeros(*shape, dictionary.entries.width, device=dictionary.device), torch.zeros(
             shape, device=dictionary.device
         )
-    return dictionary.entries.key[found.row], dictionary.entries.value[found.row]
+    return dictionary.entries.keys_of(found.row), dictionary.entries.value[found.row]

@@ -43,10 +43,10 @@ class Dictionary:
             row = torch.zeros(len(query), count, dtype=torch.int64, device=self.device)
             return Neighbours(row, torch.zeros_like(row, dtype=torch.bool))
         row = self.index.find(self.entries, query, count + _SPARE)
-        square = squared_distance(query, self.entries.key[row.clamp(min=0)])
+        square = squared_distance(query, self.entries.keys_of(row.clamp(min=0)))
         left_out = (row < 0) | (square == 0) if skip_same else row < 0
         square = square.masked_fill(left_out, torch.inf)
-        square, order = square.topk(min(count, square.shape[1]), largest=False)
+        square, order = square.topk(min(count, square.shape[1]), largest=False, sorted=False)
         row, counted = row.gather(1, order).clamp(min=0), square.isfinite()
         missing = count - row.shape[1]
         return Neighbours(*(torch.nn.functional.pad(part, (0, missing)) for part in (row, counted)))

@@ -45,6 +45,10 @@ class Entries:
         """Writes keys, and what is kept of them."""
         self.key[row], self.norm[row], self.mark[row] = key, key.square().sum(-1), self.marks(key)
 
+    def keys_of(self, row: Int[Tensor, "q k"]) -> Float[Tensor, "q k d"]:
+        """Copies of the keys of those rows."""
+        return self.key.index_select(0, row.flatten()).unflatten(0, row.shape)  # half the time of `key[row]`
+
     def marks(self, key: Float[Tensor, "n d"]) -> Int[Tensor, " n"]:
         """A number of 64 bits for each key; keys that differ hardly ever share one."""
         bits = (key + 0.0).view(torch.int32).to(torch.int64)  # -0.0 becomes 0.0

@@ -5,7 +5,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 _ROWS, _QUERIES = 1 << 16, 64  # of a block: 16 MB of scores
-_GROUP = 64  # scores of which the least stands for all
 
 
 @torch.no_grad()
@@ -39,14 +38,17 @@ def _of_block(key: Tensor, norm: Tensor, query: Tensor, count: int) -> Tensor:
 def lowest(score: Float[Tensor, "q n"], count: int) -> Int[Tensor, "q c"]:
     """Where the `count` lowest scores of each row stand, or all where there are fewer; in no order.
 
-    They lie in the `count` groups whose least score is lowest: so most scores are compared once, in their group.
+    They lie in the `count` groups whose least score is lowest: so most scores are compared once, in their group. With
+    groups of the root of n / count, there are about as many groups as members of those chosen.
     """
     columns = score.shape[1]
-    count, groups = min(count, columns), columns // _GROUP
-    if groups <= 2 * count:
+    count = min(count, columns)
+    size = int((columns / max(count, 1)) ** 0.5)
+    if size < 3:
         return score.topk(count, largest=False, sorted=False).indices
-    whole = groups * _GROUP
-    best = score[:, :whole].unflatten(1, (_GROUP, groups)).amin(1).topk(count, largest=False, sorted=False).indices
+    groups = columns // size
+    whole = groups * size
+    best = score[:, :whole].unflatten(1, (size, groups)).amin(1).topk(count, largest=False, sorted=False).indices
     members = torch.arange(0, whole, groups, device=score.device)
     place = (best.unsqueeze(-1) + members).flatten(1)
     if whole < columns:

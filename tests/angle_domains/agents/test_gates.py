@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
 from angle_domains.config import config_root
 from angle_domains.loops import begin
@@ -52,6 +53,20 @@ def trained(file: str, name: str, seed: int) -> Agent:
     return agent
 
 
+def early(file: str, name: str, seed: int, steps: int) -> tuple[Agent, list[float]]:
+    """By the settings of a file, with a budget of its own; and what every episode up to there earned."""
+    given = yaml.safe_load((config_root() / "classic" / f"{file}.yaml").read_text())
+    spec, streams = agent_spec(given["agent"].pop("name")), given["training"]["streams"]
+    envs = RecordEpisodeStatistics(environments(name, streams), buffer_length=steps)
+    made: dict[str, Any] = {"streams": streams, "seed": seed, "device": "cpu"}
+    config = over_run(resolve(spec.config)(**given["agent"]), steps)
+    agent = resolve(spec.build)(config, worlds.spec_of(envs.env), **made)
+    replay = resolve(spec.replay)(agent, steps=steps, stack=0, **made)
+    for _ in resolve(spec.loop)(agent, envs, replay, begin(envs, seed), steps=steps):
+        pass
+    return agent, [float(earned) for earned in envs.return_queue]
+
+
 def mean_return(agent: Agent, name: str) -> float:
     """Of the first episode of each of `EPISODES` streams, without exploration."""
     envs = environments(name, EPISODES)
@@ -71,3 +86,15 @@ def mean_return(agent: Agent, name: str) -> float:
 @pytest.mark.parametrize(("file", "name", "threshold"), GATES)
 def test_learns(file: str, name: str, threshold: float, seed: int) -> None:
     assert mean_return(trained(file, name, seed), name) >= threshold
+
+
+@pytest.mark.gate
+@pytest.mark.filterwarnings("ignore:.*out of date:DeprecationWarning")
+@pytest.mark.parametrize("seed", range(3))
+def test_episodic_control_learns_from_few_episodes(seed: int) -> None:
+    """150 on CartPole-v0 within 300 episodes, and more is earned in the first 10,000 steps than by DQN."""
+    agent, earned = early("nec", "CartPole-v0", seed, 10_000)
+    assert len(earned) <= 300
+    assert mean_return(agent, "CartPole-v0") >= 150.0
+    _, by_dqn = early("dqn", "CartPole-v0", seed, 10_000)
+    assert np.mean(earned) > np.mean(by_dqn)
