@@ -278,8 +278,7 @@ def make_feed(name: str, settings: Any) -> Any:
 
 def check_actions(agent: str, spec: Any) -> None:
     """ConfigError where an agent cannot act in a feed's action space; it names the agents that can."""
-    kind = type(spec.action_space).__name__
-    if kind in agent_spec(agent).actions:
+    if (kind := type(spec.action_space).__name__) in agent_spec(agent).actions:
         return
     able = [name for name in names(AGENTS, "angle_domains.agents") if kind in agent_spec(name).actions]
     raise ConfigError(
