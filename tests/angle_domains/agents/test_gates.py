@@ -89,6 +89,7 @@ def test_learns(file: str, name: str, threshold: float, seed: int) -> None:
 
 
 @pytest.mark.gate
+@pytest.mark.timeout(1_800)
 @pytest.mark.filterwarnings("ignore:.*out of date:DeprecationWarning")
 @pytest.mark.parametrize("seed", range(3))
 def test_episodic_control_learns_from_few_episodes(seed: int) -> None:
