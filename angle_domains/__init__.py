@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from angle_domains.agents.a2c import A2CConfig as A2CConfig
+    from angle_domains.agents.agent57 import Agent57Config as Agent57Config
     from angle_domains.agents.dqn import DQNConfig as DQNConfig
+    from angle_domains.agents.nec import NECConfig as NECConfig
+    from angle_domains.agents.ngu import NGUConfig as NGUConfig
     from angle_domains.agents.ppo import PPOConfig as PPOConfig
     from angle_domains.agents.qrdqn import QRDQNConfig as QRDQNConfig
+    from angle_domains.agents.r2d2 import R2D2Config as R2D2Config
     from angle_domains.agents.rainbow import RainbowConfig as RainbowConfig
     from angle_domains.agents.sac import SACConfig as SACConfig
     from angle_domains.agents.td3 import TD3Config as TD3Config
@@ -53,9 +57,13 @@ __version__ = "0.1.0"
 
 _HOMES = {  # module: the public names that live there
     "angle_domains.agents.a2c": "A2CConfig",
+    "angle_domains.agents.agent57": "Agent57Config",
     "angle_domains.agents.dqn": "DQNConfig",
+    "angle_domains.agents.nec": "NECConfig",
+    "angle_domains.agents.ngu": "NGUConfig",
     "angle_domains.agents.ppo": "PPOConfig",
     "angle_domains.agents.qrdqn": "QRDQNConfig",
+    "angle_domains.agents.r2d2": "R2D2Config",
     "angle_domains.agents.rainbow": "RainbowConfig",
     "angle_domains.agents.sac": "SACConfig",
     "angle_domains.agents.td3": "TD3Config",

@@ -19,7 +19,7 @@ from torch import Tensor
 from angle_domains.errors import ConfigError
 from angle_domains.percepts import allowed, for_environment, passed, perceive
 from angle_domains.replay import RecordedConfig, ReplayBuffer, ReplayConfig
-from angle_domains.types import Agent, Percept, Report, Window
+from angle_domains.types import Agent, Glancing, Percept, Report, Window
 
 _REPORT_STEPS = 256  # between two reports of a loop that learns off policy
 
@@ -259,7 +259,8 @@ def rejoin(envs: VectorEnv[Any, Any, Any], seed: int, state: LoopState) -> LoopS
 
 def _learn(agent: OfflineAgent, replay: ReplayBuffer) -> Mapping[str, float | Tensor]:
     """One update from one batch; gives what is to be told of it."""
-    result = agent.learn(replay.get_batch(agent.replay.batch, agent.length))
+    looks = agent.looks if isinstance(agent, Glancing) else None
+    result = agent.learn(replay.get_batch(agent.replay.batch, agent.length, looks))
     if result.priority is not None:
         replay.reprioritise(result.priority)
     return result.metrics

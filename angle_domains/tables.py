@@ -204,6 +204,14 @@ AGENTS: dict[str, AgentSpec] = {
         offline=True,
         actions=("Box", "Discrete"),
     ),
+    "nec": AgentSpec(
+        summary="Neural episodic control: values read off the returns of similar situations (Pritzel et al. 2017)",
+        config="angle_domains.agents.nec:NECConfig",
+        build="angle_domains.agents.nec:build",
+        loop="angle_domains.loops:off_policy",
+        replay="angle_domains.replay:experience",
+        actions=("Discrete",),
+    ),
     "ngu": AgentSpec(
         summary="Never Give Up: policies that seek novelty, in one network (Badia et al. 2020)",
         config="angle_domains.agents.ngu:NGUConfig",
@@ -294,8 +302,7 @@ def make_feed(name: str, settings: Any) -> Any:
 
 def check_actions(agent: str, spec: Any) -> None:
     """ConfigError where an agent cannot act in a feed's action space; it names the agents that can."""
-    kind = type(spec.action_space).__name__
-    if kind in agent_spec(agent).actions:
+    if (kind := type(spec.action_space).__name__) in agent_spec(agent).actions:
         return
     able = [name for name in names(AGENTS, "angle_domains.agents") if kind in agent_spec(name).actions]
     raise ConfigError(

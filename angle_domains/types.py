@@ -111,6 +111,26 @@ class Agent(Protocol):
 
 
 @runtime_checkable
+class Brief(Protocol):
+    """An agent that learns from what it did last and keeps no more."""
+
+    @property
+    def rows(self) -> int:
+        """Ticks of experience to keep."""
+        ...
+
+
+@runtime_checkable
+class Glancing(Protocol):
+    """An agent that looks at the first rows of its windows alone: of the others it reads what came of them."""
+
+    @property
+    def looks(self) -> int:
+        """Rows of a window whose observations it wants."""
+        ...
+
+
+@runtime_checkable
 class Valued(Protocol):
     """An agent that holds states worth something."""
 

@@ -81,7 +81,7 @@ class ValueBased:
         self.actions, self.first = int(space.n), int(space.start)
         self.device = torch.device(device)
         scaled = settings.scale_observation and not settings.network.images
-        self.see = Sight(settings.network, device, _scale(spec) if scaled else None)
+        self.see = Sight(settings.network, device, bounds_of(spec) if scaled else None)
         made = seeded(seed, "network")
         self.online = QNetwork(spec, settings.network, head, self.actions, made).to(self.device)
         self.target = copy.deepcopy(self.online).requires_grad_(False)
@@ -205,7 +205,7 @@ def _lasting(zeta: float | None, device: torch.device) -> Float[Tensor, " n"] | 
     return (weight.cumsum(0) / weight.sum()).to(device, torch.float32)
 
 
-def _scale(spec: FeedSpec) -> Float[Tensor, "2 d"]:
+def bounds_of(spec: FeedSpec) -> Float[Tensor, "2 d"]:
     """The middle of every entry's range and half its width; 0 and 1 where it has none."""
     space = spec.observation_space
     if not isinstance(space, spaces.Box):

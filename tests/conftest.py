@@ -19,6 +19,7 @@ CHECKED = [
     "angle_domains.distributions",
     "angle_domains.families",
     "angle_domains.losses",
+    "angle_domains.memory",
     "angle_domains.networks",
     "angle_domains.normalise",
     "angle_domains.novelty",

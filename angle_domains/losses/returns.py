@@ -67,6 +67,20 @@ def n_step_return(
 
 
 @torch.no_grad()
+def n_step_returns(
+    reward: Float[Tensor, "t b"], discount: Float[Tensor, "t b"], value: Float[Tensor, "t+1 b"], steps: int
+) -> Float[Tensor, "t b"]:
+    """Of every action of a whole episode the next `steps` rewards and the value beyond them, or all that are left.
+
+    `value` is that of every observation; the last one's counts where the discount does not end it.
+    """
+    total = value
+    for _ in range(min(steps, len(reward))):
+        total = torch.cat([reward + discount * total[1:], value[-1:]])
+    return total[:-1]
+
+
+@torch.no_grad()
 def n_step(reward: Float[Tensor, "t b"], discount: Float[Tensor, "t b"], real: Float[Tensor, "t b"]) -> NStep:
     """`n_step_return` before any value is known, so that only one observation of each window has to be valued."""
     taken = torch.cumprod(real, 0)

@@ -2,7 +2,7 @@
 
 import tempfile
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,18 +13,7 @@ from angle_domains.errors import CheckpointError
 from angle_domains.replay.frames import find_past, source_of_frames, stacks_of, strip_of
 from angle_domains.replay.samplers import Sampler, Uniform
 from angle_domains.replay.storage import Ints, Storage, allocate, ring_slices
-from angle_domains.types import Decision, Percept, Window
-
-
-@runtime_checkable
-class Brief(Protocol):
-    """An agent that learns from what it did last and keeps no more."""
-
-    @property
-    def rows(self) -> int:
-        """Ticks of experience to keep."""
-        ...
-
+from angle_domains.types import Brief, Decision, Percept, Window
 
 _FIELDS = [field for field in Percept._fields if field not in Percept._field_defaults]
 _OPTIONAL = list(Percept._field_defaults)  # there for some environments only
@@ -106,13 +95,13 @@ class ReplayBuffer:
         """Puts extras `[rows, streams, ...]` beside all ticks of a log, in place of what stood there."""
         self._put_rows(0, {f"extras/{name}": value for name, value in extras.items()})
 
-    def get_batch(self, batch: int, length: int) -> Window:
-        """`batch` windows of `length` actions, each starting at an action that was taken."""
+    def get_batch(self, batch: int, length: int, looks: int | None = None) -> Window:
+        """`batch` windows of `length` actions, each from an action that was taken; observations of `looks` rows."""
         oldest, newest = self._oldest_whole(), self.added - (1 if self.given else length) - 1
         if newest < oldest:
             raise ValueError(f"{self.size} ticks hold no window of {length} actions")
         place, weight = self.sampler.draw(oldest, newest, self._columns[_LAST], batch, self.generator)
-        return self._window(self._gather(place, length), weight)
+        return self._window(self._gather(place, length, looks), weight)
 
     def newest(self, length: int, percept: Percept | None = None) -> Window:
         """The newest `length` actions of every stream.
@@ -267,15 +256,15 @@ class ReplayBuffer:
         """Of the rows of all streams at a tick."""
         return tick % self.rows * self.streams + np.arange(self.streams)
 
-    def _gather(self, start: Ints, length: int) -> dict[str, Tensor]:
-        """Columns `[length + 1, B, ...]` of the windows that start at those places."""
+    def _gather(self, start: Ints, length: int, looks: int | None = None) -> dict[str, Tensor]:
+        """Columns `[length + 1, B, ...]` of the windows that start at those places; observations of `looks` rows."""
         later = np.arange(0, (length + 1) * self.streams, self.streams)[:, None]
         place = (start + later) % (self.rows * self.streams)
         seldom = {name for name in self._extras if name.startswith(f"extras/{AT_START}")}
-        names = [name for name in self._flat if not (self.stack and name == _OBS)]
+        names = [name for name in self._flat if name != _OBS]
         columns = {name: self._take(name, place[:1] if name in seldom else place) for name in names}
-        if self.stack:
-            columns[_OBS] = self._stacks(place, columns[_PAST])
+        seen = place[:looks]
+        columns[_OBS] = self._stacks(seen, columns[_PAST][:looks]) if self.stack else self._take(_OBS, seen)
         return columns
 
     def _stacks(self, place: Ints, past: Tensor) -> Tensor:

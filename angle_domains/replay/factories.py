@@ -4,11 +4,12 @@ from typing import Protocol, runtime_checkable
 
 from angle_domains.chance import seeded
 from angle_domains.errors import ConfigError
-from angle_domains.replay.buffer import Brief, ReplayBuffer
+from angle_domains.replay.buffer import ReplayBuffer
 from angle_domains.replay.config import ReplayConfig
 from angle_domains.replay.overlapping import Overlapping
 from angle_domains.replay.prioritised import Prioritised
 from angle_domains.replay.samplers import Sampler, Uniform
+from angle_domains.types import Brief
 
 
 @runtime_checkable

@@ -6,10 +6,12 @@ Every agent is trained by a file that comes along, with its budget, so that what
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 import pytest
 import torch
 import yaml
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
 from angle_domains.config import config_root
 from angle_domains.loops import advance, begin
@@ -51,6 +53,20 @@ def trained(file: str, name: str, seed: int) -> Agent:
     return agent
 
 
+def early(file: str, name: str, seed: int, steps: int) -> tuple[Agent, list[float]]:
+    """By the settings of a file, with a budget of its own; and what every episode up to there earned."""
+    given = yaml.safe_load((config_root() / "classic" / f"{file}.yaml").read_text())
+    spec, streams = agent_spec(given["agent"].pop("name")), given["training"]["streams"]
+    envs = RecordEpisodeStatistics(environments(name, streams), buffer_length=steps)
+    made: dict[str, Any] = {"streams": streams, "seed": seed, "device": "cpu"}
+    config = over_run(resolve(spec.config)(**given["agent"]), steps)
+    agent = resolve(spec.build)(config, worlds.spec_of(envs.env), **made)
+    replay = resolve(spec.replay)(agent, steps=steps, stack=0, **made)
+    for _ in resolve(spec.loop)(agent, envs, replay, begin(envs, seed), steps=steps):
+        pass
+    return agent, [float(earned) for earned in envs.return_queue]
+
+
 def mean_return(agent: Agent, name: str, episodes: int = EPISODES) -> float:
     """Of the first episode of each of so many streams, without exploration."""
     envs = environments(name, episodes)
@@ -75,7 +91,7 @@ def test_learns(file: str, name: str, threshold: float, seed: int) -> None:
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(("file", "least", "most"), [("r2d2", 0.95, 1.0), ("dqn", 0.0, 0.65)])
 def test_what_needs_a_memory_is_solved_by_one_alone(file: str, least: float, most: float, seed: int) -> None:
-    """A sign is shown once, ten blank ticks later it is asked for: who does not remember earns .5."""
+    """A sign is shown once, ten blank ticks later it is asked for: who sees single observations alone earns .5."""
     world = "angle_domains/Recall-v0"
     assert least <= mean_return(trained(file, world, seed), world, 200) <= most
 
@@ -89,3 +105,16 @@ def test_what_chance_does_not_find_is_found_by_directed_exploration(
     """A deep sea of ten rows, whose treasure random play meets once in 1,024 episodes."""
     world = "angle_domains/DeepSea-v0"
     assert least <= mean_return(trained(file, world, seed), world) <= most
+
+
+@pytest.mark.gate
+@pytest.mark.timeout(1_800)
+@pytest.mark.filterwarnings("ignore:.*out of date:DeprecationWarning")
+@pytest.mark.parametrize("seed", range(3))
+def test_episodic_control_learns_from_few_episodes(seed: int) -> None:
+    """150 on CartPole-v0 within 300 episodes, and more is earned in the first 10,000 steps than by DQN."""
+    agent, earned = early("nec", "CartPole-v0", seed, 10_000)
+    assert len(earned) <= 300
+    assert mean_return(agent, "CartPole-v0") >= 150.0
+    _, by_dqn = early("dqn", "CartPole-v0", seed, 10_000)
+    assert np.mean(earned) > np.mean(by_dqn)

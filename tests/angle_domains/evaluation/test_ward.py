@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from angle_domains.agents import rcql
+from angle_domains.agents import agent57, ngu, rcql
 from angle_domains.evaluation import Terms, Verdict
 from angle_domains.evaluation.clinical import judge
 from angle_domains.evaluation.cohort import intended
@@ -62,7 +62,7 @@ def test_memories_run_along_with_each_patient() -> None:
     made = feed()
     agent = Recorded(rcql.build(rcql.RCQLConfig(), made.spec, streams=1, seed=0, device="cpu"))
     with torch.no_grad():
-        agent.agent.online.out.weight.mul_(30.0)  # so that it is not of one mind
+        agent.agent.online.advantage.layers[-1].weight.mul_(30.0)  # so that it is not of one mind
     ward = Ward(made, Doctor(agent))  # type: ignore[arg-type]
     table = rollout(ward, 30, seed=5)
     records, _ = read_records(made.config.model_copy(update={"roles": made.records.schema}), table)
@@ -74,6 +74,17 @@ def test_memories_run_along_with_each_patient() -> None:
     assert len({int(action) for action in rows.action[~rows.last]}) == 2
     np.testing.assert_allclose(told[decided], held.q[order][decided], atol=1e-5)  # type: ignore[index]
     np.testing.assert_array_equal(rows.action[order][decided], held.action[order][decided])
+
+
+@pytest.mark.parametrize(("module", "config"), [(ngu, ngu.NGUConfig), (agent57, agent57.Agent57Config)])
+def test_memories_of_many_parts_run_along_too(module: Any, config: Any) -> None:
+    made = feed()
+    small = {"network": {"hidden": (8,), "recurrent": 8}, "head_hidden": (8,), "policies": 10}
+    agent = module.build(config(**small), made.spec, streams=1, seed=0, device="cpu")
+    ward = Ward(made, Doctor(agent))
+    table = rollout(ward, 20, seed=5)
+    lengths = table.group_by("stay_id").len()["len"]
+    assert lengths.n_unique() > 1, "some leave before others"
 
 
 def test_who_gives_it_always_has_the_value_of_the_model() -> None:

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from angle_domains.losses.returns import discounted_return, gae, n_step, n_step_return
+from angle_domains.losses.returns import discounted_return, gae, n_step, n_step_return, n_step_returns
 
 
 def column(*numbers: float) -> torch.Tensor:
@@ -47,6 +47,18 @@ def test_n_step_return_stops_at_the_end_of_the_episode() -> None:
     assert n_step_return(column(1, 2, 100), 0.5 * column(1, 1, 1), column(1, 1, 0), column(-1, 4, -1)).item() == 3.0
     assert n_step_return(column(1, 2, 4), 0.5 * column(1, 1, 1), column(1, 1, 1), column(-1, -1, 8)).item() == 4.0
     assert n_step_return(column(1, 2, 100), 0.5 * column(1, 0, 1), column(1, 1, 0), column(-1, 4, -1)).item() == 2.0
+
+
+def test_n_step_returns_of_an_episode_that_was_cut_and_of_one_that_ended() -> None:
+    value = column(-1, -1, 4, 8)
+    cut = n_step_returns(column(1, 2, 4), 0.5 * column(1, 1, 1), value, 2)
+    torch.testing.assert_close(cut, column(1 + 0.5 * 2 + 0.25 * 4, 2 + 0.5 * 4 + 0.25 * 8, 4 + 0.5 * 8))
+    over = n_step_returns(column(1, 2, 4), 0.5 * column(1, 1, 0), value, 2)
+    torch.testing.assert_close(over, column(1 + 0.5 * 2 + 0.25 * 4, 2 + 0.5 * 4, 4))
+    whole = n_step_returns(column(1, 2, 4), 0.5 * column(1, 1, 0), value, 9)
+    torch.testing.assert_close(
+        whole, discounted_return(column(1, 2, 4), 0.5 * column(1, 1, 0), torch.ones(3, 1), value[1:])
+    )
 
 
 @given(st.lists(st.tuples(*[st.floats(-10, 10)] * 2, st.booleans(), st.booleans()), min_size=1, max_size=12))

@@ -1,0 +1,127 @@
+import copy
+import sys
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from angle_domains.errors import ConfigError
+from angle_domains.memory import Dictionary, DictionaryConfig
+from angle_domains.memory import index as module
+from tests.contracts.trees import assert_same
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An index is built for a few keys already."""
+    pytest.importorskip("faiss")
+    monkeypatch.setattr(module, "_LEAST", 50)
+
+
+def made(index: str = "faiss", **changes: Any) -> Dictionary:
+    given = {"capacity": 2_000, "neighbours": 10, "index": index, "stale": 0.1, "probes": 12, "key_rate": 1e-2}
+    return Dictionary(DictionaryConfig(**{**given, **changes}), 4, CPU)
+
+
+def filled(dictionary: Dictionary, count: int, seed: int = 0) -> torch.Tensor:
+    chance = torch.Generator().manual_seed(seed)
+    key = torch.randn(count, 4, generator=chance)
+    dictionary.write(key, torch.randn(count, generator=chance))
+    return key
+
+
+def test_a_missing_faiss_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(ConfigError, match=r"angle-domains\[index\]"):
+        made()
+
+
+@pytest.mark.usefixtures("small")
+@settings(max_examples=20)
+@given(st.integers(100, 2_000), st.integers(0, 2**31))
+def test_nine_of_ten_neighbours_are_those_of_brute_force(count: int, seed: int) -> None:
+    """Of standard normal keys in four dimensions, a cell for each root of their number, 12 cells searched."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_LEAST", 50)
+        ours, exact = made(), made("exact")
+        for dictionary in (ours, exact):
+            filled(dictionary, count, seed)
+        query = torch.randn(20, 4, generator=torch.Generator().manual_seed(seed + 1))
+        found, truth = ours.find(query), exact.find(query)
+    assert ours.index.built is not None
+    same = (found.row.unsqueeze(-1) == truth.row.unsqueeze(1)).any(-1).float().mean()
+    assert same >= 0.9
+
+
+@pytest.mark.usefixtures("small")
+def test_what_was_written_is_found_before_the_index_is_built_anew() -> None:
+    dictionary = made(neighbours=1)
+    filled(dictionary, 1_000)
+    dictionary.find(torch.zeros(1, 4))
+    built = dictionary.index.built
+    assert built.ntotal == 1_000
+    key = filled(dictionary, 40, seed=1)
+    found = dictionary.find(key)
+    assert dictionary.index.built is built
+    assert torch.equal(dictionary.entries.key[found.row[:, 0]], key)
+    dictionary.check_valid()
+
+
+@pytest.mark.usefixtures("small")
+def test_what_made_room_is_found_no_more() -> None:
+    dictionary = made(capacity=1_000, neighbours=1)
+    key = filled(dictionary, 1_000)
+    dictionary.find(key[:1])
+    filled(dictionary, 60, seed=1)
+    gone = (dictionary.entries.match(key) < 0).nonzero().squeeze(-1)
+    assert len(gone) == 60
+    found = dictionary.find(key[gone])
+    assert not (dictionary.entries.key[found.row[:, 0]] == key[gone]).all(-1).any()
+    dictionary.check_valid()
+
+
+@pytest.mark.usefixtures("small")
+def test_keys_that_moved_far_are_searched_beside_it_and_then_it_is_built_anew() -> None:
+    dictionary = made(neighbours=1, key_rate=0.01)
+    filled(dictionary, 1_000)
+    dictionary.find(torch.zeros(1, 4))
+    built, row, key = dictionary.index.built, torch.arange(150), dictionary.entries.key[:150].clone()
+    dictionary.move(row, torch.ones(150, 4), torch.zeros(150))  # by 0.01 in each number, so by 0.02
+    assert torch.equal(dictionary.index.fresh, row)
+    assert dictionary.index.built is built
+    assert torch.equal(dictionary.find(key - 0.01).row[:, 0], row)
+    assert dictionary.index.built is not built
+    dictionary.check_valid()
+
+
+@pytest.mark.usefixtures("small")
+def test_small_moves_add_up() -> None:
+    dictionary = made(key_rate=5e-3)
+    filled(dictionary, 1_000)
+    dictionary.find(torch.zeros(1, 4))
+    for moves in (1, 2):
+        dictionary.move(
+            torch.tensor([7]), torch.ones(1, 4), torch.zeros(1)
+        )  # by 0.01; half the root of delta is 0.0158
+        assert len(dictionary.index.fresh) == moves - 1
+
+
+@pytest.mark.usefixtures("small")
+def test_a_dictionary_goes_on_to_the_bit() -> None:
+    dictionary = made()
+    filled(dictionary, 1_000)
+    dictionary.find(torch.zeros(1, 4))
+    filled(dictionary, 50, seed=1)
+    dictionary.move(torch.arange(20), torch.ones(20, 4), torch.ones(20))
+    other = made()
+    other.load_state_dict(copy.deepcopy(dictionary.state_dict()))
+    for each in (dictionary, other):
+        filled(each, 80, seed=2)
+        found = each.find(torch.randn(50, 4, generator=torch.Generator().manual_seed(3)))
+        each.refresh(found)
+        each.check_valid()
+    assert_same(dictionary.state_dict(), other.state_dict())
