@@ -48,6 +48,7 @@ class AgentSpec:
     loop: str  # generator of Report
     replay: str = "angle_domains.replay:rollout"  # (agent, *, streams, steps, stack, seed, device) -> ReplayBuffer
     offline: bool = False  # it learns from records alone; `replay` is then (rows, agent, *, seed, device)
+    records: bool = True  # it can learn from records, where it keeps what it learns from; else from its own decisions
     actions: tuple[str, ...] = ("Box", "Discrete", "MultiDiscrete")  # the spaces it can act in
 
 
@@ -158,6 +159,7 @@ AGENTS: dict[str, AgentSpec] = {
         build="angle_domains.agents.agent57:build",
         loop="angle_domains.loops:off_policy",
         replay="angle_domains.replay:experienced_sequences",
+        records=False,
         actions=("Discrete",),
     ),
     "bc": AgentSpec(
@@ -210,6 +212,7 @@ AGENTS: dict[str, AgentSpec] = {
         build="angle_domains.agents.nec:build",
         loop="angle_domains.loops:off_policy",
         replay="angle_domains.replay:experience",
+        records=False,
         actions=("Discrete",),
     ),
     "ngu": AgentSpec(
@@ -218,6 +221,7 @@ AGENTS: dict[str, AgentSpec] = {
         build="angle_domains.agents.ngu:build",
         loop="angle_domains.loops:off_policy",
         replay="angle_domains.replay:experienced_sequences",
+        records=False,
         actions=("Discrete",),
     ),
     "ppo": AgentSpec(

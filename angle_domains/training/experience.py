@@ -132,7 +132,7 @@ def open_experience(config: AgentConfig, feed: Any, agent: Any, device: str, run
     if source == "model" and spec.offline:
         raise ConfigError(f"the agent '{config.agent_name}' learns from records alone: leave training.source=model out")
     if spec.offline or source == "records":
-        if not isinstance(agent, Taught):
+        if not isinstance(agent, Taught) or not spec.records:
             able = [name for name in names(AGENTS, "angle_domains.agents") if agent_spec(name).offline]
             raise ConfigError(
                 f"the agent '{config.agent_name}' learns from its own decisions alone, not from records: "

@@ -108,8 +108,10 @@ def trainer(config: AgentConfig, path: Path) -> Any:
 
 
 def test_any_agent_with_a_replay_can_read_records_as_a_control(tmp_path: Path) -> None:
-    config = configure("dqn", "training.source=records", "agent.replay.warm_up=1", "agent.replay.batch=8", steps=200)
-    assert type(trainer(config, tmp_path).experience).__name__ == "Read"
+    small = ("training.source=records", "agent.replay.warm_up=1", "agent.replay.batch=8")
+    for agent in ("dqn", "r2d2"):
+        config = configure(agent, *small, steps=200)
+        assert type(trainer(config, tmp_path).experience).__name__ == "Read"
 
 
 def test_settings_that_do_not_fit_are_told_before_a_model_is_fitted(
@@ -125,5 +127,8 @@ def test_what_cannot_meet_is_refused_in_one_sentence(tmp_path: Path) -> None:
         trainer(load_config(agent="cql", env="CartPole-v1", overrides=("tracking.uri=off",)), tmp_path)
     with pytest.raises(ConfigError, match="'ppo' learns from its own decisions alone.* choose bc, bcq, cql"):
         trainer(configure("ppo", "training.source=records"), tmp_path)
+    for agent in ("nec", "ngu", "agent57"):
+        with pytest.raises(ConfigError, match=f"'{agent}' learns from its own decisions alone"):
+            trainer(configure(agent, "training.source=records"), tmp_path)
     with pytest.raises(ConfigError, match="'bc' learns from records alone"):
         trainer(configure("bc", "training.source=model"), tmp_path)
