@@ -24,7 +24,16 @@ from metalearn.serving.memory import Past
 from metalearn.states import States
 from metalearn.trainer import MetaLearnerTrainer
 
-_HANDED = ("replay", "length", "stride", "horizon", "rows", "portrait")  # through, where the agent has them
+HANDED = (
+    "replay",
+    "length",
+    "stride",
+    "period",
+    "looks",
+    "horizon",
+    "rows",
+    "portrait",
+)  # through, where the agent has them
 _FEATURES, _CHANCE, _SAFE = "advice/features", "advice/chance", "advice/safe"
 _OUT = -1e5  # the value of actions that must not be chosen: far below any other
 
@@ -40,7 +49,7 @@ class Advised:
         self.serve = adviser.trainer.config.serve
         self._past: Past | None = None  # of the last row that was decided while exploring
         self._pending: Advice | None = None  # on policy: of the row that ended the last window, to be decided next
-        for name in _HANDED:
+        for name in HANDED:
             if hasattr(agent, name):  # as attributes of its own, so that protocols find them
                 setattr(self, name, getattr(agent, name))
         if hasattr(agent, "worth"):
@@ -114,7 +123,7 @@ class Advised:
                 extras[name][-1] = value.to(extras[name])
         obs = percept.obs.flatten(2).to(torch.float32)
         if _FEATURES in extras:
-            obs = torch.cat([obs, extras[_FEATURES].to(obs)], -1)
+            obs = torch.cat([obs, extras[_FEATURES][: len(obs)].to(obs)], -1)
         mask = _both(percept.mask, extras.get(_SAFE))
         return replace(window, percept=percept._replace(obs=obs, mask=mask), extras=extras)
 
@@ -144,6 +153,11 @@ def make_agent(config: AgentConfig, spec: FeedSpec, device: str) -> Agent:
         raise ConfigError(
             f"meta.serve.shield=true needs discrete actions, those of {spec.name} are {spec.action_space}: "
             "set it to false; meta.serve.shaping is for any actions"
+        )
+    if serve.shaping and entry.rewarded:
+        raise ConfigError(
+            f"the agent '{config.agent_name}' decides by the rewards that it sees, and meta.serve.shaping would change "
+            "those it learns from: leave it out"
         )
     if serve.shaping and getattr(config.agent, "bounds", None) is not None:
         raise ConfigError(

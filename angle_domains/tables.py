@@ -49,6 +49,7 @@ class AgentSpec:
     replay: str = "angle_domains.replay:rollout"  # (agent, *, streams, steps, stack, seed, device) -> ReplayBuffer
     offline: bool = False  # it learns from records alone; `replay` is then (rows, agent, *, seed, device)
     records: bool = True  # it can learn from records, where it keeps what it learns from; else from its own decisions
+    rewarded: bool = False  # it decides by rewards, too: those of learning must be the same ones, not shaped
     actions: tuple[str, ...] = ("Box", "Discrete", "MultiDiscrete")  # the spaces it can act in
 
 
@@ -160,6 +161,7 @@ AGENTS: dict[str, AgentSpec] = {
         loop="angle_domains.loops:off_policy",
         replay="angle_domains.replay:experienced_sequences",
         records=False,
+        rewarded=True,
         actions=("Discrete",),
     ),
     "bc": AgentSpec(
@@ -213,6 +215,7 @@ AGENTS: dict[str, AgentSpec] = {
         loop="angle_domains.loops:off_policy",
         replay="angle_domains.replay:experience",
         records=False,
+        rewarded=True,
         actions=("Discrete",),
     ),
     "ngu": AgentSpec(
@@ -222,6 +225,7 @@ AGENTS: dict[str, AgentSpec] = {
         loop="angle_domains.loops:off_policy",
         replay="angle_domains.replay:experienced_sequences",
         records=False,
+        rewarded=True,
         actions=("Discrete",),
     ),
     "ppo": AgentSpec(
@@ -244,6 +248,7 @@ AGENTS: dict[str, AgentSpec] = {
         build="angle_domains.agents.r2d2:build",
         loop="angle_domains.loops:off_policy",
         replay="angle_domains.replay:experienced_sequences",
+        rewarded=True,
         actions=("Discrete",),
     ),
     "rainbow": AgentSpec(

@@ -29,7 +29,7 @@ class Percept(NamedTuple):
 class Window:
     """Consecutive rows of B streams: T+1 percepts and the T actions between them."""
 
-    percept: Percept  # [T+1, B, ...]
+    percept: Percept  # [T+1, B, ...]; of an agent that is `Glancing` observations [looks, B, ...]
     action: Tensor  # [T, B, *act]
     extras: dict[str, Tensor]  # [T+1, B, ...] what the agent stored with its decisions
     weight: Tensor  # [B] importance weights; ones where sampling was uniform

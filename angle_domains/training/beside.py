@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from angle_domains.advised import Advised, make_trainer, restore
+from angle_domains.advised import HANDED, Advised, make_trainer, restore
 from angle_domains.config import AgentConfig
 from angle_domains.records import as_shown, first_action, records_of
 from angle_domains.training.experience import Experience, Read
@@ -20,11 +20,9 @@ class Watched:
 
     def __init__(self, agent: Agent, diary: Diary) -> None:
         self.agent, self.diary = agent, diary
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "agent":  # not there yet, as when it is copied
-            raise AttributeError(name)
-        return getattr(self.agent, name)
+        for name in (*HANDED, "study", "worth"):
+            if hasattr(agent, name):  # as attributes of its own, so that protocols find them
+                setattr(self, name, getattr(agent, name))
 
     def act(self, percept: Percept, memory: Any = None, *, explore: bool) -> Decision:
         decision = self.agent.act(percept, memory, explore=explore)

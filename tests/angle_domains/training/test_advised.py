@@ -181,6 +181,17 @@ def test_every_agent_of_records_is_advised_or_refused(tmp_path: Path, agent: str
     assert hasattr(one.agent, "worth") == (agent in ("iql", "cql"))
 
 
+@pytest.mark.parametrize("agent", ["nec", "ngu", "agent57", "r2d2"])
+def test_who_decides_by_rewards_refuses_shaping(agent: str) -> None:
+    """Those that it sees as it acts would not be those that it learns from."""
+    from angle_domains.tables import make_feed
+
+    options = {"meta.on": True, "meta.serve.shaping": 1.0}
+    config = load_config(feed="classic", env="CartPole-v1", agent=agent, options=options)
+    with pytest.raises(ConfigError, match=f"'{agent}' decides by the rewards that it sees"):
+        make_agent(config, make_feed("classic", config.feed).spec, "cpu")
+
+
 def test_bounds_refuse_shaping() -> None:
     config = load_config(feed="clinical", agent="cql", options={"meta.on": True, "meta.serve.shaping": 1.0})
     from angle_domains.tables import make_feed
