@@ -78,11 +78,14 @@ class Cells:
             self._build(entries)
         if self.built is None:
             return nearest(entries.key[: entries.size], entries.norm[: entries.size], query, count)
-        _, found = self.built.search(query.detach().cpu().numpy(), count)
-        known = torch.from_numpy(found).to(query.device)
-        known = known.masked_fill(self.path[known.clamp(min=0)] > self.limit, -1)
+        faiss, fresh = _faiss(), self.fresh.cpu().numpy()
+        known = faiss.IDSelectorNot(
+            faiss.IDSelectorBatch(fresh)
+        )  # else what is gone would take the place of what is there
+        only = faiss.SearchParametersIVF(sel=known, nprobe=self.built.nprobe)
+        _, found = self.built.search(query.detach().cpu().numpy(), count, params=only)
         beside = self.fresh[nearest(entries.key[self.fresh], entries.norm[self.fresh], query, count)]
-        return torch.cat([known, beside], 1)
+        return torch.cat([torch.from_numpy(found).to(query.device), beside], 1)
 
     def written(self, entries: Entries, row: Int[Tensor, " n"]) -> None:
         self._lengthen(entries, row, torch.full((len(row),), torch.inf, device=entries.device))

@@ -85,6 +85,27 @@ def test_what_made_room_is_found_no_more() -> None:
 
 
 @pytest.mark.usefixtures("small")
+def test_what_made_room_takes_no_place_among_the_candidates() -> None:
+    """A hundred keys near the query make room for a hundred far ones; a hundred at half a unit's distance are left."""
+    dictionary = made(capacity=1_200, cells=1, stale=0.5, neighbours=50)
+    chance = torch.Generator().manual_seed(0)
+    around = torch.nn.functional.normalize(torch.randn(200, 4, generator=chance), dim=-1)
+    near, valid = 0.01 * around[:100], 0.5 * around[100:]
+    rest = 50.0 + torch.randn(1_000, 4, generator=chance)
+    dictionary.write(torch.cat([near, valid, rest]), torch.cat([torch.full((100,), 100.0), torch.ones(1_100)]))
+    dictionary.find(torch.zeros(1, 4))
+    entries = dictionary.entries
+    entries.used[: entries.size][entries.value[: entries.size] == 100.0] = 0  # the near ones are the next to go
+    built = dictionary.index.built
+    dictionary.write(rest[:100] + 100.0, torch.full((100,), 100.0))
+    assert dictionary.index.built is built
+    found = dictionary.find(torch.zeros(1, 4))
+    assert found.counted.all()
+    assert dictionary.entries.value[found.row].unique().tolist() == [1.0]
+    dictionary.check_valid()
+
+
+@pytest.mark.usefixtures("small")
 def test_keys_that_moved_far_are_searched_beside_it_and_then_it_is_built_anew() -> None:
     dictionary = made(neighbours=1, key_rate=0.01)
     filled(dictionary, 1_000)
