@@ -36,16 +36,16 @@ class Dictionary:
         return self.entries.size
 
     @torch.no_grad()
-    def find(self, query: Float[Tensor, "q d"], *, skip_same: bool = False) -> Neighbours:
-        """The nearest entries of each query; with `skip_same` without those whose key is the query itself."""
+    def find(self, query: Float[Tensor, "q d"], *, skip: Int[Tensor, " q"] | None = None) -> Neighbours:
+        """The nearest entries of each query; with `skip` without the one that the decision of that number wrote."""
         count = self.config.neighbours
         if not len(self) or not len(query):
             row = torch.zeros(len(query), count, dtype=torch.int64, device=self.device)
             return Neighbours(row, torch.zeros_like(row, dtype=torch.bool))
         row = self.index.find(self.entries, query, count + _SPARE)
-        square = squared_distance(query, self.entries.keys_of(row.clamp(min=0)))
-        left_out = (row < 0) | (square == 0) if skip_same else row < 0
-        square = square.masked_fill(left_out, torch.inf)
+        some = row.clamp(min=0)
+        left_out = row < 0 if skip is None else (row < 0) | (self.entries.serial[some] == skip.unsqueeze(-1))
+        square = squared_distance(query, self.entries.keys_of(some)).masked_fill(left_out, torch.inf)
         square, order = square.topk(min(count, square.shape[1]), largest=False, sorted=False)
         row, counted = row.gather(1, order).clamp(min=0), square.isfinite()
         missing = count - row.shape[1]
@@ -57,15 +57,16 @@ class Dictionary:
         self.entries.used[found.row[found.counted]] = self.clock
 
     @torch.no_grad()
-    def write(self, key: Float[Tensor, "n d"], value: Float[Tensor, " n"]) -> None:
+    def write(self, key: Float[Tensor, "n d"], value: Float[Tensor, " n"], serial: Int[Tensor, " n"]) -> None:
         """Appends entries. A key that is there already moves its value: Q <- Q + alpha (value - Q) (eq. 4).
 
-        So does a key that comes more than once, in the order given: its first value is taken as it is.
+        So does a key that comes more than once, in the order given: its first value is taken as it is. `serial` are
+        the numbers of the decisions; an entry bears that of the last one that wrote it.
         """
         if not len(key):
             return
-        for keys, values in zip(key.split(self.config.capacity), value.split(self.config.capacity), strict=True):
-            self._write(keys, values)
+        for part in zip(*(column.split(self.config.capacity) for column in (key, value, serial)), strict=True):
+            self._write(*part)
 
     def move(self, row: Int[Tensor, " n"], key: Float[Tensor, "n d"], value: Float[Tensor, " n"]) -> None:
         """A step down the gradients of keys and values; those of a row that comes twice are summed.
@@ -104,7 +105,7 @@ class Dictionary:
         used = self.entries.used[: len(self)]
         assert not len(used) or (int(used.min()) >= 1 and int(used.max()) <= self.clock)
 
-    def _write(self, key: Tensor, value: Tensor) -> None:
+    def _write(self, key: Tensor, value: Tensor, serial: Tensor) -> None:
         """Entries of which no more are new than there is room in all."""
         self.clock += 1
         key, place, count = key.unique(dim=0, return_inverse=True, return_counts=True)
@@ -118,6 +119,8 @@ class Dictionary:
         added = torch.zeros(len(key), device=self.device).index_add_(0, place, share * value)
         kept = torch.where(new, 0.0, (1.0 - self.config.alpha) ** count) * self.entries.value[row]
         self.entries.value[row] = kept + added
+        last = _later(place, count) == 0
+        self.entries.serial[row[place[last]]] = serial[last]
         self._begin(row[new], key[new])
 
     def _begin(self, row: Tensor, key: Tensor) -> None:

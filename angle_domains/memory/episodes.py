@@ -25,6 +25,7 @@ class Row(NamedTuple):
     reward: Float[Tensor, " b"]  # of the action before
     discount: Float[Tensor, " b"]  # of what follows this row, seen from the one before; 0 where the task ended
     value: Float[Tensor, " b"]  # of the best action, as it was thought of when it was decided
+    serial: Int[Tensor, " b"]  # the number of the decision
 
 
 class Told(NamedTuple):
@@ -33,6 +34,7 @@ class Told(NamedTuple):
     key: Float[Tensor, "n d"]
     action: Int[Tensor, " n"]
     value: Float[Tensor, " n"]
+    serial: Int[Tensor, " n"]
 
 
 def append(running: Running | None, row: Row, first: Bool[Tensor, " b"]) -> Running:
@@ -63,9 +65,9 @@ def ended(running: Running, last: Bool[Tensor, " b"], steps: int) -> Told | None
 
 def _of(running: Running, stream: int, steps: int) -> Told:
     rows = int(running["length"][stream])
-    key, action, reward, discount, value = (running[name][stream, :rows] for name in Row._fields)
+    key, action, reward, discount, value, serial = (running[name][stream, :rows] for name in Row._fields)
     worth = n_step_returns(reward[1:, None], discount[1:, None], value[:, None], steps)
-    return Told(key[:-1], action[:-1], worth.squeeze(-1))
+    return Told(key[:-1], action[:-1], worth.squeeze(-1), serial[:-1])
 
 
 def _longer(column: Tensor) -> Tensor:

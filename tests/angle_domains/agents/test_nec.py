@@ -1,6 +1,7 @@
 import copy
 from typing import Any, ClassVar
 
+import gymnasium as gym
 import pytest
 import torch
 
@@ -21,17 +22,18 @@ def written(agent: Any, entries: int = 40) -> Any:
     chance = torch.Generator().manual_seed(8)
     key = torch.randn(entries, agent.config.embedding, generator=chance)
     action = torch.arange(entries) % agent.actions
-    agent.dictionaries.write(key, action, torch.randn(entries, generator=chance))
+    serial = -1 - torch.arange(entries)  # of no decision that is drawn
+    agent.dictionaries.write(key, action, torch.randn(entries, generator=chance), serial)
     return agent
 
 
 def valued(window: Window) -> Window:
     """The window with what the agent thought its rows were worth."""
-    chance = torch.Generator().manual_seed(9)
+    chance, shape = torch.Generator().manual_seed(9), window.percept.reward.shape
     return Window(
         window.percept,
         window.action,
-        {"value": torch.randn(window.reward.shape[0] + 1, window.reward.shape[1], generator=chance)},
+        {"value": torch.randn(shape, generator=chance), "serial": torch.arange(shape.numel()).reshape(shape)},
         window.weight,
     )
 
@@ -144,6 +146,30 @@ class TestNEC(NECContract):
             assert told.tolist() == [worth] * len(told)
             torch.testing.assert_close(agent.worth(torch.tensor([[obs]])).max(), torch.tensor(worth), atol=1e-2, rtol=0)
 
+    @pytest.mark.parametrize("streams", [1, 4])
+    def test_what_a_drawn_decision_wrote_is_left_out_of_its_estimate(self, streams: int) -> None:
+        """Also when network and keys have moved since, and whatever the number of streams it was decided among."""
+        agent, _, replay = self.half_way(streams)
+        window = replay.get_batch(200, agent.length, looks=1)
+        action, serial = window.action[0], window.extras["serial"][0]
+        recalled = agent.dictionaries.recall(agent.network(agent.see(window.obs[0])), action, serial)
+        kept = 0
+        for each in range(200):
+            entries = agent.dictionaries.each[int(action[each])].entries
+            used = recalled.row[each][recalled.counted[each]]
+            assert serial[each] not in entries.serial[used]
+            kept += int(serial[each] in entries.serial[: entries.size])
+        assert kept > 100
+
+    def half_way(self, streams: int) -> tuple[Any, Any, Any]:
+        """An agent that has learned on CartPole for a while, its loop's state and its replay."""
+        envs = worlds.vector(lambda: gym.make("CartPole-v1"), streams)
+        agent = self.build(worlds.spec_of(envs), streams)
+        replay, state = self.remember(agent, streams, 0), begin(envs, 0)
+        list(off_policy(agent, envs, replay, state, steps=400))
+        assert agent.updates > 50
+        return agent, state, replay
+
     def test_only_whole_episodes_are_written_and_only_while_exploring(self) -> None:
         envs = worlds.vector(worlds.Endless, 2)  # episodes of five actions
         agent = self.build(worlds.spec_of(envs), 2)
@@ -163,7 +189,7 @@ class TestNEC(NECContract):
         query, action = torch.randn(4, 8, generator=torch.Generator().manual_seed(1)), torch.tensor([0, 1, 1, 0])
 
         def value() -> torch.Tensor:
-            return agent.dictionaries.recall(query, action)
+            return agent.dictionaries.recall(query, action, torch.arange(4))
 
         recalled = value()
         recalled.value.sum().backward()

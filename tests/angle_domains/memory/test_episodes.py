@@ -5,7 +5,9 @@ from angle_domains.memory.episodes import Row, append, ended
 
 def row(key: float, action: int, reward: float, discount: float, value: float, streams: int = 1) -> Row:
     numbers = [torch.full((streams,), number) for number in (reward, discount, value)]
-    return Row(torch.full((streams, 2), key), torch.full((streams,), action), *numbers)
+    return Row(
+        torch.full((streams, 2), key), torch.full((streams,), action), *numbers, torch.full((streams,), int(key))
+    )
 
 
 def told(rows: list[Row], steps: int) -> tuple[list[int], list[float]]:
@@ -16,6 +18,7 @@ def told(rows: list[Row], steps: int) -> tuple[list[int], list[float]]:
     found = ended(running, torch.tensor([True]), steps)
     assert found is not None
     assert found.key[:, 0].tolist() == [each.key[0, 0].item() for each in rows[:-1]]
+    assert found.serial.tolist() == [each.serial.item() for each in rows[:-1]]
     return found.action.tolist(), found.value.tolist()
 
 

@@ -30,7 +30,7 @@ def made(index: str = "faiss", **changes: Any) -> Dictionary:
 def filled(dictionary: Dictionary, count: int, seed: int = 0) -> torch.Tensor:
     chance = torch.Generator().manual_seed(seed)
     key = torch.randn(count, 4, generator=chance)
-    dictionary.write(key, torch.randn(count, generator=chance))
+    dictionary.write(key, torch.randn(count, generator=chance), torch.arange(count))
     return key
 
 
@@ -92,12 +92,14 @@ def test_what_made_room_takes_no_place_among_the_candidates() -> None:
     around = torch.nn.functional.normalize(torch.randn(200, 4, generator=chance), dim=-1)
     near, valid = 0.01 * around[:100], 0.5 * around[100:]
     rest = 50.0 + torch.randn(1_000, 4, generator=chance)
-    dictionary.write(torch.cat([near, valid, rest]), torch.cat([torch.full((100,), 100.0), torch.ones(1_100)]))
+    dictionary.write(
+        torch.cat([near, valid, rest]), torch.cat([torch.full((100,), 100.0), torch.ones(1_100)]), torch.arange(1_200)
+    )
     dictionary.find(torch.zeros(1, 4))
     entries = dictionary.entries
     entries.used[: entries.size][entries.value[: entries.size] == 100.0] = 0  # the near ones are the next to go
     built = dictionary.index.built
-    dictionary.write(rest[:100] + 100.0, torch.full((100,), 100.0))
+    dictionary.write(rest[:100] + 100.0, torch.full((100,), 100.0), torch.arange(100))
     assert dictionary.index.built is built
     found = dictionary.find(torch.zeros(1, 4))
     assert found.counted.all()
