@@ -30,7 +30,7 @@ class Dictionary:
     def __init__(self, config: DictionaryConfig, width: int, device: torch.device) -> None:
         self.config, self.device = config, device
         self.entries, self.index = Entries(width, config.capacity, device), make_index(config)
-        self.clock = 0  # writes and refreshments so far
+        self.clock = 0  # rows written and refreshments so far
 
     def __len__(self) -> int:
         return self.entries.size
@@ -107,11 +107,12 @@ class Dictionary:
 
     def _write(self, key: Tensor, value: Tensor, serial: Tensor) -> None:
         """Entries of which no more are new than there is room in all."""
-        self.clock += 1
+        used = self.clock + 1 + torch.arange(len(key), device=self.device)
+        self.clock += len(key)
         key, place, count = key.unique(dim=0, return_inverse=True, return_counts=True)
         row = self.entries.match(key)
         new = row < 0
-        self.entries.used[row[~new]] = self.clock
+        self.entries.used[row[~new]] = self.clock  # none of them makes room
         row[new] = self._room(int(new.sum()))
         left = (1.0 - self.config.alpha) ** _later(place, count)  # of each value, what later ones leave of it
         first = _earlier(place, count) == 0
@@ -120,13 +121,12 @@ class Dictionary:
         kept = torch.where(new, 0.0, (1.0 - self.config.alpha) ** count) * self.entries.value[row]
         self.entries.value[row] = kept + added
         last = _later(place, count) == 0
-        self.entries.serial[row[place[last]]] = serial[last]
+        self.entries.serial[row[place[last]]], self.entries.used[row[place[last]]] = serial[last], used[last]
         self._begin(row[new], key[new])
 
     def _begin(self, row: Tensor, key: Tensor) -> None:
         """New entries, without a history."""
         self.entries.put_keys(row, key)
-        self.entries.used[row] = self.clock
         self.entries.key_square[row] = self.entries.value_square[row] = 0.0
         self.index.written(self.entries, row)
 

@@ -122,6 +122,18 @@ def test_what_was_used_longest_ago_makes_room() -> None:
     assert held(dictionary) == pytest.approx({5.0: 5.0, 4.0: 4.0, 3.0: 3.0})
 
 
+def test_of_what_is_written_at_once_the_first_makes_room_first() -> None:
+    dictionary = made(capacity=4, neighbours=1)
+    write(dictionary, keys(3.0, 2.0, 4.0, 3.0, 1.0), torch.zeros(5))
+    for number, left in ((5.0, {3.0, 4.0, 1.0, 5.0}), (6.0, {3.0, 1.0, 5.0, 6.0}), (7.0, {1.0, 5.0, 6.0, 7.0})):
+        write(dictionary, keys(number), torch.zeros(1))
+        assert set(held(dictionary)) == left
+    write(dictionary, keys(1.0, 8.0, 9.0, 8.0), torch.zeros(4))  # those met again are ordered among the new ones
+    write(dictionary, keys(10.0, 11.0), torch.zeros(2))
+    assert set(held(dictionary)) == {9.0, 8.0, 10.0, 11.0}
+    dictionary.check_valid()
+
+
 def test_of_more_than_there_is_room_for_the_last_stay() -> None:
     dictionary = made(capacity=3)
     write(dictionary, keys(*range(7)), torch.arange(7.0))
