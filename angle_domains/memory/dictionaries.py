@@ -60,13 +60,17 @@ class Dictionaries:
         return Recalled(value, counted.any(-1), row, counted, keys, values)
 
     def move(self, recalled: Recalled, action: Int[Tensor, " b"]) -> None:
-        """A step of the entries down the gradients that a loss of `recalled.value` left in their copies."""
+        """A step of the entries down the gradients that a loss of `recalled.value`, a mean, left in their copies.
+
+        They are taken of each sample's own loss: so what steadies the steps is small beside them, whatever the batch.
+        """
         keys, values = recalled.keys.grad, recalled.values.grad
         if keys is None or values is None:
             return
         for dictionary, of in self._by_action(action):
             counted = recalled.counted[of]
-            dictionary.move(recalled.row[of][counted], keys[of][counted], values[of][counted])
+            each = recalled.row[of][counted], len(action) * keys[of][counted], len(action) * values[of][counted]
+            dictionary.move(*each)
 
     def write(
         self,
