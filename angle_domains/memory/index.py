@@ -19,7 +19,10 @@ _SAMPLES, _PASSES = 64, 8  # keys of a cell and passes over them, by which the c
 @runtime_checkable
 class Index(Protocol):
     def find(self, entries: Entries, query: Float[Tensor, "q d"], count: int) -> Int[Tensor, "q c"]:
-        """Candidates for the `count` nearest of each query, at least as many as there are; -1 is none."""
+        """Candidates for the `count` nearest of each query, at least as many as there are; -1 is none.
+
+        Changes nothing.
+        """
         ...
 
     def written(self, entries: Entries, row: Int[Tensor, " n"]) -> None:
@@ -61,8 +64,9 @@ class Cells:
     """Keys in cells around centres (an inverted file of faiss), of which the nearest few are searched.
 
     Rows that were written since it was built, and those whose keys have moved by more than the kernel overlooks, half
-    the root of `delta`, are searched beside it, every one: what was written is found. When their share exceeds
-    `stale`, it is built anew. On one machine two indices of the same history give the same.
+    the root of `delta`, are searched beside it, every one: what was written is found. When they are more than 4,096 and
+    their share exceeds `stale`, it is built anew: by what is written and moved, never by what is read. On one machine,
+    with the same number of threads, two indices of the same history give the same.
     """
 
     def __init__(self, config: DictionaryConfig) -> None:
@@ -74,8 +78,6 @@ class Cells:
         self.fresh = torch.zeros(0, dtype=torch.int64)  # rows that are beyond the limit
 
     def find(self, entries: Entries, query: Float[Tensor, "q d"], count: int) -> Int[Tensor, "q c"]:
-        if len(self.fresh) > max(_LEAST, self.config.stale * entries.size):
-            self._build(entries)
         if self.built is None:
             return nearest(entries.key[: entries.size], entries.norm[: entries.size], query, count)
         faiss, fresh = _faiss(), self.fresh.cpu().numpy()
@@ -108,7 +110,7 @@ class Cells:
         assert (0 if self.built is None else self.built.ntotal) + len(self.fresh) >= entries.size
 
     def _lengthen(self, entries: Entries, row: Tensor, length: Tensor) -> None:
-        """Adds to the paths of rows, no row twice."""
+        """Adds to the paths of rows, no row twice; too many that are beyond the limit are built in."""
         if len(self.path) < entries.size:
             grown = torch.zeros(len(entries.key), device=entries.device)
             grown[: len(self.path)] = self.path
@@ -117,6 +119,8 @@ class Cells:
         self.path[row] = before + length
         crossed = (before <= self.limit) & (before + length > self.limit)
         self.fresh = torch.cat([self.fresh, row[crossed]])
+        if len(self.fresh) > max(_LEAST, self.config.stale * entries.size):
+            self._build(entries)
 
     def _build(self, entries: Entries) -> None:
         key = entries.key[: entries.size].cpu().numpy()

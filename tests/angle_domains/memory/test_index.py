@@ -61,7 +61,6 @@ def test_nine_of_ten_neighbours_are_those_of_brute_force(count: int, seed: int) 
 def test_what_was_written_is_found_before_the_index_is_built_anew() -> None:
     dictionary = made(neighbours=1)
     filled(dictionary, 1_000)
-    dictionary.find(torch.zeros(1, 4))
     built = dictionary.index.built
     assert built.ntotal == 1_000
     key = filled(dictionary, 40, seed=1)
@@ -75,7 +74,6 @@ def test_what_was_written_is_found_before_the_index_is_built_anew() -> None:
 def test_what_made_room_is_found_no_more() -> None:
     dictionary = made(capacity=1_000, neighbours=1)
     key = filled(dictionary, 1_000)
-    dictionary.find(key[:1])
     filled(dictionary, 60, seed=1)
     gone = (dictionary.entries.match(key) < 0).nonzero().squeeze(-1)
     assert len(gone) == 60
@@ -95,7 +93,6 @@ def test_what_made_room_takes_no_place_among_the_candidates() -> None:
     dictionary.write(
         torch.cat([near, valid, rest]), torch.cat([torch.full((100,), 100.0), torch.ones(1_100)]), torch.arange(1_200)
     )
-    dictionary.find(torch.zeros(1, 4))
     entries = dictionary.entries
     entries.used[: entries.size][entries.value[: entries.size] == 100.0] = 0  # the near ones are the next to go
     built = dictionary.index.built
@@ -111,21 +108,35 @@ def test_what_made_room_takes_no_place_among_the_candidates() -> None:
 def test_keys_that_moved_far_are_searched_beside_it_and_then_it_is_built_anew() -> None:
     dictionary = made(neighbours=1, key_rate=0.01)
     filled(dictionary, 1_000)
-    dictionary.find(torch.zeros(1, 4))
     built, row, key = dictionary.index.built, torch.arange(150), dictionary.entries.key[:150].clone()
-    dictionary.move(row, torch.ones(150, 4), torch.zeros(150))  # by 0.01 in each number, so by 0.02
-    assert torch.equal(dictionary.index.fresh, row)
+    dictionary.move(row[:90], torch.ones(90, 4), torch.zeros(90))  # by 0.01 in each number, so by 0.02
+    assert torch.equal(dictionary.index.fresh, row[:90])
+    assert torch.equal(dictionary.find(key[:90] - 0.01).row[:, 0], row[:90])
     assert dictionary.index.built is built
-    assert torch.equal(dictionary.find(key - 0.01).row[:, 0], row)
+    dictionary.move(row[90:], torch.ones(60, 4), torch.zeros(60))
     assert dictionary.index.built is not built
+    assert len(dictionary.index.fresh) == 0
+    assert torch.equal(dictionary.find(key - 0.01).row[:, 0], row)
     dictionary.check_valid()
+
+
+@pytest.mark.usefixtures("small")
+def test_reading_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even where more is unknown than may be."""
+    dictionary = made()
+    filled(dictionary, 1_000)
+    filled(dictionary, 90, seed=1)
+    monkeypatch.setattr(module, "_LEAST", 0)
+    dictionary.index.config = dictionary.config.model_copy(update={"stale": 0.0})
+    before = copy.deepcopy(dictionary.state_dict())
+    dictionary.find(torch.zeros(3, 4))
+    assert_same(before, dictionary.state_dict())
 
 
 @pytest.mark.usefixtures("small")
 def test_small_moves_add_up() -> None:
     dictionary = made(key_rate=5e-3)
     filled(dictionary, 1_000)
-    dictionary.find(torch.zeros(1, 4))
     for moves in (1, 2):
         dictionary.move(
             torch.tensor([7]), torch.ones(1, 4), torch.zeros(1)
@@ -137,7 +148,6 @@ def test_small_moves_add_up() -> None:
 def test_a_dictionary_goes_on_to_the_bit() -> None:
     dictionary = made()
     filled(dictionary, 1_000)
-    dictionary.find(torch.zeros(1, 4))
     filled(dictionary, 50, seed=1)
     dictionary.move(torch.arange(20), torch.ones(20, 4), torch.ones(20))
     other = made()
