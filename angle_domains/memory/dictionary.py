@@ -52,7 +52,8 @@ class Dictionary:
         return Neighbours(*(torch.nn.functional.pad(part, (0, missing)) for part in (row, counted)))
 
     def refresh(self, found: Neighbours) -> None:
-        """Entries that were retrieved are not the next to go."""
+        """Entries that were retrieved are not the next to go; ConfigError where the index cannot be written."""
+        self.index.check_installed()
         self.clock += 1
         self.entries.used[found.row[found.counted]] = self.clock
 
@@ -90,7 +91,7 @@ class Dictionary:
             self.index.moved(entries, row, step.square().sum(-1).sqrt())
 
     def state_dict(self) -> dict[str, Any]:
-        return {"entries": self.entries.state_dict(), "index": self.index.state_dict(), "clock": self.clock}
+        return {"entries": self.entries.state_dict(), "index": self.index.state_dict(self.entries), "clock": self.clock}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Puts a state back; CheckpointError where its keys have another width or there are too many."""

@@ -33,9 +33,15 @@ class Index(Protocol):
         """The keys of those rows, no row twice, moved that far."""
         ...
 
-    def state_dict(self) -> dict[str, Any]: ...
+    def check_installed(self) -> None:
+        """ConfigError where what it is built by is missing; without it, it reads every key, and cannot be written."""
+        ...
 
-    def load_state_dict(self, state: dict[str, Any], entries: Entries) -> None: ...
+    def state_dict(self, entries: Entries) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any], entries: Entries) -> None:
+        """Puts a state back, of whatever kind of index."""
+        ...
 
     def check_valid(self, entries: Entries) -> None:
         """Raises AssertionError where it contradicts the entries."""
@@ -52,7 +58,9 @@ class Exact:
 
     def moved(self, entries: Entries, row: Int[Tensor, " n"], length: Float[Tensor, " n"]) -> None: ...
 
-    def state_dict(self) -> dict[str, Any]:
+    def check_installed(self) -> None: ...
+
+    def state_dict(self, entries: Entries) -> dict[str, Any]:
         return {}
 
     def load_state_dict(self, state: dict[str, Any], entries: Entries) -> None: ...
@@ -66,12 +74,12 @@ class Cells:
     Rows that were written since it was built, and those whose keys have moved by more than the kernel overlooks, half
     the root of `delta`, are searched beside it, every one: what was written is found. When they are more than 4,096 and
     their share exceeds `stale`, it is built anew: by what is written and moved, never by what is read. On one machine,
-    with the same number of threads, two indices of the same history give the same.
+    with the same number of threads, two indices of the same history give the same. Where faiss is missing, every key
+    of a checkpoint is looked at.
     """
 
     def __init__(self, config: DictionaryConfig) -> None:
         self.config = config
-        _faiss()  # tells now where it is missing
         self.limit = 0.5 * config.delta**0.5
         self.built: Any = None  # faiss's
         self.path = torch.zeros(0)  # [room] how far each key moved since then; infinite where it was written
@@ -95,12 +103,19 @@ class Cells:
     def moved(self, entries: Entries, row: Int[Tensor, " n"], length: Float[Tensor, " n"]) -> None:
         self._lengthen(entries, row, length)
 
-    def state_dict(self) -> dict[str, Any]:
+    def check_installed(self) -> None:
+        _faiss()
+
+    def state_dict(self, entries: Entries) -> dict[str, Any]:
         built = None if self.built is None else _faiss().serialize_index(self.built)
-        return {"built": built, "path": self.path, "fresh": self.fresh}
+        return {"built": built, "path": self.path[: entries.size], "fresh": self.fresh}
 
     def load_state_dict(self, state: dict[str, Any], entries: Entries) -> None:
-        built = state["built"]
+        built = state.get("built")
+        if "path" not in state or (built is not None and not _installed()):  # every key is looked at
+            self.built, self.fresh = None, torch.arange(entries.size, device=entries.device)
+            self.path = torch.full((entries.size,), torch.inf, device=entries.device)
+            return
         self.built = None if built is None else _faiss().deserialize_index(np.asarray(built))
         self.path, self.fresh = (state[name].to(entries.device).clone() for name in ("path", "fresh"))
 
@@ -126,7 +141,6 @@ class Cells:
         key = entries.key[: entries.size].cpu().numpy()
         cells = min(self.config.cells or int(len(key) ** 0.5), len(key))
         faiss = _faiss()
-        faiss.omp_set_num_threads(torch.get_num_threads())
         built = faiss.IndexIVFFlat(faiss.IndexFlatL2(entries.width), entries.width, cells)
         built.cp.seed, built.cp.niter, built.cp.max_points_per_centroid = 1, _PASSES, _SAMPLES
         built.cp.min_points_per_centroid = 1  # fewer are no reason to warn
@@ -138,7 +152,16 @@ class Cells:
         self.fresh = self.fresh[:0]
 
 
+def _installed() -> bool:
+    try:
+        _faiss()
+    except ConfigError:
+        return False
+    return True
+
+
 def _faiss() -> Any:
+    """faiss, on as many threads as torch."""
     try:
         import faiss
     except ImportError as error:
@@ -146,9 +169,10 @@ def _faiss() -> Any:
             "agent.dictionary.index is 'faiss', which is not installed: pip install 'angle-domains[index]', "
             "or set it to 'exact'"
         ) from error
+    faiss.omp_set_num_threads(torch.get_num_threads())
     return faiss
 
 
 def make_index(config: DictionaryConfig) -> Index:
-    """As the settings say; ConfigError where faiss is wanted and not installed."""
+    """As the settings say."""
     return Exact() if config.index == "exact" else Cells(config)

@@ -35,9 +35,37 @@ def filled(dictionary: Dictionary, count: int, seed: int = 0) -> torch.Tensor:
 
 
 def test_a_missing_faiss_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As soon as something is to be remembered, be it nothing yet."""
     monkeypatch.setitem(sys.modules, "faiss", None)
+    dictionary = made()
     with pytest.raises(ConfigError, match=r"angle-domains\[index\]"):
-        made()
+        dictionary.refresh(dictionary.find(torch.zeros(1, 4)))
+
+
+@pytest.mark.usefixtures("small")
+def test_without_faiss_a_checkpoint_is_read_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+    dictionary, exact, again = made(), made("exact"), made()
+    for each in (dictionary, exact):
+        filled(each, 1_000)
+    assert dictionary.index.built is not None
+    state = copy.deepcopy(dictionary.state_dict())
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    again.load_state_dict(state)
+    query = torch.randn(20, 4, generator=torch.Generator().manual_seed(3))
+    assert torch.equal(again.find(query).row, exact.find(query).row)
+    again.check_valid()
+
+
+@pytest.mark.usefixtures("small")
+def test_what_was_read_exactly_goes_on_with_an_index() -> None:
+    exact, dictionary = made("exact"), made()
+    key = filled(exact, 1_000)
+    dictionary.load_state_dict(exact.state_dict())
+    dictionary.check_valid()
+    assert torch.equal(dictionary.find(key[:20]).row, exact.find(key[:20]).row)
+    filled(dictionary, 1, seed=1)
+    assert dictionary.index.built.ntotal == 1_001
+    dictionary.check_valid()
 
 
 @pytest.mark.usefixtures("small")
@@ -146,14 +174,17 @@ def test_small_moves_add_up() -> None:
 
 @pytest.mark.usefixtures("small")
 def test_a_dictionary_goes_on_to_the_bit() -> None:
-    dictionary = made()
+    dictionary = made(capacity=10_000)  # whose tensors grow on, after the load
     filled(dictionary, 1_000)
     filled(dictionary, 50, seed=1)
     dictionary.move(torch.arange(20), torch.ones(20, 4), torch.ones(20))
-    other = made()
+    other = made(capacity=10_000)
     other.load_state_dict(copy.deepcopy(dictionary.state_dict()))
     for each in (dictionary, other):
         filled(each, 80, seed=2)
+        assert each.index.built.ntotal == 1_130
+        filled(each, 1_000, seed=4)
+        filled(each, 70, seed=5)
         found = each.find(torch.randn(50, 4, generator=torch.Generator().manual_seed(3)))
         each.refresh(found)
         each.check_valid()
