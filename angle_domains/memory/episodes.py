@@ -1,7 +1,7 @@
 """The episodes that run, kept from their first row until they end and are worth something.
 
 They are tensors in a dict, the memory that a loop carries for an agent, and so are saved with it. Where the games
-themselves cannot be saved, memory and game begin anew together.
+themselves cannot be saved, memory and game begin anew together. Episodes have to end: until then every row is kept.
 """
 
 from typing import NamedTuple
@@ -38,15 +38,23 @@ class Told(NamedTuple):
 
 
 def append(running: Running | None, row: Row, first: Bool[Tensor, " b"]) -> Running:
-    """Adds a row to every stream's episode; where it is the `first`, what was there is forgotten."""
+    """Adds a row to every stream's episode; where it is the `first`, what was there is forgotten.
+
+    In place: the memory given is spent, and who wants to go on from it twice copies it first. Its tensors have room for
+    at most four times the longest episode that runs.
+    """
     streams, device = len(first), first.device
     if running is None:
         running = {name: part.new_zeros(streams, _LEAST, *part.shape[1:]) for name, part in row._asdict().items()}
         running["length"] = torch.zeros(streams, dtype=torch.int64, device=device)
     running = {name: part.to(device) for name, part in running.items()}  # a checkpoint's lie on the processor
     length = torch.where(first, 0, running["length"])
-    if int(length.max()) == running["key"].shape[1]:
+    rows, room = int(length.max()), running["key"].shape[1]
+    if rows == room:
         running = {name: part if name == "length" else _longer(part) for name, part in running.items()}
+    elif room >= max(4 * (rows + 1), 2 * _LEAST):
+        room = max(2 * (rows + 1), _LEAST)
+        running = {name: part if name == "length" else part[:, :room].clone() for name, part in running.items()}
     each = torch.arange(streams, device=device)
     for name, part in row._asdict().items():
         running[name][each, length] = part

@@ -7,7 +7,7 @@ import torch
 
 from angle_domains.agents import nec
 from angle_domains.errors import CheckpointError, ConfigError
-from angle_domains.loops import begin, off_policy
+from angle_domains.loops import LoopState, begin, off_policy
 from angle_domains.types import Window
 from feeds.base import FeedSpec
 from tests.contracts import worlds
@@ -160,6 +160,18 @@ class TestNEC(NECContract):
             assert serial[each] not in entries.serial[used]
             kept += int(serial[each] in entries.serial[: entries.size])
         assert kept > 100
+
+    def test_two_continuations_of_one_state_leave_each_other_alone(self) -> None:
+        agent, state, _ = self.half_way(2)
+        saved = state.state_dict()
+        before, last = copy.deepcopy(saved["memory"]), state.percept._replace(obs=state.percept.obs + 1.0)
+        one, two = LoopState.from_state_dict(saved), LoopState.from_state_dict(saved)
+        twin = copy.deepcopy(agent)
+        agent.act(last, one.memory, explore=True)
+        assert_same(two.memory, before)
+        assert_same(saved["memory"], before)
+        twin.act(state.percept, two.memory, explore=True)
+        assert_same(saved["memory"], before)
 
     def half_way(self, streams: int) -> tuple[Any, Any, Any]:
         """An agent that has learned on CartPole for a while, its loop's state and its replay."""

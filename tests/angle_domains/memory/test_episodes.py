@@ -42,6 +42,21 @@ def test_a_terminated_episode_ends_in_nothing() -> None:
     assert told(rows, 100)[1] == [2.0 + 0.5 * 4.0 + 0.25 * 8.0, 4.0 + 0.5 * 8.0, 8.0]
 
 
+def test_the_room_of_a_long_episode_is_given_back() -> None:
+    running = None
+    for tick in range(1_000):
+        running = append(running, row(float(tick), 0, 1.0, 1.0, 0.0), torch.tensor([tick == 0]))
+    assert running is not None
+    assert running["key"].shape[1] == 1_024
+    for tick in range(100):
+        running = append(running, row(float(tick), 0, 1.0, 1.0, 0.0), torch.tensor([tick == 0]))
+        assert running["key"].shape[1] <= max(4 * (tick + 1), 64)
+        assert running["key"].untyped_storage().nbytes() == 8 * running["key"].shape[1]
+    found = ended(running, torch.tensor([True]), 3)
+    assert found is not None
+    assert found.key[:, 0].tolist() == list(map(float, range(99)))
+
+
 def test_streams_end_apart_and_begin_anew() -> None:
     running = None
     for tick in range(200):
