@@ -2,8 +2,10 @@ import copy
 from typing import Any, ClassVar
 
 import gymnasium as gym
+import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 
 from angle_domains.agents import nec
 from angle_domains.errors import CheckpointError, ConfigError
@@ -101,8 +103,11 @@ class NECContract(ValueContract):
         assert steady.optimizer.param_groups[0]["lr"] == 0.1
 
     def test_bounded_entries_are_scaled_and_others_are_left_alone(self) -> None:
-        agent = self.build(self.spec(), 1, scale_observation=True)
-        torch.testing.assert_close(agent.see(torch.tensor([[0.5]])), torch.tensor([[0.5]]))
+        low, high = np.array([-1.2, -np.inf, 0.0], np.float32), np.array([0.6, np.inf, 4.0], np.float32)
+        spec = FeedSpec("bounds", spaces.Box(low, high, dtype=np.float32), spaces.Discrete(2))
+        agent = self.build(spec, 1, scale_observation=True)
+        seen = agent.see(torch.tensor([[0.6, 7.0, 1.0], [-0.3, -7.0, 2.0]]))
+        torch.testing.assert_close(seen, torch.tensor([[1.0, 7.0, -0.5], [0.0, -7.0, 0.0]]))
 
 
 class TestNEC(NECContract):
@@ -214,6 +219,15 @@ class TestNEC(NECContract):
             column[place] += small
             assert (value().value[0].item() - base) / small == pytest.approx(slope, rel=0.05, abs=1e-3)
             column[place] -= small
+
+    def test_entries_learn_though_the_network_does_not(self) -> None:
+        """One update whose network hardly moves lowers the loss of its own batch, by keys alone and by values alone."""
+        for rates in ({"key_rate": 1e-3, "value_rate": 0.0}, {"key_rate": 0.0, "value_rate": 1e-2}):
+            dictionary = self.settings["dictionary"] | {"delta": 0.1} | rates
+            agent = self.build(self.spec(), STREAMS, learning_rate=1e-12, dictionary=dictionary)
+            window = self.window(agent, self.spec())
+            losses = [float(agent.learn(window).metrics["loss/q"]) for _ in range(3)]
+            assert losses[2] < losses[1] < losses[0]
 
     def test_a_batch_of_which_nothing_is_known_changes_nothing(self) -> None:
         agent = self.build(self.spec(), STREAMS)
