@@ -7,7 +7,7 @@ Differs from the paper:
 - Adam trains the embedding, with the learning rate of Coach's agent; the paper's RMSProp moves keys and values, with
   one running mean for each key instead of one for each of its numbers.
 - The gradient's global norm is held at 10, as in our other agents; that of keys and values is left as it is.
-- Returns enter the dictionaries when their episode ends, not N steps after the decision.
+- Returns enter the dictionaries when their episode ends, not N steps after the decision: episodes have to end.
 - The replay holds rewards and the values thought of when acting, and sums the N-step return when it draws a row; the
   paper stores the sum. The two are the same number.
 - Neighbours are exact, or those that an inverted file finds; the paper searches a kd-tree.

@@ -89,9 +89,9 @@ class Cells:
         if self.built is None:
             return nearest(entries.key[: entries.size], entries.norm[: entries.size], query, count)
         faiss = _faiss()
-        known = np.packbits((self.path <= self.limit).cpu().numpy(), bitorder="little")
-        only = faiss.IDSelectorBitmap(known)  # what is gone would take the place of what is there
-        only = faiss.SearchParametersIVF(sel=only, nprobe=self.built.nprobe)
+        valid = np.packbits((self.path <= self.limit).cpu().numpy(), bitorder="little")
+        known = faiss.IDSelectorBitmap(valid)  # what is gone would take the place of what is there
+        only = faiss.SearchParametersIVF(sel=known, nprobe=self.built.nprobe)
         _, found = self.built.search(query.detach().cpu().numpy(), count, params=only)
         beside = self.fresh[nearest(entries.key[self.fresh], entries.norm[self.fresh], query, count)]
         return torch.cat([torch.from_numpy(found).to(query.device), beside], 1)

@@ -1,4 +1,5 @@
 import copy
+import sys
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -264,3 +265,14 @@ class TestNECWithAnIndex(NECContract):
     def small(self, monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.importorskip("faiss")
         monkeypatch.setattr("angle_domains.memory.index._LEAST", 100)
+
+    def test_without_faiss_it_plays_but_does_not_train(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        agent = written(self.build(self.spec(), STREAMS), entries=300)
+        assert agent.dictionaries.each[0].index.built is not None
+        state = copy.deepcopy(agent.state_dict())
+        monkeypatch.setitem(sys.modules, "faiss", None)
+        blank, again = self.blank(STREAMS), self.build(self.spec(), STREAMS)
+        again.load_state_dict(state)
+        assert again.act(blank, None, explore=False).extras["q"].abs().min() > 0.0
+        with pytest.raises(ConfigError, match=r"angle-domains\[index\]"):
+            again.act(blank, None, explore=True)
