@@ -7,6 +7,7 @@ step is an update.
 """
 
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -85,7 +86,8 @@ class LoopState:
 
     @classmethod
     def from_state_dict(cls, state: dict[str, Any]) -> "LoopState":
-        return cls(**state | {"percept": Percept(**state["percept"])})
+        memory = deepcopy(state["memory"])  # an agent may write into its own: another continuation keeps another
+        return cls(**state | {"percept": Percept(**state["percept"]), "memory": memory})
 
 
 @dataclass

@@ -7,11 +7,11 @@ Differs from the paper:
 - Adam trains the embedding, with the learning rate of Coach's agent; the paper's RMSProp moves keys and values, with
   one running mean for each key instead of one for each of its numbers.
 - The gradient's global norm is held at 10, as in our other agents; that of keys and values is left as it is.
-- Returns enter the dictionaries when their episode ends, not N steps after the decision.
+- Returns enter the dictionaries when their episode ends, not N steps after the decision: episodes have to end.
 - The replay holds rewards and the values thought of when acting, and sums the N-step return when it draws a row; the
   paper stores the sum. The two are the same number.
 - Neighbours are exact, or those that an inverted file finds; the paper searches a kd-tree.
-- The entry that a sampled row itself wrote is left out of its estimate, as long as neither has moved.
+- The entry that a sampled row itself wrote is left out of its estimate: decisions are numbered, and entries with them.
 - A truncated episode is bootstrapped from the value of its final observation.
 - Actions that the environment forbids are neither explored nor bootstrapped from.
 - Epsilon falls to its end from 1; without exploration the policy is greedy.
@@ -123,10 +123,10 @@ class NEC:
             return Decision(self.first + best, memory, {"q": q})
         chance = torch.rand(len(q), 1 + self.actions, generator=self.generator, device=self.device)
         action = torch.where(chance[:, 0] < self.epsilon, greedy(chance[:, 1:], mask), best)
+        value, serial = of_action(q, best), self.acted + torch.arange(len(q), device=self.device)
         self.acted += len(q)
-        value = of_action(q, best)
-        memory = self._remember(percept, memory, key, action, value)
-        return Decision(self.first + action, memory, {"value": value})
+        memory = self._remember(percept, memory, key, action, value, serial)
+        return Decision(self.first + action, memory, {"value": value, "serial": serial})
 
     def loss(self, recalled: Recalled, target: Tensor, weight: Tensor) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """The loss of a batch, what is logged of it, and the priority of each sample; where nothing was found, none."""
@@ -148,7 +148,8 @@ class NEC:
         """One step of the optimisers; TrainingError where loss or gradient are not finite."""
         self.learned, action = self.see(window.obs[0]), window.action[0].to(self.device) - self.first
         target = self.target(window)
-        recalled = self.dictionaries.recall(self.network(self.learned), action)
+        serial = window.extras["serial"][0].to(self.device)
+        recalled = self.dictionaries.recall(self.network(self.learned), action, serial)
         loss, logged, priority = self.loss(recalled, target, window.weight.to(self.device))
         if (steps := self.config.anneal_steps) is not None:
             done = progress(self.updates, self.replay.learn_every, steps)
@@ -192,16 +193,15 @@ class NEC:
         self.generator.set_state(state["generator"].cpu())
         self.acted, self.updates = state["acted"], state["updates"]
 
-    def _remember(
-        self, percept: Percept, memory: Running | None, key: Tensor, action: Tensor, value: Tensor
-    ) -> Running:
+    def _remember(self, percept: Percept, memory: Running | None, *decided: Tensor) -> Running:
         """Adds the row to the running episodes; those that end are written to the dictionaries."""
+        key, action, value, serial = decided
         reward, discount, first, last = (
             part.to(self.device) for part in (percept.reward, percept.discount, percept.first, percept.last)
         )
         gamma, elapsed = self.config.gamma, percept.elapsed
         discount = discount * (gamma if elapsed is None else gamma ** elapsed.to(self.device))
-        running = append(memory, Row(key, action, reward, discount, value), first)
+        running = append(memory, Row(key, action, reward, discount, value, serial), first)
         told = ended(running, last, self.config.n_step)
         if told is not None:
             self.dictionaries.write(*told)

@@ -19,4 +19,4 @@ class DictionaryConfig(BaseModel):
     index: Literal["exact", "faiss"] = "exact"  # "faiss": approximate neighbours, for hundreds of thousands of entries
     cells: PositiveInt | None = None  # of that index; None: the square root of the number of entries
     probes: PositiveInt = 16  # cells that are searched for a key
-    stale: float = Field(default=0.02, ge=0, le=1)  # share of entries that the index may not know before it is rebuilt
+    stale: float = Field(default=0.02, ge=0, le=1)  # share of entries, from 4,096 on, that the index may not know

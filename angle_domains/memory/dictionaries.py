@@ -39,18 +39,19 @@ class Dictionaries:
         """
         return torch.cat([self._values(few, refresh) for few in query.split(_QUERIES)])
 
-    def recall(self, query: Float[Tensor, "b d"], action: Int[Tensor, " b"]) -> Recalled:
+    def recall(self, query: Float[Tensor, "b d"], action: Int[Tensor, " b"], serial: Int[Tensor, " b"]) -> Recalled:
         """What the given action is worth by other entries than the query's own, which count as used.
 
-        The query's own, written when it was acted on, lies at distance 0 and would drown the others: its value is the
-        return that is to be learned, so nothing would be. Gradients flow to the query, and to copies of the entries.
+        The query's own, written by the decision of that `serial` number, lies nearest and would drown the others: its
+        value is the return that is to be learned, so nothing would be. Gradients flow to the query, and to copies of
+        the entries.
         """
         shape = (len(query), self.config.neighbours)
         row = torch.zeros(shape, dtype=torch.int64, device=self.device)
         counted = torch.zeros(shape, dtype=torch.bool, device=self.device)
         keys, values = torch.zeros(*shape, self.width, device=self.device), torch.zeros(shape, device=self.device)
         for dictionary, of in self._by_action(action):
-            found = dictionary.find(query[of], skip_same=True)
+            found = dictionary.find(query[of], skip=serial[of])
             dictionary.refresh(found)
             row[of], counted[of] = found
             keys[of], values[of] = _copies(dictionary, found)
@@ -59,18 +60,28 @@ class Dictionaries:
         return Recalled(value, counted.any(-1), row, counted, keys, values)
 
     def move(self, recalled: Recalled, action: Int[Tensor, " b"]) -> None:
-        """A step of the entries down the gradients that a loss of `recalled.value` left in their copies."""
+        """A step of the entries down the gradients that a loss of `recalled.value`, a mean, left in their copies.
+
+        They are taken of each sample's own loss: so what steadies the steps is small beside them, whatever the batch.
+        """
         keys, values = recalled.keys.grad, recalled.values.grad
         if keys is None or values is None:
             return
         for dictionary, of in self._by_action(action):
             counted = recalled.counted[of]
-            dictionary.move(recalled.row[of][counted], keys[of][counted], values[of][counted])
+            each = recalled.row[of][counted], len(action) * keys[of][counted], len(action) * values[of][counted]
+            dictionary.move(*each)
 
-    def write(self, key: Float[Tensor, "n d"], action: Int[Tensor, " n"], value: Float[Tensor, " n"]) -> None:
+    def write(
+        self,
+        key: Float[Tensor, "n d"],
+        action: Int[Tensor, " n"],
+        value: Float[Tensor, " n"],
+        serial: Int[Tensor, " n"],
+    ) -> None:
         """Appends to the dictionary of each action, in the order given."""
         for dictionary, of in self._by_action(action):
-            dictionary.write(key[of], value[of])
+            dictionary.write(key[of], value[of], serial[of])
 
     def state_dict(self) -> dict[str, Any]:
         return {"each": [dictionary.state_dict() for dictionary in self.each]}

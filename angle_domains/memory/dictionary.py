@@ -30,42 +30,44 @@ class Dictionary:
     def __init__(self, config: DictionaryConfig, width: int, device: torch.device) -> None:
         self.config, self.device = config, device
         self.entries, self.index = Entries(width, config.capacity, device), make_index(config)
-        self.clock = 0  # writes and refreshments so far
+        self.clock = 0  # rows written and refreshments so far
 
     def __len__(self) -> int:
         return self.entries.size
 
     @torch.no_grad()
-    def find(self, query: Float[Tensor, "q d"], *, skip_same: bool = False) -> Neighbours:
-        """The nearest entries of each query; with `skip_same` without those whose key is the query itself."""
+    def find(self, query: Float[Tensor, "q d"], *, skip: Int[Tensor, " q"] | None = None) -> Neighbours:
+        """The nearest entries of each query; with `skip` without the one that the decision of that number wrote."""
         count = self.config.neighbours
         if not len(self) or not len(query):
             row = torch.zeros(len(query), count, dtype=torch.int64, device=self.device)
             return Neighbours(row, torch.zeros_like(row, dtype=torch.bool))
         row = self.index.find(self.entries, query, count + _SPARE)
-        square = squared_distance(query, self.entries.keys_of(row.clamp(min=0)))
-        left_out = (row < 0) | (square == 0) if skip_same else row < 0
-        square = square.masked_fill(left_out, torch.inf)
+        some = row.clamp(min=0)
+        left_out = row < 0 if skip is None else (row < 0) | (self.entries.serial[some] == skip.unsqueeze(-1))
+        square = squared_distance(query, self.entries.keys_of(some)).masked_fill(left_out, torch.inf)
         square, order = square.topk(min(count, square.shape[1]), largest=False, sorted=False)
         row, counted = row.gather(1, order).clamp(min=0), square.isfinite()
         missing = count - row.shape[1]
         return Neighbours(*(torch.nn.functional.pad(part, (0, missing)) for part in (row, counted)))
 
     def refresh(self, found: Neighbours) -> None:
-        """Entries that were retrieved are not the next to go."""
+        """Entries that were retrieved are not the next to go; ConfigError where the index cannot be written."""
+        self.index.check_installed()
         self.clock += 1
         self.entries.used[found.row[found.counted]] = self.clock
 
     @torch.no_grad()
-    def write(self, key: Float[Tensor, "n d"], value: Float[Tensor, " n"]) -> None:
+    def write(self, key: Float[Tensor, "n d"], value: Float[Tensor, " n"], serial: Int[Tensor, " n"]) -> None:
         """Appends entries. A key that is there already moves its value: Q <- Q + alpha (value - Q) (eq. 4).
 
-        So does a key that comes more than once, in the order given: its first value is taken as it is.
+        So does a key that comes more than once, in the order given: its first value is taken as it is. `serial` are
+        the numbers of the decisions; an entry bears that of the last one that wrote it.
         """
         if not len(key):
             return
-        for keys, values in zip(key.split(self.config.capacity), value.split(self.config.capacity), strict=True):
-            self._write(keys, values)
+        for part in zip(*(column.split(self.config.capacity) for column in (key, value, serial)), strict=True):
+            self._write(*part)
 
     def move(self, row: Int[Tensor, " n"], key: Float[Tensor, "n d"], value: Float[Tensor, " n"]) -> None:
         """A step down the gradients of keys and values; those of a row that comes twice are summed.
@@ -89,7 +91,7 @@ class Dictionary:
             self.index.moved(entries, row, step.square().sum(-1).sqrt())
 
     def state_dict(self) -> dict[str, Any]:
-        return {"entries": self.entries.state_dict(), "index": self.index.state_dict(), "clock": self.clock}
+        return {"entries": self.entries.state_dict(), "index": self.index.state_dict(self.entries), "clock": self.clock}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Puts a state back; CheckpointError where its keys have another width or there are too many."""
@@ -104,13 +106,14 @@ class Dictionary:
         used = self.entries.used[: len(self)]
         assert not len(used) or (int(used.min()) >= 1 and int(used.max()) <= self.clock)
 
-    def _write(self, key: Tensor, value: Tensor) -> None:
+    def _write(self, key: Tensor, value: Tensor, serial: Tensor) -> None:
         """Entries of which no more are new than there is room in all."""
-        self.clock += 1
+        used = self.clock + 1 + torch.arange(len(key), device=self.device)
+        self.clock += len(key)
         key, place, count = key.unique(dim=0, return_inverse=True, return_counts=True)
         row = self.entries.match(key)
         new = row < 0
-        self.entries.used[row[~new]] = self.clock
+        self.entries.used[row[~new]] = self.clock  # none of them makes room
         row[new] = self._room(int(new.sum()))
         left = (1.0 - self.config.alpha) ** _later(place, count)  # of each value, what later ones leave of it
         first = _earlier(place, count) == 0
@@ -118,12 +121,13 @@ class Dictionary:
         added = torch.zeros(len(key), device=self.device).index_add_(0, place, share * value)
         kept = torch.where(new, 0.0, (1.0 - self.config.alpha) ** count) * self.entries.value[row]
         self.entries.value[row] = kept + added
+        last = _later(place, count) == 0
+        self.entries.serial[row[place[last]]], self.entries.used[row[place[last]]] = serial[last], used[last]
         self._begin(row[new], key[new])
 
     def _begin(self, row: Tensor, key: Tensor) -> None:
         """New entries, without a history."""
         self.entries.put_keys(row, key)
-        self.entries.used[row] = self.clock
         self.entries.key_square[row] = self.entries.value_square[row] = 0.0
         self.index.written(self.entries, row)
 

@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 from angle_domains.errors import CheckpointError
 
 _LEAST = 1_024  # rows of the first tensors
-_SAVED = ("key", "value", "norm", "used", "key_square", "value_square")
+_SAVED = ("key", "value", "norm", "used", "serial", "key_square", "value_square")
 
 
 class Entries:
@@ -23,6 +23,7 @@ class Entries:
         self.norm = torch.zeros(0, device=device)  # squared length of the key
         self.mark = torch.zeros(0, dtype=torch.int64, device=device)  # of the key's bits: equal keys have equal marks
         self.used = torch.zeros(0, dtype=torch.int64, device=device)  # when it was last written or retrieved
+        self.serial = torch.zeros(0, dtype=torch.int64, device=device)  # of the decision that last wrote it
         self.key_square = torch.zeros(0, device=device)  # running mean of its squared gradient, an entry of the key's
         self.value_square = torch.zeros(0, device=device)
         chance = Generator().manual_seed(0)

@@ -1,7 +1,7 @@
 """The episodes that run, kept from their first row until they end and are worth something.
 
 They are tensors in a dict, the memory that a loop carries for an agent, and so are saved with it. Where the games
-themselves cannot be saved, memory and game begin anew together.
+themselves cannot be saved, memory and game begin anew together. Episodes have to end: until then every row is kept.
 """
 
 from typing import NamedTuple
@@ -25,6 +25,7 @@ class Row(NamedTuple):
     reward: Float[Tensor, " b"]  # of the action before
     discount: Float[Tensor, " b"]  # of what follows this row, seen from the one before; 0 where the task ended
     value: Float[Tensor, " b"]  # of the best action, as it was thought of when it was decided
+    serial: Int[Tensor, " b"]  # the number of the decision
 
 
 class Told(NamedTuple):
@@ -33,18 +34,27 @@ class Told(NamedTuple):
     key: Float[Tensor, "n d"]
     action: Int[Tensor, " n"]
     value: Float[Tensor, " n"]
+    serial: Int[Tensor, " n"]
 
 
 def append(running: Running | None, row: Row, first: Bool[Tensor, " b"]) -> Running:
-    """Adds a row to every stream's episode; where it is the `first`, what was there is forgotten."""
+    """Adds a row to every stream's episode; where it is the `first`, what was there is forgotten.
+
+    In place: the memory given is spent, and who wants to go on from it twice copies it first. Its tensors have room for
+    at most four times the longest episode that runs.
+    """
     streams, device = len(first), first.device
     if running is None:
         running = {name: part.new_zeros(streams, _LEAST, *part.shape[1:]) for name, part in row._asdict().items()}
         running["length"] = torch.zeros(streams, dtype=torch.int64, device=device)
     running = {name: part.to(device) for name, part in running.items()}  # a checkpoint's lie on the processor
     length = torch.where(first, 0, running["length"])
-    if int(length.max()) == running["key"].shape[1]:
+    rows, room = int(length.max()), running["key"].shape[1]
+    if rows == room:
         running = {name: part if name == "length" else _longer(part) for name, part in running.items()}
+    elif room >= max(4 * (rows + 1), 2 * _LEAST):
+        room = max(2 * (rows + 1), _LEAST)
+        running = {name: part if name == "length" else part[:, :room].clone() for name, part in running.items()}
     each = torch.arange(streams, device=device)
     for name, part in row._asdict().items():
         running[name][each, length] = part
@@ -63,9 +73,9 @@ def ended(running: Running, last: Bool[Tensor, " b"], steps: int) -> Told | None
 
 def _of(running: Running, stream: int, steps: int) -> Told:
     rows = int(running["length"][stream])
-    key, action, reward, discount, value = (running[name][stream, :rows] for name in Row._fields)
+    key, action, reward, discount, value, serial = (running[name][stream, :rows] for name in Row._fields)
     worth = n_step_returns(reward[1:, None], discount[1:, None], value[:, None], steps)
-    return Told(key[:-1], action[:-1], worth.squeeze(-1))
+    return Told(key[:-1], action[:-1], worth.squeeze(-1), serial[:-1])
 
 
 def _longer(column: Tensor) -> Tensor:

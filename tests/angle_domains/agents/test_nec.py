@@ -1,12 +1,16 @@
 import copy
+import sys
 from typing import Any, ClassVar
 
+import gymnasium as gym
+import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 
 from angle_domains.agents import nec
 from angle_domains.errors import CheckpointError, ConfigError
-from angle_domains.loops import begin, off_policy
+from angle_domains.loops import LoopState, begin, off_policy
 from angle_domains.types import Window
 from feeds.base import FeedSpec
 from tests.contracts import worlds
@@ -21,17 +25,18 @@ def written(agent: Any, entries: int = 40) -> Any:
     chance = torch.Generator().manual_seed(8)
     key = torch.randn(entries, agent.config.embedding, generator=chance)
     action = torch.arange(entries) % agent.actions
-    agent.dictionaries.write(key, action, torch.randn(entries, generator=chance))
+    serial = -1 - torch.arange(entries)  # of no decision that is drawn
+    agent.dictionaries.write(key, action, torch.randn(entries, generator=chance), serial)
     return agent
 
 
 def valued(window: Window) -> Window:
     """The window with what the agent thought its rows were worth."""
-    chance = torch.Generator().manual_seed(9)
+    chance, shape = torch.Generator().manual_seed(9), window.percept.reward.shape
     return Window(
         window.percept,
         window.action,
-        {"value": torch.randn(window.reward.shape[0] + 1, window.reward.shape[1], generator=chance)},
+        {"value": torch.randn(shape, generator=chance), "serial": torch.arange(shape.numel()).reshape(shape)},
         window.weight,
     )
 
@@ -99,8 +104,11 @@ class NECContract(ValueContract):
         assert steady.optimizer.param_groups[0]["lr"] == 0.1
 
     def test_bounded_entries_are_scaled_and_others_are_left_alone(self) -> None:
-        agent = self.build(self.spec(), 1, scale_observation=True)
-        torch.testing.assert_close(agent.see(torch.tensor([[0.5]])), torch.tensor([[0.5]]))
+        low, high = np.array([-1.2, -np.inf, 0.0], np.float32), np.array([0.6, np.inf, 4.0], np.float32)
+        spec = FeedSpec("bounds", spaces.Box(low, high, dtype=np.float32), spaces.Discrete(2))
+        agent = self.build(spec, 1, scale_observation=True)
+        seen = agent.see(torch.tensor([[0.6, 7.0, 1.0], [-0.3, -7.0, 2.0]]))
+        torch.testing.assert_close(seen, torch.tensor([[1.0, 7.0, -0.5], [0.0, -7.0, 0.0]]))
 
 
 class TestNEC(NECContract):
@@ -144,6 +152,42 @@ class TestNEC(NECContract):
             assert told.tolist() == [worth] * len(told)
             torch.testing.assert_close(agent.worth(torch.tensor([[obs]])).max(), torch.tensor(worth), atol=1e-2, rtol=0)
 
+    @pytest.mark.parametrize("streams", [1, 4])
+    def test_what_a_drawn_decision_wrote_is_left_out_of_its_estimate(self, streams: int) -> None:
+        """Also when network and keys have moved since, and whatever the number of streams it was decided among."""
+        agent, _, replay = self.half_way(streams)
+        window = replay.get_batch(200, agent.length, looks=1)
+        action, serial = window.action[0], window.extras["serial"][0]
+        recalled = agent.dictionaries.recall(agent.network(agent.see(window.obs[0])), action, serial)
+        kept = 0
+        for each in range(200):
+            entries = agent.dictionaries.each[int(action[each])].entries
+            used = recalled.row[each][recalled.counted[each]]
+            assert serial[each] not in entries.serial[used]
+            kept += int(serial[each] in entries.serial[: entries.size])
+        assert kept > 100
+
+    def test_two_continuations_of_one_state_leave_each_other_alone(self) -> None:
+        agent, state, _ = self.half_way(2)
+        saved = state.state_dict()
+        before, last = copy.deepcopy(saved["memory"]), state.percept._replace(obs=state.percept.obs + 1.0)
+        one, two = LoopState.from_state_dict(saved), LoopState.from_state_dict(saved)
+        twin = copy.deepcopy(agent)
+        agent.act(last, one.memory, explore=True)
+        assert_same(two.memory, before)
+        assert_same(saved["memory"], before)
+        twin.act(state.percept, two.memory, explore=True)
+        assert_same(saved["memory"], before)
+
+    def half_way(self, streams: int) -> tuple[Any, Any, Any]:
+        """An agent that has learned on CartPole for a while, its loop's state and its replay."""
+        envs = worlds.vector(lambda: gym.make("CartPole-v1"), streams)
+        agent = self.build(worlds.spec_of(envs), streams)
+        replay, state = self.remember(agent, streams, 0), begin(envs, 0)
+        list(off_policy(agent, envs, replay, state, steps=400))
+        assert agent.updates > 50
+        return agent, state, replay
+
     def test_only_whole_episodes_are_written_and_only_while_exploring(self) -> None:
         envs = worlds.vector(worlds.Endless, 2)  # episodes of five actions
         agent = self.build(worlds.spec_of(envs), 2)
@@ -163,7 +207,7 @@ class TestNEC(NECContract):
         query, action = torch.randn(4, 8, generator=torch.Generator().manual_seed(1)), torch.tensor([0, 1, 1, 0])
 
         def value() -> torch.Tensor:
-            return agent.dictionaries.recall(query, action)
+            return agent.dictionaries.recall(query, action, torch.arange(4))
 
         recalled = value()
         recalled.value.sum().backward()
@@ -176,6 +220,15 @@ class TestNEC(NECContract):
             column[place] += small
             assert (value().value[0].item() - base) / small == pytest.approx(slope, rel=0.05, abs=1e-3)
             column[place] -= small
+
+    def test_entries_learn_though_the_network_does_not(self) -> None:
+        """One update whose network hardly moves lowers the loss of its own batch, by keys alone and by values alone."""
+        for rates in ({"key_rate": 1e-3, "value_rate": 0.0}, {"key_rate": 0.0, "value_rate": 1e-2}):
+            dictionary = self.settings["dictionary"] | {"delta": 0.1} | rates
+            agent = self.build(self.spec(), STREAMS, learning_rate=1e-12, dictionary=dictionary)
+            window = self.window(agent, self.spec())
+            losses = [float(agent.learn(window).metrics["loss/q"]) for _ in range(3)]
+            assert losses[2] < losses[1] < losses[0]
 
     def test_a_batch_of_which_nothing_is_known_changes_nothing(self) -> None:
         agent = self.build(self.spec(), STREAMS)
@@ -212,3 +265,14 @@ class TestNECWithAnIndex(NECContract):
     def small(self, monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.importorskip("faiss")
         monkeypatch.setattr("angle_domains.memory.index._LEAST", 100)
+
+    def test_without_faiss_it_plays_but_does_not_train(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        agent = written(self.build(self.spec(), STREAMS), entries=300)
+        assert agent.dictionaries.each[0].index.built is not None
+        state = copy.deepcopy(agent.state_dict())
+        monkeypatch.setitem(sys.modules, "faiss", None)
+        blank, again = self.blank(STREAMS), self.build(self.spec(), STREAMS)
+        again.load_state_dict(state)
+        assert again.act(blank, None, explore=False).extras["q"].abs().min() > 0.0
+        with pytest.raises(ConfigError, match=r"angle-domains\[index\]"):
+            again.act(blank, None, explore=True)
