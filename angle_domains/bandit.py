@@ -29,7 +29,9 @@ class Bandit:
 
     def __init__(self, config: BanditConfig, *, streams: int, arms: int, device: str | torch.device = "cpu") -> None:
         if config.window < arms:
-            raise ConfigError(f"agent.bandit.window={config.window} is less than the {arms} arms, each of which is tried in turn")
+            raise ConfigError(
+                f"agent.bandit.window={config.window} is less than the {arms} arms, each of which is tried in turn"
+            )
         self.config, self.arms = config, arms
         self.arm = torch.full((streams, config.window), -1, dtype=torch.int64, device=device)  # a ring; -1: nothing yet
         self.value = torch.zeros(streams, config.window, dtype=torch.float64, device=device)
