@@ -69,7 +69,12 @@ class OfflineContract(OffPolicyContract):
         replay = self.record(self.biased(), agent)
         sizes = []
         draw = replay.get_batch
-        replay.get_batch = lambda batch, length: sizes.append((batch, length)) or draw(batch, length)  # type: ignore
+
+        def counted(batch: int, length: int, looks: int | None = None) -> Any:
+            sizes.append((batch, length))
+            return draw(batch, length, looks)
+
+        replay.get_batch = counted  # type: ignore[method-assign]
         list(offline(agent, replay, OfflineState(), steps=3))
         assert sizes == [(7, agent.length)] * 3
 
