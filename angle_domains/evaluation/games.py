@@ -40,8 +40,11 @@ class GameScores:
 
     @property
     def human_normalised(self) -> float | None:
-        """The mean return, where 0 is random play and 1 a person's (Mnih et al. 2015); None where unknown."""
-        if not {"random", "human"} <= self.reference.keys():
+        """The mean return, where 0 is random play and 1 a person's (Mnih et al. 2015).
+
+        None where those are unknown, and where episodes were cut: they are of whole games.
+        """
+        if self.cut or not {"random", "human"} <= self.reference.keys():
             return None
         low, high = self.reference["random"], self.reference["human"]
         return (self.intervals["mean"].estimate - low) / (high - low)

@@ -1,5 +1,6 @@
 """Whole episodes of a ladder: the policy that climbs earns the number of its rungs."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,13 @@ def test_a_verdict_says_how_many_episodes_were_cut() -> None:
     assert "of 10 episodes had no end" in quick.lines[0]
     whole = judge(LadderFeed(), Always(1), Terms("test", episodes=30))
     assert not any("no end" in line for line in whole.lines)
+
+
+def test_games_that_were_cut_are_not_set_beside_a_persons() -> None:
+    whole = judge(LadderFeed(), Always(1), Terms("test", episodes=30)).detail
+    known = replace(whole, reference={"random": 0.0, "human": 2.0 * whole.intervals["mean"].estimate})
+    assert known.human_normalised == pytest.approx(0.5)
+    assert replace(known, cut=1).human_normalised is None
 
 
 def test_parts_have_seeds_of_their_own_and_a_seed_repeats_itself() -> None:
