@@ -1,6 +1,6 @@
 # make train   a PPO agent on real prices, from nothing to its report
 # make test    every check: format, lint, types, layers, tests
-# make gates   the long learning gates
+# make gates   the long learning gates, and new examples for what must hold of all
 # make bench   speed beside peers, one line of JSON each
 
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
@@ -32,6 +32,7 @@ test: .venv/installed-dev
 
 gates: .venv/installed-dev
 	SHAPES_UNCHECKED=1 $(BIN)/pytest -m gate
+	NEW_EXAMPLES=1 $(BIN)/pytest -m hypothesis
 
 bench: .venv/installed-dev
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
