@@ -98,6 +98,12 @@ class FeedVectorEnv(VectorEnv[Any, Any, Any]):
         self._observation = step.observation
         return step.observation, step.reward, step.terminated, step.truncated, infos | self._infos(step.info)
 
+    @property
+    def moment(self) -> np.ndarray | None:
+        """`[B]` int64: the bar that each stream stands at, of a calendar that all share; None where they share none."""
+        bar = getattr(self._state, "bar", None)
+        return None if bar is None else to_numpy(bar)
+
     def state_dict(self) -> dict[str, Any]:
         """All that the streams' future depends on: arrays and numbers on the CPU."""
         begun = self._state is not None

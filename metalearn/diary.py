@@ -16,13 +16,14 @@ class Diary:
 
     def __init__(self, rows: int, streams: int, entries: int) -> None:
         streams = min(streams, max(1, rows // _LEAST))
-        self.rows, self.streams = max(rows // streams, 2), streams
+        self.rows, self.streams = rows, streams = max(rows // streams, 2), streams  # ticks from here on
         self.observation = torch.zeros(rows, streams, entries)
         self.elapsed, self.reward = torch.zeros(rows, streams), torch.zeros(rows, streams)
         self.first = torch.zeros(rows, streams, dtype=torch.bool)
         self.terminated = torch.zeros(rows, streams, dtype=torch.bool)
         self.action = torch.zeros(rows, streams, dtype=torch.int64)
-        self.discrete = True
+        self.moment = torch.zeros(rows, streams, dtype=torch.int64)
+        self.discrete, self.dated = True, False
         self.written = 0
 
     def append(
@@ -33,8 +34,12 @@ class Diary:
         terminated: Bool[Tensor, " b"],
         action: Int[Tensor, " b"] | None,
         elapsed: Float[Tensor, " b"] | None = None,
+        moment: Int[Tensor, " b"] | None = None,
     ) -> None:
-        """Takes a tick in; the oldest makes room. Without `elapsed` a unit of time passed."""
+        """Takes a tick in; the oldest makes room. Without `elapsed` a unit of time passed.
+
+        `moment` is where each stream stands in a calendar that they share; None where they share none.
+        """
         at, few = self.written % self.rows, slice(self.streams)
         begins, passed = first[few], torch.ones_like(reward) if elapsed is None else elapsed
         self.observation[at], self.first[at], self.terminated[at] = observation[few], begins, terminated[few]
@@ -43,6 +48,9 @@ class Diary:
         self.discrete = action is not None
         if action is not None:
             self.action[at] = action[few]
+        self.dated = moment is not None
+        if moment is not None:
+            self.moment[at] = moment[few]
         self.written += 1
 
     def __len__(self) -> int:
@@ -73,6 +81,7 @@ class Diary:
             reward=torch.where(begins, 0.0, flat(self.reward)),
             action=flat(self.action) if self.discrete else None,
             entity=begins.long().cumsum(0) - 1,
+            moment=flat(self.moment) if self.dated else None,
         )
 
     def state_dict(self) -> dict[str, Any]:

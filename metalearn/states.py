@@ -22,6 +22,7 @@ class States(NamedTuple):
     action: Int[Tensor, " n"] | None  # the place of a discrete action; None where actions are others
     entity: Int[Tensor, " n"]  # asset, patient or stream
     event: Bool[Tensor, " n"] | None = None  # what the feed tells of and nobody wants, as a death; None: of nothing
+    moment: Int[Tensor, " n"] | None = None  # the bar of a calendar that all entities share; None: they share none
 
     @classmethod
     def whole(
@@ -83,9 +84,15 @@ class Parts(NamedTuple):
 def parts_of(states: States, reach: int) -> Parts:
     """By entity where there are `_SHARE` of them, of every ten one and one; else by time within each.
 
-    `reach` is how many rows ahead targets lie: rows whose targets lie in a later part are left out. Rows of different
-    entities may still tell of one another where these lived through the same days, as streams of one market do.
+    `reach` is how many rows ahead targets lie: rows whose targets lie in a later part are left out. Entities that share
+    a calendar, as streams of one market do, live through the same days: there its days are parted, for all alike.
     """
+    if states.moment is not None:
+        days, ahead = states.moment, _ahead(states, reach)
+        calibrated, judged = days.sort().values[
+            [_share_of(states.rows, _SHARE - 2), _share_of(states.rows, _SHARE - 1)]
+        ]
+        return Parts(ahead < calibrated, (days >= calibrated) & (ahead < judged), days >= judged)
     entity, place, size = _within(states.entity)
     if int(entity.max()) + 1 >= _SHARE:
         turn = entity % _SHARE
@@ -95,16 +102,43 @@ def parts_of(states: States, reach: int) -> Parts:
     return Parts(ahead < fitted, (place >= fitted) & (ahead < judged), place >= judged)
 
 
-def folds_of(states: States, parts: Parts) -> list[tuple[Bool[Tensor, " n"], Bool[Tensor, " n"]]]:
+def folds_of(states: States, parts: Parts, reach: int) -> list[tuple[Bool[Tensor, " n"], Bool[Tensor, " n"]]]:
     """Rows to fit on and rows to hold out, several times; no row to judge by is among them.
 
-    By entity where `parts` are: each row is held out once. By time it is what calibrates that is held out.
+    By entity where `parts` are: each row is held out once. So it is where entities share a calendar: stretches of days
+    are held out, and no row is fitted to whose days until its target, `reach` rows ahead, are those of a row held out.
+    By time within entities it is what calibrates that is held out.
     """
+    if states.moment is not None:
+        kept, days, ahead = parts.fit | parts.calibrate, states.moment, _ahead(states, reach)
+        bounds = days[kept].sort().values
+        begins = [bounds[_share_of(len(bounds), fold, _FOLDS)] for fold in range(_FOLDS)] if len(bounds) else []
+        folds = []
+        for fold, begin in enumerate(begins):
+            held = kept & (days >= begin)
+            if fold + 1 < _FOLDS:
+                held &= days < begins[fold + 1]
+            until = ahead[held].max() if held.any() else begin
+            folds.append((kept & ((ahead < begin) | (days > until)), held))
+        return folds
     entity, _, _ = _within(states.entity)
     if int(entity.max()) + 1 < _SHARE:
         return [(parts.fit, parts.calibrate)]
     turn, kept = entity % _SHARE % _FOLDS, parts.fit | parts.calibrate
     return [(kept & (turn != fold), kept & (turn == fold)) for fold in range(_FOLDS)]
+
+
+def _share_of(count: int, parts: int, of: int = _SHARE) -> int:
+    """The place that so many of so many equal parts lie before, one that there is."""
+    return min(count * parts // of, count - 1)
+
+
+def _ahead(states: States, reach: int) -> Int[Tensor, " n"]:
+    """The days of rows so many further on, or of the last of the episode."""
+    assert states.moment is not None
+    places = torch.arange(states.rows)
+    ends = torch.where(states.last, places, states.rows).flip(0).cummin(0).values.flip(0)
+    return states.moment[torch.minimum(places + reach, ends)]
 
 
 def _within(entity: Int[Tensor, " n"]) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"], Int[Tensor, " n"]]:

@@ -1,14 +1,16 @@
 """Models that learn beside an agent: from what it lives through or what was recorded, steered by its values."""
 
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from angle_domains.advised import HANDED, Advised, make_trainer, restore
 from angle_domains.config import AgentConfig
 from angle_domains.records import as_shown, first_action, records_of
-from angle_domains.training.experience import Experience, Read
+from angle_domains.training.experience import Experience, Lived, Read
 from angle_domains.types import Agent, Decision, LearnResult, Percept, Valued, Window
 from feeds.base import LoggedFeed
 from metalearn.diary import Diary
@@ -18,8 +20,9 @@ from metalearn.states import States
 class Watched:
     """An agent whose decisions while exploring are noted in a diary; all else is the agent's own."""
 
-    def __init__(self, agent: Agent, diary: Diary) -> None:
-        self.agent, self.diary = agent, diary
+    def __init__(self, agent: Agent, diary: Diary, moment: Callable[[], np.ndarray | None]) -> None:
+        """`moment` tells where streams stand in a calendar that they share."""
+        self.agent, self.diary, self.moment = agent, diary, moment
         for name in (*HANDED, "study", "worth"):
             if hasattr(agent, name):  # as attributes of its own, so that protocols find them
                 setattr(self, name, getattr(agent, name))
@@ -35,6 +38,7 @@ class Watched:
                 (percept.discount == 0).cpu(),
                 decision.action.cpu() if discrete else None,
                 None if percept.elapsed is None else percept.elapsed.cpu(),
+                None if (moment := self.moment()) is None else torch.from_numpy(moment),
             )
         return decision
 
@@ -59,7 +63,7 @@ class Beside:
         self._recent = meta.forecast.length + max(meta.forecast.horizons)  # ticks that a forecast needs
         self.records: States | None = None
         self.diary: Diary | None = None
-        self.replay = experience.replay
+        self.experience = experience
         if isinstance(experience, Read) and isinstance(feed, LoggedFeed):
             records = records_of(feed)
             self.records = as_shown(records) if isinstance(agent, Advised) else records
@@ -69,7 +73,7 @@ class Beside:
 
     def watch(self, agent: Agent) -> Agent:
         """The agent as the loop is to see it."""
-        return agent if self.diary is None else Watched(agent, self.diary)
+        return agent if self.diary is None else Watched(agent, self.diary, self._moment)
 
     def update(self, step: int, seconds: float) -> dict[str, float]:
         """Trains where that is due; `seconds` is what training took so far. Metrics, empty where nothing was done."""
@@ -88,7 +92,12 @@ class Beside:
     def _annotate(self) -> None:
         """Rows of a log bear what the models say of them now."""
         if self.records is not None and isinstance(self.agent, Advised):
-            self.agent.annotate(self.replay, self.records)
+            self.agent.annotate(self.experience.replay, self.records)
+
+    def _moment(self) -> np.ndarray | None:
+        """Of the percept that the agent is about to decide on."""
+        assert isinstance(self.experience, Lived)
+        return getattr(self.experience.envs, "moment", None)
 
     def _q(self, states: Tensor) -> Tensor:
         return self.agent.worth(states).to(states)  # type: ignore[attr-defined]

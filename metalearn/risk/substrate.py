@@ -86,7 +86,7 @@ class RiskSubstrate:
         label, known, event = event_within(self.events(states), states.first, states.terminated, self.config.horizon)
         told = (known > 0) & ~states.last
         rows = self.drawn(told & (parts.fit | parts.calibrate))
-        folds = [(parts.fit, parts.calibrate)] if self.config.hidden else folds_of(states, parts)
+        folds = [(parts.fit, parts.calibrate)] if self.config.hidden else folds_of(states, parts, self.config.horizon)
         metrics = {"risk/events": float(len(event[rows][label[rows] > 0].unique()))}
         fitted, held = (torch.stack(masks).any(0)[rows] for masks in zip(*folds, strict=True))
         if 0 < label[rows[fitted]].sum() < fitted.sum():

@@ -96,7 +96,7 @@ def test_a_trainer_goes_on_to_the_bit() -> None:
     assert straight.drift.count == 4
 
 
-def noted(ticks: int, streams: int = 2, rows: int = 400) -> Diary:
+def noted(ticks: int, streams: int = 2, rows: int = 400, *, dated: bool = False) -> Diary:
     """The second stream's first episode ends at its fourth row; a value is its tick, and ten thousand more there."""
     diary = Diary(rows=rows, streams=streams, entries=1)
     for tick in range(ticks):
@@ -108,6 +108,7 @@ def noted(ticks: int, streams: int = 2, rows: int = 400) -> Diary:
             second & (tick == 4) | torch.full((streams,), tick == 0),
             second & (tick == 3),
             torch.where(second, 0, tick),
+            moment=torch.full((streams,), 7) + tick if dated else None,
         )
     return diary
 
@@ -123,6 +124,10 @@ def test_a_diary_holds_the_last_rows_stream_after_stream() -> None:
     assert states.entity.unique(return_counts=True)[1].tolist() == [200, 2, 198]  # episodes
     assert states.action is not None
     assert states.action[[0, 199, 200]].tolist() == [2, 201, 0]
+    assert states.moment is None
+    moments = noted(202, dated=True).states().moment
+    assert moments is not None
+    assert moments.tolist() == [*range(9, 209)] * 2
     other = Diary(rows=400, streams=2, entries=1)
     other.load_state_dict(noted(202).state_dict())
     for one, two in zip(states, other.states(), strict=True):
@@ -139,3 +144,4 @@ def test_the_newest_ticks_alone_begin_episodes() -> None:
 def test_of_many_streams_a_few_are_kept_long_enough() -> None:
     diary = noted(300, streams=50, rows=1_000)
     assert (diary.streams, diary.rows, len(diary)) == (5, 200, 1_000)
+    assert diary.observation.shape == (200, 5, 1)

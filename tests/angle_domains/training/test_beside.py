@@ -15,6 +15,7 @@ from angle_domains.runs import RunFolder
 from angle_domains.tracking import MemoryTracker
 from angle_domains.training import AgentTrainer
 from angle_domains.training.signals import StopSignal
+from metalearn.states import parts_of
 from tests.angle_domains.training.test_trainer import StopsAfter, logged
 from tests.angle_domains.training.worlds import Lines
 
@@ -89,6 +90,23 @@ def test_records_are_learned_from_as_they_lie(tmp_path: Path) -> None:
     assert one.beside.diary is None
     assert {name for name in TOLD if name in one.tracker.history} == set(TOLD)  # type: ignore[attr-defined]
     assert one.tracker.history["risk/events"][-1][1] > 0  # type: ignore[attr-defined]
+
+
+def test_streams_of_a_market_are_held_apart_by_day(tmp_path: Path) -> None:
+    small = {"training.steps": 4_096, "training.streams": 4, "training.evaluate_every": 4_096, "device": "cpu"}
+    small |= {"feed.path": "synthetic-brownian", "feed.episode_bars": 100, "agent.horizon": 64, "meta.on": True}
+    one = trained(load_config(feed="market", agent="ppo", options={**SMALL, **small}), tmp_path)
+    assert one.beside is not None
+    assert one.beside.diary is not None
+    states = one.beside.diary.states()
+    assert states.moment is not None
+    walked = states.moment.diff()[~states.first[1:]]
+    assert (walked == 1).all()
+    assert len(states.moment.unique()) < states.rows  # streams met on some days
+    parts = parts_of(states, 1)
+    days = [set(states.moment[part].tolist()) for part in parts]
+    assert all(days)
+    assert not days[0] & days[1] | days[0] & days[2] | days[1] & days[2]
 
 
 def test_too_few_tasks_are_told_once(tmp_path: Path) -> None:
