@@ -55,8 +55,9 @@ class TwinCritics(nn.Module):
         else:
             raise ConfigError(f"twin critics need actions in Box or Discrete, those of {spec.name} are {space}")
         self.torsos: nn.ModuleList | None = None
-        width, hidden = observation_size(spec), config.hidden
-        if config.kind not in _AS_VECTOR:
+        if config.kind in _AS_VECTOR:
+            width, hidden = observation_size(spec), config.hidden
+        else:
             torsos = [TORSOS[config.kind](spec, config, generator) for _ in range(2)]
             self.torsos = nn.ModuleList(torsos)
             width, hidden = torsos[0].whole_size, config.hidden[-1:] if inputs else ()

@@ -1,7 +1,7 @@
 """Action values of sequences: a torso, a memory, and a number for each action, with a value beside them or without."""
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Generator, Tensor, nn
 
 from angle_domains.networks.config import NetworkConfig
@@ -29,7 +29,7 @@ class RecurrentQ(nn.Module):
 
     def forward(
         self,
-        obs: Float[Tensor, "t b *d"],
+        obs: Shaped[Tensor, "t b *d"],  # numbers, or bytes of pictures
         extra: Float[Tensor, "t b e"],
         first: Bool[Tensor, "t b"],
         memory: Float[Tensor, "b 2 h"],

@@ -57,6 +57,21 @@ def test_choices_are_all_judged_at_once() -> None:
         TwinCritics(spec_of(spaces.MultiDiscrete([2, 3])), NetworkConfig(), generator())
 
 
+@pytest.mark.parametrize("kind", ["minatar", "nature", "impala"])
+def test_critics_of_pictures_have_eyes_of_their_own(kind: str) -> None:
+    side = 10 if kind == "minatar" else 84
+    spec = FeedSpec("world", spaces.Box(0, 255, (4, side, side), np.uint8), spaces.Discrete(3))
+    critics = TwinCritics(spec, NetworkConfig(kind=kind, hidden=(8,)), generator())
+    obs = torch.randint(256, (2, 4, side, side), generator=generator(1)).to(torch.uint8)
+    value = critics(obs)
+    assert value.shape == (2, 2, 3)
+    value[0].sum().backward()
+    assert critics.torsos is not None
+    graded = [all(p.grad is not None and bool(p.grad.any()) for p in torso.parameters()) for torso in critics.torsos]
+    idle = [not any(p.grad is not None and bool(p.grad.any()) for p in torso.parameters()) for torso in critics.torsos]
+    assert (graded[0], idle[1]) == (True, True)
+
+
 def test_critics_read_where_in_the_box_an_action_lies() -> None:
     config = NetworkConfig(hidden=(8,))
     wide, unit = (

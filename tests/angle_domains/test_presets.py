@@ -1,0 +1,39 @@
+"""Every file that came along fits the feed and the agent it names: the agent is made, and decides."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from angle_domains.advised import make_agent
+from angle_domains.config import find_config, known_configs, load_config
+from angle_domains.policy import first_percept
+from angle_domains.tables import make_feed
+
+SMALL: dict[str, dict[str, Any]] = {  # what would be long in coming, or another environment than an agent's can be
+    "atari": {"env": "Pong"},
+    "classic": {"env": "CartPole-v1"},
+    "classic/td3": {"env": "Pendulum-v1"},
+    "clinical": {"options": {"feed.path": "synth-vaso", "feed.patients": 60}},
+    "clinical/vaso_rl": {"options": {"feed.patients": 60}},
+    "dqn_default": {"env": "BreakoutNoFrameskip-v4"},
+    "glucose": {"env": "adult#001"},
+    "retro": {"env": "Airstriker-Genesis-v0"},
+}
+
+
+@pytest.mark.parametrize("name", known_configs())
+def test_a_file_that_came_along_makes_an_agent_that_decides(name: str) -> None:
+    more = dict(SMALL.get(name, SMALL.get(name.split("/")[0], {})))
+    if name.count("/") == 2:
+        more["env"] = name.split("/")[1]
+    if name.startswith("glucose"):
+        pytest.importorskip("simglucose")
+    config = load_config(file=find_config(name), **more)
+    feed = make_feed(config.feed_name, config.feed)
+    agent = make_agent(config, feed.spec, "cpu")
+    space = feed.spec.observation_space
+    obs = torch.from_numpy(np.stack([np.clip(np.zeros(space.shape, space.dtype), space.low, space.high)] * 2))
+    decision = agent.act(first_percept(obs, feed.spec), None, explore=False)
+    assert all(feed.spec.action_space.contains(action) for action in decision.action.numpy())
