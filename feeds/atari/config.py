@@ -25,7 +25,7 @@ class AtariConfig(Settings):
     noop_max: NonNegativeInt = 30  # a game begins with up to as many frames without action
     frame_skip: PositiveInt = 4  # frames an action lasts
     maxpool: bool = True  # see the brighter pixel of the last two frames
-    fire_reset: bool = True  # press FIRE where a game, or a life, waits for it
+    fire_reset: bool = True  # on every part FIRE is pressed as a game begins, and after a life
     clip_rewards: bool = True  # in training, to -1..1
     grey: bool = True  # else red, green and blue of each frame are channels of their own
     size: PositiveInt = 84  # pixels of height and width
