@@ -18,13 +18,6 @@ from tests.games import Camera, LadderFeed
 
 
 @pytest.fixture
-def headless(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DISPLAY", raising=False)
-    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    monkeypatch.setattr("sys.platform", "linux")
-
-
-@pytest.fixture
 def windows(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What windows were shown, where there is a display."""
     shown: list[Any] = []
