@@ -57,6 +57,7 @@ class FeedSpec:
     clock: str = ""  # what one step means, in words
     units: Mapping[str, str] = field(default_factory=dict)  # of reward and info entries
     splits: tuple[str, ...] = ("train", "validation", "test")
+    ahead: float = 0.0  # time beyond what an action led to that its reward reads: no agent may decide by such rewards
     stack: int = 0  # frames along the first axis of an observation, the newest last; 0: it is no stack of frames
 
     def block(self, name: str) -> Block | None:
