@@ -2,6 +2,8 @@
 
 A row at hour h shows what was measured up to h; what was given from h on, before h + 1, is its decision. So nothing
 in a row comes after the decision, although both stand in one table. A dose holds until the next one is recorded.
+
+The outcome of a stay is whether its patient died within it. A later death, at home or in another stay, is none of it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -97,7 +99,7 @@ def _placed(events: pl.DataFrame, stays: pl.DataFrame) -> pl.DataFrame:
 
 
 def _ended(placed: pl.DataFrame, stays: pl.DataFrame) -> pl.DataFrame:
-    """The stays with their last instant, how they ended, and whether the patient ever died."""
+    """The stays with their last instant, how they ended, and whether the patient died before they did."""
     name, micros = pl.col("name"), pl.col("micros")
     ends = placed.group_by("stay").agg(
         left=micros.filter(name == "__end").min(), death=micros.filter(name == "__death").min(), last=micros.max()
@@ -107,7 +109,7 @@ def _ended(placed: pl.DataFrame, stays: pl.DataFrame) -> pl.DataFrame:
     ended = stays.join(ends, on="stay", how="left").with_columns(
         reason=reason.otherwise(pl.lit("hour_cap")),
         stop=pl.when(dead).then("death").otherwise(pl.coalesce("left", "last", "begin")),
-        died=pl.col("death").is_not_null().any().over("subject_id"),
+        died=dead,
     )
     return ended.sort("stay")
 

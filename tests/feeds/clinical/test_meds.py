@@ -130,6 +130,33 @@ def test_a_stay_begins_and_ends_by_its_marks(tmp_path: Path) -> None:
     assert made.records.values["vaso"].tolist() == [0, 1, 1, 1] * 20
 
 
+@pytest.mark.parametrize("leaves", [True, False])
+@pytest.mark.parametrize("policy", ["error", "quarantine"])
+def test_a_death_after_a_stay_is_none_of_it(policy: str, leaves: bool, tmp_path: Path) -> None:
+    """Of 90 days later, of a later stay, and of the stay itself; whether or not the end of stays is told."""
+    rows: list[tuple[int, float | None, str, float | None]] = []
+    for subject in range(30):
+        rows += [(subject, None, "age", 50.0)]
+        again = subject % 3 == 1
+        for at in (0, 6000) if again else (0,):
+            rows += [(subject, at, "ICU_ADMISSION//A", None), (subject, at + 60, "lactate", 2.0)]
+            rows += [(subject, at + 70, "vaso", 1.0), (subject, at + 170, "lactate", 2.0)]
+            dies = subject % 3 == 2 or (again and at)
+            rows += [(subject, at + 180, "ICU_DISCHARGE//home", None)] if leaves and not dies else []
+        death = {0: 180 + 90 * 1440, 1: 6000 + 150, 2: 150}[subject % 3]
+        rows += [(subject, death, "MEDS_DEATH", None)] if subject % 3 or leaves else []
+    folder = events(rows, tmp_path)
+    ends = {"late_death": "terminal"}
+    made = ClinicalFeed(config(folder, roles=NARROW | {"stay": "stay"}, policy=policy, ends=ends))
+    assert len(made.records.patient) == 40
+    kind = made.records.patient % 3
+    second = np.diff(made.records.patient, prepend=-1) == 0
+    dies = (kind == 2) | second
+    np.testing.assert_array_equal(made.records.died, dies)
+    np.testing.assert_array_equal(made.records.reason, np.where(dies, 0, 1 if leaves else 3))
+    assert not made.check_report.counts
+
+
 def test_a_column_without_events_is_named(tmp_path: Path) -> None:
     folder = events([(1, 0.0, "lactate", 1.0), (1, 60.0, "vaso", 1.0)], tmp_path)
     with pytest.raises(FeedError, match="column 'age' has no event: which codes it is made of is said by"):
