@@ -44,6 +44,57 @@ def test_out_and_in_again_gives_the_same_rows(tmp_path: Path) -> None:
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
 
 
+def placed(made: ClinicalFeed) -> dict[str, str]:
+    """The part of every patient."""
+    return {str(name): split for split in SPLITS for name in made.part(split).identities}
+
+
+def test_parts_are_those_that_the_data_name(tmp_path: Path) -> None:
+    """Other than those of the hash; told not to, the feed makes its own."""
+    frame = numbered()
+    people = frame["subject_id"].unique().sort().to_list()
+    splits = {"train": people[:10], "validation": people[10:25], "test": people[25:]}
+    root = write_meds(frame, SCHEMA, tmp_path / "meds", splits)
+    wanted = {str(name): split for split, names in splits.items() for name in names}
+    for by in ("auto", "given"):
+        made = ClinicalFeed(config(root, splits={"by": by}))
+        assert placed(made) == wanted
+        assert made.bounds == ()
+        assert made.check_report.notes == ("patients are in the parts that the data name",)
+        assert placed(ClinicalFeed(config(root, splits={"by": by}), fitted=made.state_dict())) == wanted
+    own = ClinicalFeed(config(root, splits={"by": "patient"}))
+    assert placed(own) == placed(feed(frame)) != wanted
+    assert own.describe()["digest"] != made.describe()["digest"]
+    with pytest.raises(FeedError, match="feed.splits.by=given is for MEDS data"):
+        feed(frame, splits={"by": "given"})
+
+
+@pytest.mark.parametrize("fault", ["left out", "in two", "in a part that is none", "no file of that kind"])
+def test_a_patient_in_no_part_that_the_data_name_is_a_mistake(fault: str, tmp_path: Path) -> None:
+    frame = numbered()
+    people = frame["subject_id"].unique().sort().to_list()
+    splits = {"train": people[:10], "validation": people[10:25], "test": people[25:]}
+    if fault == "left out":
+        splits["test"] = splits["test"][1:]
+    if fault == "in two":
+        splits["train"] = [*splits["train"], splits["test"][0]]
+    root = write_meds(frame, SCHEMA, tmp_path / "meds", splits)
+    file = root / "metadata" / "subject_splits.parquet"
+    if fault == "in a part that is none":
+        told = pl.read_parquet(file)
+        told.with_columns(
+            pl.when(pl.col("subject_id") == people[-1]).then(pl.lit("test")).otherwise("split").alias("split")
+        ).write_parquet(file)
+    if fault == "no file of that kind":
+        file.write_bytes(b"PAR1 nothing")
+    with pytest.raises(
+        FeedError, match="cannot be read" if "file" in fault else "1 patient, .* must each be in"
+    ) as found:
+        ClinicalFeed(config(root))
+    assert not any(str(name) in str(found.value) for name in people)
+    ClinicalFeed(config(root, splits={"by": "patient"}))
+
+
 def test_what_is_written_has_the_types_of_meds(tmp_path: Path) -> None:
     frame = numbered(6)
     root = write_meds(frame, SCHEMA, tmp_path, {"train": [7000], "validation": [7001], "test": [7002]})
