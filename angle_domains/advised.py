@@ -134,7 +134,7 @@ class Advised:
         chance, percept = window.extras[_CHANCE], window.percept
         gained = window.real * (chance[:-1] - window.discounted(self.gamma) * chance[1:])
         reward = percept.reward.clone()
-        reward[1:] += self.serve.shaping * gained
+        reward[1:] += self.serve.shaping * gained / window.paid(self.gamma)  # it counts at the action itself
         return replace(window, percept=percept._replace(reward=reward))
 
 

@@ -152,7 +152,8 @@ class RCQL:
         mask = window.percept.mask
         judged = q[1:] if mask is None else q[1:].masked_fill(~mask[1:].to(q.device), -torch.inf)
         value = held[1:].gather(-1, judged.argmax(-1, keepdim=True)).squeeze(-1)
-        reward, discount = window.reward.to(q.device), window.discounted(self.config.gamma).to(q.device)
+        gamma = self.config.gamma
+        reward, discount = (window.reward * window.paid(gamma)).to(q.device), window.discounted(gamma).to(q.device)
         return torch.addcmul(reward, discount, value)
 
     def learn(self, window: Window) -> LearnResult:
