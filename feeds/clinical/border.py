@@ -9,6 +9,7 @@ import polars as pl
 
 from feeds.clinical import cast
 from feeds.clinical.config import ClinicalConfig, Ends
+from feeds.clinical.disclosure import LEAST
 from feeds.clinical.episodes import with_end_rows
 from feeds.clinical.findings import Findings
 from feeds.clinical.meds import given_parts
@@ -17,6 +18,8 @@ from feeds.clinical.records import DEATH, DISCHARGE, HOUR_CAP, TRANSFER, Coded, 
 from feeds.clinical.rules import Draft, check, check_keys, check_order
 from feeds.errors import FeedError
 from feeds.findings import CheckReport, count
+
+_CAPPED = 0.05  # share of the stays that end alive: so many do not end in the same last hour by themselves
 
 
 def read_records(config: ClinicalConfig, frame: Any = None) -> tuple[Records, CheckReport]:
@@ -117,6 +120,9 @@ def _records(draft: Draft, table: Table, config: ClinicalConfig) -> Records:
     died, reason = _ends(draft, config.ends)
     if not (schema.outcome or schema.end_reason):
         notes.append("no column says how stays end: each ends as a record that was cut off")
+    elif not schema.end_reason:
+        notes.append("no column says why stays end: whoever did not die counts as discharged, at an hour cap too")
+        notes += _alike(draft, reason == DISCHARGE)
     site = np.zeros(len(starts), np.int64)
     sites: tuple[str, ...] = ("",)
     if schema.site:
@@ -154,6 +160,19 @@ def _records(draft: Draft, table: Table, config: ClinicalConfig) -> Records:
     if config.ends.last_action == "ignored":
         return records
     return with_end_rows(records, config.ends.single_hours)
+
+
+def _alike(draft: Draft, alive: np.ndarray) -> list[str]:
+    """A word where many of the stays [S] that count as discharged are equally long and none is longer: by a cap."""
+    length = (draft.hours[draft.last] - draft.hours[draft.starts])[alive & ~draft.drop_stay]
+    longest = float(length.max(initial=0.0))
+    number = int((length == longest).sum())
+    if number < max(LEAST, _CAPPED * len(length)):
+        return []
+    return [
+        f"{number:,} of {len(length):,} stays that count as discharged end after {longest:g} h, and none later: where "
+        "the record is cut there, feed.roles.end_reason or feed.ends.max_hours below it must say so"
+    ]
 
 
 def _parted(records: Records, config: ClinicalConfig) -> Records:

@@ -100,6 +100,24 @@ def test_without_a_reason_the_outcome_says_it_and_without_both_the_record_just_e
     assert not made.episodes("train").terminated.any()
 
 
+def test_discharges_that_may_be_a_cap_are_told() -> None:
+    """An outcome alone does not say that a record was cut: the note of `feeds check` does, where many end alike."""
+    plain = {key: value for key, value in ROLES.items() if key != "end_reason"}
+    frame = table(200).filter(pl.col("time_hour") <= 8)
+    notes = feed(frame, roles=plain).check_report.notes
+    assert notes[0] == "no column says why stays end: whoever did not die counts as discharged, at an hour cap too"
+    alive = frame.filter(pl.col("death") == 0).group_by("stay_id").agg(pl.col("time_hour").max())
+    number = int((alive["time_hour"] == 8).sum())
+    assert number > 11
+    assert notes[1].startswith(f"{number} of {len(alive)} stays that count as discharged end after 8 h, and none later")
+    spread = frame.with_columns(time_hour=pl.col("time_hour") * (1.0 + pl.col("stay_id") / 1e6))
+    assert len(feed(spread, roles=plain).check_report.notes) == 1
+    assert not feed(frame).check_report.notes
+    capped = feed(frame, roles=plain, ends={"max_hours": 7.0})
+    long = (capped.records.hours[capped.records.stops - 1] == 7.0) & ~capped.records.died
+    assert (capped.records.reason[long] == HOUR_CAP).sum() >= number
+
+
 def test_rebinning_leaves_elapsed_time_as_it_is() -> None:
     """Elapsed hours of a stay are the same whatever its bins are; for values see tests/angle_domains/test_rebinning."""
     frame = table(40).filter((pl.col("time_hour").max().over("stay_id") % 4) == 0)
