@@ -54,6 +54,11 @@ class RunFolder:
         """Its checkpoints, whole or damaged, oldest first."""
         return sorted(self.checkpoints.glob(f"step-{_DIGITS}"))
 
+    @property
+    def saved_any(self) -> bool:
+        """Whether a checkpoint was ever written: a link to one that somebody took away tells that, too."""
+        return bool(self.saved) or self.last.is_symlink()
+
     def check_free(self) -> None:
         """ConfigError where a run of that name has begun; one that never trained may begin anew."""
         if self.config.exists() and self.last.exists():
