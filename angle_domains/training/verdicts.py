@@ -11,7 +11,7 @@ from angle_domains.evaluation import Terms, Verdict
 from angle_domains.evaluation.skill import Trials
 from angle_domains.outlook.foreseen import signatures
 from angle_domains.outlook.study import study
-from angle_domains.policy import load_policy
+from angle_domains.policy import check_observations, load_policy
 from angle_domains.report import RunSummary
 from angle_domains.report.outlook import foreseen
 from angle_domains.runs import RunFolder
@@ -70,6 +70,7 @@ def judge_run(folder: RunFolder, config: AgentConfig, feed: Any, terms: Terms, *
     entry, split = feed_entry(config.feed_name), terms.split
     policy = load_policy(folder.path)
     same_data(policy.meta, feed, folder)
+    check_observations(policy.spec, feed.spec)
     if config.tracking.uri != OFF:
         resolve_store(config.tracking.uri, folder.path.parent)  # a store that cannot be named opens nothing
     facts = {"steps": policy.meta["step"]} | folder.note()
