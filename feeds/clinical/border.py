@@ -1,6 +1,7 @@
 """From a table to checked records. See `feeds.clinical.rules` for what is checked."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ from feeds.clinical import cast
 from feeds.clinical.config import ClinicalConfig, Ends
 from feeds.clinical.episodes import with_end_rows
 from feeds.clinical.findings import Findings
-from feeds.clinical.read import ROW, Table, read_table
+from feeds.clinical.meds import given_parts
+from feeds.clinical.read import ROW, Table, is_meds, read_table
 from feeds.clinical.records import DEATH, DISCHARGE, HOUR_CAP, TRANSFER, Coded, Records
 from feeds.clinical.rules import Draft, check, check_keys, check_order
 from feeds.errors import FeedError
@@ -27,6 +29,8 @@ def read_records(config: ClinicalConfig, frame: Any = None) -> tuple[Records, Ch
     if config.policy == "error":
         findings.stop()
     records = _records(draft, table, config)
+    if frame is None:
+        records = _parted(records, config)
     if not len(records.patient):
         raise FeedError(
             f"{table.name}: no stay is left that holds a decision; of rules broken: {findings.tally.counts}"
@@ -150,6 +154,16 @@ def _records(draft: Draft, table: Table, config: ClinicalConfig) -> Records:
     if config.ends.last_action == "ignored":
         return records
     return with_end_rows(records, config.ends.single_hours)
+
+
+def _parted(records: Records, config: ClinicalConfig) -> Records:
+    """With the parts that MEDS data name, where they do and it is not asked for others."""
+    place = Path(config.path).expanduser()
+    if config.splits.by not in ("auto", "given") or not is_meds(place):
+        return records
+    given = given_parts(place, records.identities)
+    told = () if given is None else ("patients are in the parts that the data name",)
+    return replace(records, given=given, notes=records.notes + told)
 
 
 def _counted(number: int, name: str) -> str:

@@ -24,7 +24,7 @@ PUBLIC = (
 class Splits(Settings):
     """Parts by patient, never by row or stay."""
 
-    by: Literal["patient", "site"] = "patient"
+    by: Literal["auto", "patient", "site", "given"] = "auto"  # given: as MEDS data name them; auto: so, or by patient
     train_fraction: float = Field(default=0.7, gt=0, lt=1)
     validation_fraction: float = Field(default=0.15, gt=0, lt=1)
     seed: int = 42
