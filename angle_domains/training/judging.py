@@ -51,9 +51,9 @@ def select_run(
 ) -> list[RunResult]:
     """The best of several runs by validation patients; `judge` then opens the test patients, for that one alone.
 
-    Where all are refused the test patients stay closed.
+    A group of runs stands for all of them. Where all are refused the test patients stay closed.
     """
-    folders = {(folder := runs.find_run(name, root)).name: folder for name in names}
+    folders = {folder.name: folder for name in names for folder in _named(name, root)}
     if len(folders) < 2:
         raise ConfigError("--select chooses among runs: name two or more")
     configs = {name: stored_config(folder, overrides) for name, folder in folders.items()}
@@ -66,6 +66,11 @@ def select_run(
     if chosen.best is None:
         return [RunResult("selection", "FINISHED", 0, (*lines, "the test patients stay closed"))]
     return [RunResult("selection", "FINISHED", 0, lines), *_judged(chosen, said, folders[chosen.best], judge)]
+
+
+def _named(name: str, root: Path) -> list[RunFolder]:
+    group = runs.find_group(name, root)
+    return [runs.find_run(name, root)] if group is None else runs.group_children(group)
 
 
 def _opened(folders: dict[str, RunFolder]) -> str:
