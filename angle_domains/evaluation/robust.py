@@ -63,11 +63,17 @@ class Sensitivity:
     tipping: float  # factor at which what was observed is among the values; 1: at once, infinity: beyond 1,000
     e_value: float | None  # of the ratio of deaths to those observed; None where the return does not tell deaths
     e_limit: float | None  # likewise of the end of the gain's interval nearer to none; 1 where it holds none
+    decisions: float  # T, of the median stay: a factor Γ in a stay's weight is Γ^(1/T) in each of its decisions
+    by_decision: float  # the tipping factor as one of each decision in such a stay
     why: str = ""  # there is no E-value
 
     def words(self) -> str:
         spans = ", ".join(f"{low:.3g} to {high:.3g} at Γ {factor:g}" for factor, low, high in self.bounds)
         told = f"hidden confounding: {spans}; the difference to what was observed is gone at Γ {self.tipping:.3g}"
+        told += (
+            f" (Γ is of a stay's weight, Γ^(1/T) a decision: {self.by_decision:.3g} for the median stay of "
+            f"{self.decisions:g} decisions; it is not Rosenbaum's Γ of one decision)"
+        )
         if self.e_value is None:
             return f"{told}; no E-value: {self.why}" if self.why else told
         return f"{told}; E-value {self.e_value:.2f}, of the interval {self.e_limit:.2f}"
@@ -139,14 +145,16 @@ def confounded(episodes: Episodes, found: Estimate, reward: str | None, cut: flo
     observed = float(returns(episodes, GAMMA).mean())
     spans = tuple((factor, *sensitivity.bounds(episodes, GAMMA, factor, cut)) for factor in FACTORS)
     tipping = sensitivity.tipping_factor(episodes, GAMMA, observed, cut)
+    decisions = float(np.median(episodes.real.sum(1)))
+    scale = (decisions, float(tipping ** (1.0 / max(decisions, 1.0))))
     if found.diagnostics.cut_share > 0.0:
         why = f"{found.diagnostics.cut_share:.1%} of the stays were cut, and who died is not known"
-        return Sensitivity(spans, tipping, None, None, why)
+        return Sensitivity(spans, tipping, None, None, *scale, why)
     deaths = _DEATHS.get(reward or "")
     if deaths is None or not min(deaths(found.value), deaths(observed)) > 0.0:
-        return Sensitivity(spans, tipping, None, None)
+        return Sensitivity(spans, tipping, None, None, *scale)
     ratio = deaths(found.value) / deaths(observed)
-    return Sensitivity(spans, tipping, sensitivity.e_value(ratio), _limit(found, deaths, observed))
+    return Sensitivity(spans, tipping, sensitivity.e_value(ratio), _limit(found, deaths, observed), *scale)
 
 
 def _limit(found: Estimate, deaths: Callable[[float], float], observed: float) -> float:

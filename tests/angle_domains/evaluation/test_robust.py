@@ -41,6 +41,24 @@ def test_the_e_value_of_the_interval_is_that_of_the_paired_gain() -> None:
     assert none.e_limit == 1.0
 
 
+def test_what_a_factor_of_a_stay_is_for_each_of_its_decisions_is_told() -> None:
+    """Stays of 4 decisions, at the first of which all chance lies: the fourth root of the factor for each of them."""
+    short = half_survive()
+    wide = [np.pad(getattr(short, name), ((0, 0), (0, 3))) for name in ("reward", "elapsed")]
+    chances = [np.pad(getattr(short, name), ((0, 0), (0, 3)), constant_values=1.0) for name in ("behaviour", "target")]
+    long = short._replace(
+        reward=wide[0], elapsed=wide[1], behaviour=chances[0], target=chances[1], real=np.ones((80, 4), bool)
+    )
+    one, four = (confounded(episodes, wis(episodes), "survival") for episodes in (short, long))
+    assert one is not None
+    assert four is not None
+    assert (one.decisions, four.decisions) == (1.0, 4.0)
+    assert one.by_decision == one.tipping
+    assert four.by_decision == pytest.approx(four.tipping**0.25)
+    told = f"Γ^(1/T) a decision: {four.by_decision:.3g} for the median stay of 4 decisions; it is not Rosenbaum's"
+    assert told in four.words()
+
+
 def test_where_stays_were_cut_there_is_no_e_value() -> None:
     told = confounded(half_survive(ended=False), wis(half_survive(ended=False)), "survival")
     assert told is not None
