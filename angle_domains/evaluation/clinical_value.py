@@ -13,12 +13,18 @@ from angle_domains.evaluation.patients.study import Study
 from angle_domains.evaluation.robust import Robust
 from angle_domains.evaluation.words import count
 from angle_domains.ope.estimators import ESTIMATORS
+from angle_domains.ope.settings import JudgingConfig
 from angle_domains.ope.value import Estimate
 from feeds.base import FeedSpec, Rows
 from feeds.clinical.synth_vaso import Value
 
 BANNER = "Research, not for care."
 KEPT = ("IS", "WIS", "MIS", "DM", "MODEL", "DR")  # estimators that a store is told of; all stand on the page
+METHODS = {
+    "influence": "the influence of each patient",
+    "percentile": "resampled patients (percentile)",
+    "bca": "resampled patients (BCa)",
+}
 OVERRIDDEN = "overridden_"  # before the metric of a number that should have been refused
 
 
@@ -37,6 +43,7 @@ class ClinicalValue:
     agreement: float  # of decisions, in which the likeliest action is the recorded one; of doses, mean difference
     truth: float | None  # the policy's exact value where the process behind the records is known
     source: dict[str, Any]
+    judging: JudgingConfig = field(default_factory=JudgingConfig)  # how it was valued
     behaviour: str = "known"  # whence propensities come
     fitted: str = ""  # whence fitted values come, or why there are none; empty where none were wanted
     foreseen: Foreseen | None = None  # by a model of patients
@@ -45,6 +52,16 @@ class ClinicalValue:
     drugs: dict[str, float] = field(default_factory=dict)  # how the policy uses each; see evaluation.drugs
     ward: Value | None = None  # share of new patients who survive under it, where patients can be made up
     openings: int = 0  # of test parts in this experiment, this one included; 0: not told
+
+    @property
+    def level(self) -> str:
+        """Of its intervals, "95%"."""
+        return f"{100.0 * self.judging.level:.3g}%"
+
+    @property
+    def discounting(self) -> str:
+        gamma = self.judging.gamma
+        return "undiscounted" if gamma == 1.0 else f"discounted by {gamma:g} an hour"
 
     @property
     def refused(self) -> bool:
@@ -139,6 +156,10 @@ def _values(found: ClinicalValue) -> Iterator[str]:
     if found.refused:
         yield f"value: {first.judgement.words()} (so say all of {', '.join(ESTIMATORS)})"
     else:
+        yield (
+            f"values are {found.discounting}; {found.level} intervals by {METHODS[found.judging.interval]}, "
+            f"{found.judging.draws:,} resamples"
+        )
         yield from (estimate.words() for estimate in found.estimates.values())
     if found.fitted:
         yield f"values: {found.fitted}"

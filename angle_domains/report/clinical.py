@@ -9,8 +9,8 @@ import numpy as np
 from angle_domains.errors import ConfigError
 from angle_domains.evaluation import Verdict
 from angle_domains.evaluation.clinical import BANNER, ClinicalValue
+from angle_domains.evaluation.clinical_value import METHODS
 from angle_domains.evaluation.words import count
-from angle_domains.interval import LEVEL
 from angle_domains.ope.estimators import ESTIMATORS
 from angle_domains.ope.value import Estimate
 from angle_domains.report import RunSummary
@@ -56,7 +56,7 @@ def write_report(verdict: Verdict, run: RunSummary, path: Path) -> Path:
         flow(study.flow) if study else "",
         practices(study) if study else "",
         outcomes(study) if study else "",
-        subgroups(study.groups) if study else "",
+        subgroups(study.groups, found.level) if study else "",
         decisions(found),
         assumptions(found),
         guidelines(items(found, run)),
@@ -149,30 +149,35 @@ def value(found: ClinicalValue) -> str:
     if not found.estimates:
         return ""
     text = (
-        f"Undiscounted return of a stay. {LEVEL:.0%} intervals by the influence of each patient. An estimate is "
-        "refused where the records hold too little of what the policy would do."
+        f"Return of a stay, {found.discounting}. {found.level} intervals by {METHODS[found.judging.interval]}; "
+        f"{found.judging.draws:,} resamples. An estimate is refused where the records hold too little of what the "
+        "policy would do."
     )
+    both = found.judging.interval != "percentile"
+    columns = (f"interval ({found.judging.interval})", *(("interval (percentile)",) if both else ()))
+    blank = [""] * (len(columns) + 1)
     chart = value_chart(found.estimates, found.observed_told, found.truth)
     if found.refused:
         verdict = next(iter(found.estimates.values())).judgement.words()
-        rows: list[Row] = [[", ".join(ESTIMATORS), absent(verdict), "", "", ""]]
+        rows: list[Row] = [[", ".join(ESTIMATORS), absent(verdict), *blank, ""]]
     else:
-        rows = [[name, *_cells(estimate)] for name, estimate in found.estimates.items()]
-    rows.append(["observed", precise(found.observed_told), "", "", "what the recorded decisions earned"])
+        rows = [[name, *_cells(estimate, both=both)] for name, estimate in found.estimates.items()]
+    rows.append(["observed", precise(found.observed_told), *blank, "what the recorded decisions earned"])
     if found.truth is not None:
-        rows.append(["truth", f"{found.truth:.4f}", "", "", "exact: the process is known"])
-    head = ("estimator", "value", "interval", "standard error", "remarks")
+        rows.append(["truth", f"{found.truth:.4f}", *blank, "exact: the process is known"])
+    head = ("estimator", "value", *columns, "standard error", "remarks")
     return section("What is it worth?", paragraph(text), chart, table(head, rows), name="value")
 
 
-def _cells(estimate: Estimate) -> Sequence[str | Cell]:
+def _cells(estimate: Estimate, *, both: bool) -> Sequence[str | Cell]:
     error = estimate.standard_error
-    ends = "" if estimate.interval is None else between((estimate.interval.low, estimate.interval.high), error)
+    shown = (estimate.interval, estimate.resampled) if both else (estimate.interval,)
+    ends = ["" if each is None else between((each.low, each.high), error) for each in shown]
     remarks = [*estimate.judgement.reasons, *estimate.judgement.warnings, *estimate.notes]
     if estimate.overridden:
         remarks.insert(0, "should have been refused")
     told = Cell("; ".join(remarks), attributes=' class="remark"')
-    return precise(estimate.value, error), ends, "" if error is None else f"{error:.2g}", told
+    return precise(estimate.value, error), *ends, "" if error is None else f"{error:.2g}", told
 
 
 def diagnostics(found: ClinicalValue) -> str:

@@ -65,6 +65,13 @@ def _value(found: ClinicalValue) -> dict[str, Any]:
     first = next(iter(found.estimates.values()), None)
     return {
         "observed": found.observed_told,
+        "gamma": found.judging.gamma,
+        "intervals": {
+            "method": found.judging.interval,
+            "level": found.judging.level,
+            "draws": found.judging.draws,
+            "beside": "resampled" if found.judging.interval != "percentile" else None,
+        },
         "agreement": found.agreement,
         "agreement_is": "share of decisions" if found.intent.policy is not None else "mean difference of doses",
         "truth": found.truth,

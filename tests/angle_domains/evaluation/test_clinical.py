@@ -172,6 +172,46 @@ def test_a_verdict_tells_what_it_bears() -> None:
     assert value.behaviour == "known"
 
 
+def test_intervals_and_discounting_are_as_the_settings_say(tmp_path: Path) -> None:
+    settings = JudgingConfig(rollouts=0, interval="bca", draws=200, level=0.8, gamma=0.99)
+    found = judge(feed(), Tabular(clinician()), Terms("test", judging=settings))  # type: ignore[arg-type]
+    plain = verdict("clinician")
+    wis = found.detail.estimates["WIS"]
+    assert wis.interval.high - wis.interval.low < found.detail.estimates["WIS"].standard_error * 4
+    assert wis.resampled.low < wis.value < wis.resampled.high
+    assert (
+        "values are discounted by 0.99 an hour; 80% intervals by resampled patients (BCa), 200 resamples" in found.lines
+    )
+    assert found.metrics["observed"] < plain.metrics["observed"] - 0.05
+    assert found.metrics["true_value"] == pytest.approx(exact_value(clinician(), 0.99**4))
+    assert found.metrics["wis"] == pytest.approx(found.metrics["true_value"], abs=0.05)
+    assert found.detail.robust.guarantee.found.level == 0.8
+    assert "no E-value: returns are discounted" in "\n".join(found.lines)
+    page = write_report(found, RUN, tmp_path / "report.html").read_text()
+    assert "80% intervals by resampled patients (BCa); 200 resamples" in page
+    assert ">interval (bca)<" in page
+    content = json.loads((tmp_path / "report.json").read_text())["value"]
+    assert content["gamma"] == 0.99
+    assert content["intervals"] == {"method": "bca", "level": 0.8, "draws": 200, "beside": "resampled"}
+    assert "80% interval (bca)" in (tmp_path / "report.md").read_text()
+
+
+def test_both_kinds_of_interval_stand_side_by_side_and_short_ones_are_marked(tmp_path: Path) -> None:
+    found = verdict("clinician")
+    page = write_report(found, RUN, tmp_path / "report.html").read_text()
+    assert page.index(">interval (influence)<") < page.index(">interval (percentile)<")
+    content = json.loads((tmp_path / "report.json").read_text())["value"]
+    for each in (content["estimates"]["WIS"], content["estimates"]["DR"]):
+        assert each["resampled"]["low"] == pytest.approx(each["interval"]["low"], abs=0.02)
+    told = {name: "; ".join(each["notes"]) for name, each in content["estimates"].items()}
+    few = "its interval covers less than it says: 0.87 of simulations in place of .95"
+    assert few in told["MIS"]
+    assert few in told["CWPDIS"]
+    assert few not in told["WIS"] + told["DR"]
+    value = page.split('id="value"')[1].split("</section>")[0]
+    assert value.count(few) == sum(few in line for line in found.lines) == 2
+
+
 def test_a_refused_policy_still_has_a_lower_bound() -> None:
     found = verdict("optimum")
     assert 0.0 <= found.metrics["lower_bound"] < found.metrics["true_value"]

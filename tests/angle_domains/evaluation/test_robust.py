@@ -11,6 +11,7 @@ from angle_domains.evaluation.foreseen import Foreseen
 from angle_domains.evaluation.robust import confounded, guarantee
 from angle_domains.interval import Interval
 from angle_domains.ope.episodes import Episodes
+from angle_domains.ope.settings import JudgingConfig
 from angle_domains.ope.value import Estimate, OpeConfig, evaluate
 
 
@@ -68,7 +69,7 @@ def test_where_stays_were_cut_there_is_no_e_value() -> None:
 
 def test_confounding_is_of_the_estimate_whose_weights_were_cut() -> None:
     episodes = half_survive()
-    told = confounded(episodes, wis(episodes, 1.0), "survival", 1.0)
+    told = confounded(episodes, wis(episodes, 1.0), "survival", JudgingConfig(cut=1.0))
     assert told is not None
     mean = 1.0 / (1.0 + 0.8)  # weights of 1.2 and .8, cut at 1
     assert wis(episodes, 1.0).value == pytest.approx(mean)
