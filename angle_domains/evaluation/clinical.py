@@ -18,6 +18,7 @@ from angle_domains.evaluation.robust import examine
 from angle_domains.evaluation.skill import Trials
 from angle_domains.evaluation.ward import treated
 from angle_domains.ope.episodes import Episodes, from_rows, places, returns
+from angle_domains.ope.policies import greedy
 from angle_domains.ope.refusal import NOT_TOLD, Judgement
 from angle_domains.ope.value import Estimate, OpeConfig, evaluate
 from angle_domains.showing import Showing
@@ -52,7 +53,7 @@ def judge(feed: Any, agent: Agent, terms: Terms) -> Verdict:
         found = evaluate(
             evidence.episodes, settings.gamma, config, calibration=known.calibration, remarks=evidence.remarks
         )
-    value = _value(feed, rows, intent, terms, found, _truth(feed, agent, terms), evidence, known)
+    value = _value(feed, rows, intent, terms, found, _truths(feed, agent, intent, terms), evidence, known)
     value = _withheld(_about_patients(feed, agent, value, evidence.episodes, terms))
     return _verdict(value, _chosen(value.headline))
 
@@ -125,12 +126,13 @@ def _unvalued(feed: Any, agent: Agent, rows: Rows, intent: Intended, terms: Term
     if not terms.full:
         told = {"agreement": _agreement(rows, intent), "refused": 1.0}
         return _unranked(terms, told, "continuous doses are not valued")
-    value = _value(feed, rows, intent, terms, {}, None)
+    value = _value(feed, rows, intent, terms, {}, (None, None))
     return _verdict(_withheld(_about_patients(feed, agent, value, None, terms)), None)
 
 
 def _value(
-    feed: Any, rows: Rows, intent: Intended, terms: Terms, found: dict[str, Estimate], truth: float | None,
+    feed: Any, rows: Rows, intent: Intended, terms: Terms, found: dict[str, Estimate],
+    truths: tuple[float | None, float | None],
     evidence: Evidence | None = None, known: Propensities | None = None,
 ) -> ClinicalValue:  # fmt: skip
     at, said = places(rows), feed.describe()
@@ -151,7 +153,8 @@ def _value(
         estimates=found,
         q_self=own,
         agreement=_agreement(rows, intent),
-        truth=truth,
+        truth=truths[0],
+        truth_in_use=truths[1],
         source=said["profile"],
         behaviour="known" if known is None else known.kind,
         fitted="" if evidence is None else evidence.fitted,
@@ -192,17 +195,25 @@ def _earned(rows: Rows, gamma: float) -> float:
     return float(returns(from_rows(rows, ones, behaviour=ones), gamma).mean())
 
 
-def _truth(feed: Any, agent: Agent, terms: Terms) -> float | None:
-    """Of the policy, where the process behind the records is known and shown as it is."""
+def _truths(feed: Any, agent: Agent, intent: Intended, terms: Terms) -> tuple[float | None, float | None]:
+    """Of the policy that is valued and, where that draws, of its likeliest actions; where the process behind the
+    records is known and shown as it is."""
     known = known_states(feed) if isinstance(feed, ClinicalFeed) else None
     policy = None if known is None else policy_at(agent, known, feed.spec, terms.epsilon)
-    return None if policy is None else true_value(policy, terms.judging.gamma)
+    if policy is None:
+        return None, None
+    gamma, likeliest = terms.judging.gamma, greedy(policy, epsilon=terms.epsilon)
+    return true_value(policy, gamma), true_value(likeliest, gamma) if intent.sampled else None
 
 
 def _agreement(rows: Rows, intent: Intended) -> float:
-    """The share of decisions alike; of continuous doses the mean absolute difference."""
+    """The share of decisions alike, of a policy that draws the expected one; of continuous doses the mean absolute
+    difference."""
     decided = ~rows.last
     ours, theirs = intent.action[decided], rows.action[decided]
+    if intent.policy is not None and intent.sampled:
+        taken = theirs.reshape(len(theirs), 1).astype(np.int64)
+        return float(np.take_along_axis(intent.policy[decided], taken, 1).mean())
     if intent.policy is not None:
         return float((ours == theirs).mean())
     return float(np.abs(ours - theirs).mean())

@@ -54,7 +54,7 @@ def write_report(verdict: Verdict, run: RunSummary, path: Path) -> Path:
         bearing(found),
         calibration(found),
         flow(study.flow) if study else "",
-        practices(study) if study else "",
+        practices(study, found.valued) if study else "",
         outcomes(study) if study else "",
         subgroups(study.groups, found.level) if study else "",
         decisions(found),
@@ -110,7 +110,8 @@ def sentence(found: ClinicalValue) -> str:
         return f"Its value should have been refused: {chosen.words()}."
     word = {"better": "More than", "worse": "Less than", "alike": "Not told apart from"}[standing(found)]
     told = f"{word} what the recorded decisions earned ({precise(found.observed_told)} a stay)"
-    return f"{told}: {chosen.words()}."
+    which = "the policy as sampled" if found.intent.sampled else "its likeliest actions"
+    return f"{told}: {chosen.words()} (of {which})."
 
 
 def key_numbers(found: ClinicalValue, run: RunSummary) -> str:
@@ -125,6 +126,8 @@ def key_numbers(found: ClinicalValue, run: RunSummary) -> str:
         entries.append(("q_self", f"{found.q_self:.4g}", "the agent's own belief, no value"))
     if found.truth is not None:
         entries.append(("Truth", f"{found.truth:.4f}", "exact: the process is known"))
+    if found.truth_in_use is not None:
+        entries.append(("Truth in use", f"{found.truth_in_use:.4f}", "of its likeliest actions"))
     if found.ward is not None:
         entries.append(
             ("True survival", f"{found.ward.survival:.3f}", f"± {1.96 * found.ward.error:.3f}, made-up patients")
@@ -150,8 +153,8 @@ def value(found: ClinicalValue) -> str:
         return ""
     text = (
         f"Return of a stay, {found.discounting}. {found.level} intervals by {METHODS[found.judging.interval]}; "
-        f"{found.judging.draws:,} resamples. An estimate is refused where the records hold too little of what the "
-        "policy would do."
+        f"{found.judging.draws:,} resamples. The policy valued is {found.valued}. An estimate is refused where the "
+        "records hold too little of what the policy would do."
     )
     both = found.judging.interval != "percentile"
     columns = (f"interval ({found.judging.interval})", *(("interval (percentile)",) if both else ()))
@@ -165,6 +168,8 @@ def value(found: ClinicalValue) -> str:
     rows.append(["observed", precise(found.observed_told), *blank, "what the recorded decisions earned"])
     if found.truth is not None:
         rows.append(["truth", f"{found.truth:.4f}", *blank, "exact: the process is known"])
+    if found.truth_in_use is not None:
+        rows.append(["truth in use", f"{found.truth_in_use:.4f}", *blank, "of its likeliest actions, exact"])
     head = ("estimator", "value", *columns, "standard error", "remarks")
     return section("What is it worth?", paragraph(text), chart, table(head, rows), name="value")
 

@@ -48,10 +48,10 @@ class Study:
 def study_of(
     feed: ClinicalFeed, split: str, rows: Rows, intent: Intended, episodes: Episodes | None, terms: Terms
 ) -> Study:  # fmt: skip
-    """Of the rows of one part, and what the policy would have decided in them; weights are cut where others are."""
+    """Of the rows of one part, and what the policy would have decided in them, drawn where it draws."""
     flow, said = flow_of(feed, split), feed.describe()
     secret = any(part.judged and part.deaths is None for part in flow.parts)
-    found = decided(feed, split, rows, intent, secret=secret)
+    found = decided(feed, split, rows, intent.drawn(rows, terms.seed), secret=secret)
     return Study(
         flow=flow,
         practices=tuple(practice(found, component) for component in found.components),

@@ -80,7 +80,11 @@ def _value(value: Numbers) -> list[str]:
         rows.append([name, estimated(each), ends])
     rows.append(["observed", precise(value["observed"]), NONE])
     rows += [["truth", f"{value['truth']:.4f}", NONE]] if value["truth"] is not None else []
-    parts = ["## What it is worth", grid(["estimator", "value", interval_head(value)], rows)]
+    parts = [
+        "## What it is worth",
+        f"The policy valued is {value['policy_valued']}.",
+        grid(["estimator", "value", interval_head(value)], rows),
+    ]
     judgement = value["judgement"]
     parts += [why(value)] if judgement and (value["refused"] or value["overridden"]) else []
     told = dict.fromkeys(line for each in value["estimates"].values() for line in each["assumptions"])

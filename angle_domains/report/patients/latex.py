@@ -116,10 +116,12 @@ def _values(found: Numbers) -> str:
     rows.append(["observed", precise(value["observed"]), _NONE, _NONE])
     rows += [["truth", f"{value['truth']:.4f}", _NONE, _NONE]] if value["truth"] is not None else []
     size = number(value["diagnostics"]["effective"])
+    which = value["policy_valued"].partition(":")[0]
     reasons = f" {why(value)}" if value["refused"] or value["overridden"] else ""
     return tabular(
         ["estimator", "value", interval_head(value), "standard error"], rows,
-        f"Value of the policy, gamma {value['gamma']:g} an hour; effective sample size {size}.{reasons}", "value",
+        f"Value of the policy ({which}), gamma {value['gamma']:g} an hour; effective sample size {size}.{reasons}",
+        "value",
     )  # fmt: skip
 
 

@@ -34,7 +34,7 @@ def made() -> tuple[ClinicalFeed, Rows, Study]:
     mean = np.where(np.random.default_rng(0).random(len(rows)) < 0.5, rows.action, 0)
     policy = np.full((len(rows), 12), 1 / 12)
     told = study_of(
-        found, "test", rows, Intended(mean, policy, None), from_rows(rows, policy), Terms("test")
+        found, "test", rows, Intended(mean, None, None), from_rows(rows, policy), Terms("test")
     )  # fmt: skip
     return found, rows, told
 
@@ -124,9 +124,8 @@ def test_groups_have_their_weights_cut_where_the_whole_has() -> None:
 def test_a_coded_action_is_told_by_what_it_stands_for() -> None:
     made = ClinicalFeed(ClinicalConfig(patients=300, states={"masks": False}))  # type: ignore[arg-type]
     rows = made.episodes("test")
-    policy = np.full((len(rows), 25), 1 / 25)
     meant = np.where(rows.action % 5 == 0, rows.action, rows.action - rows.action % 5)  # no vasopressors
-    told = study_of(made, "test", rows, Intended(meant, policy, None), None, Terms("test"))
+    told = study_of(made, "test", rows, Intended(meant, None, None), None, Terms("test"))
     fluid, vaso = told.practices
     assert (fluid.name, fluid.kind, vaso.name) == ("fluid level", "level", "vasopressor level")
     assert fluid.alike == 1.0

@@ -65,7 +65,7 @@ def test_page_json_and_card_say_the_same(tmp_path: Path) -> None:
     page, content, card = written(value(), tmp_path)
     for text in (page, card, content["banner"]):
         assert "Research, not for care." in text
-    assert (content["schema"], content["version"]) == ("angle-domains/clinical-report", 1)
+    assert (content["schema"], content["version"]) == ("angle-domains/clinical-report", 2)
     assert content["value"]["estimates"]["WIS"]["value"] == pytest.approx(value().observed)
     assert content["value"]["truth"] == 0.61
     for part in content["cohort"]["parts"]:
