@@ -144,10 +144,11 @@ def same_data(meta: dict[str, Any], feed: Any, folder: RunFolder) -> None:
         )
 
 
-def test_metrics(judged: Judged | None, folder: RunFolder) -> dict[str, float]:
-    """What trackers are told of the test part: how often it was opened, and what came of it this time, if anything."""
+def told_of(part: str, judged: Judged | None, folder: RunFolder) -> dict[str, float]:
+    """What trackers are told of a part that was judged: what came of it, if anything, and how often the test part was
+    opened."""
     told = judged.verdict.metrics | judged.beside if judged else {}
-    found = {f"test/{name}": value for name, value in told.items()}
+    found = {f"{part}/{name}": value for name, value in told.items()}
     if chosen := folder.note().get("selected_from"):
         found["test/selected_from"] = chosen
     return found | {"test/openings": openings(folder)}
