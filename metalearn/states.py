@@ -52,6 +52,10 @@ class States(NamedTuple):
     def rows(self) -> int:
         return len(self.reward)
 
+    def of(self, rows: Bool[Tensor, " n"]) -> "States":
+        """Some rows alone, whole episodes of them."""
+        return States._make(None if column is None else column[rows] for column in self)
+
     @property
     def last(self) -> Bool[Tensor, " n"]:
         """The last row of each episode."""

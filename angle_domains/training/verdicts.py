@@ -11,7 +11,7 @@ from angle_domains.evaluation import Terms, Verdict
 from angle_domains.evaluation.skill import Trials
 from angle_domains.outlook.foreseen import signatures
 from angle_domains.outlook.study import study
-from angle_domains.policy import load_policy
+from angle_domains.policy import check_observations, load_policy
 from angle_domains.report import RunSummary
 from angle_domains.report.outlook import foreseen
 from angle_domains.runs import RunFolder
@@ -72,6 +72,7 @@ def judge_run(folder: RunFolder, config: AgentConfig, feed: Any, terms: Terms, *
     check_rewards(config.agent_name, feed.spec)
     policy = load_policy(folder.path)
     same_data(policy.meta, feed, folder)
+    check_observations(policy.spec, feed.spec)
     if config.tracking.uri != OFF:
         resolve_store(config.tracking.uri, folder.path.parent)  # a store that cannot be named opens nothing
     facts = {"steps": policy.meta["step"]} | folder.note()
@@ -143,10 +144,11 @@ def same_data(meta: dict[str, Any], feed: Any, folder: RunFolder) -> None:
         )
 
 
-def test_metrics(judged: Judged | None, folder: RunFolder) -> dict[str, float]:
-    """What trackers are told of the test part: how often it was opened, and what came of it this time, if anything."""
+def told_of(part: str, judged: Judged | None, folder: RunFolder) -> dict[str, float]:
+    """What trackers are told of a part that was judged: what came of it, if anything, and how often the test part was
+    opened."""
     told = judged.verdict.metrics | judged.beside if judged else {}
-    found = {f"test/{name}": value for name, value in told.items()}
+    found = {f"{part}/{name}": value for name, value in told.items()}
     if chosen := folder.note().get("selected_from"):
         found["test/selected_from"] = chosen
     return found | {"test/openings": openings(folder)}
