@@ -73,12 +73,12 @@ def _table(store: Store, runs: Sequence[str], wanted: Wanted, root: Path) -> Run
 
 
 def terminal_table(table: RunTable) -> "Table":
-    """A few runs stand as columns beside each other, more of them as lines with the metrics of the test part."""
+    """A few runs stand as columns beside each other, more of them as lines with the metrics of the final verdict."""
     from rich.table import Table
     from rich.text import Text
 
     few = len(table.rows) <= _FEW
-    keys = table.keys if few else [key for key in table.keys if key.startswith("test/") or key == SPEED]
+    keys = table.keys if few else [key for key in table.keys if key.startswith(table.part) or key == SPEED]
     lines = [[key, *(str(getattr(row, key)) for row in table.rows)] for key in FACTS]
     lines += [[key, *(row.cell(key) for row in table.rows)] for key in keys]
     head = ["run", *(row.name for row in table.rows)]

@@ -53,6 +53,7 @@ class TrainingConfig(Settings):
     source: Literal["records", "model"] | None = None  # of experience, where episodes were recorded; None: as the agent
     model: PatientModelConfig = PatientModelConfig()  # of patients, in which agents practise that act
     judging: JudgingConfig = JudgingConfig()  # of policies by recorded patients
+    test: Literal["at_end", "never"] | None = None  # when a run opens the test part; None: see `training.group`
     films: NonNegativeInt = 5  # of the best policy at most, spread over the run, where there are pictures
 
 

@@ -17,3 +17,7 @@ class Interval:
     @property
     def includes_zero(self) -> bool:
         return self.low <= 0.0 <= self.high
+
+    def words(self) -> str:
+        """ "[low, high]"."""
+        return f"[{self.low:.4g}, {self.high:.4g}]"

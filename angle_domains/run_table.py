@@ -14,11 +14,13 @@ from angle_domains.tracking.courier import ROLE
 from angle_domains.tracking.journal import Journal
 from angle_domains.tracking.links import compare_link, ui_base
 from angle_domains.tracking.store import Store, load_mlflow
+from angle_domains.tracking.trials import OPENINGS
 
 CURVES = ("validation/score", "episode/return")  # what is drawn over environment steps
 FACTS = ("feed", "data", "agent", "seeds", "trained", "status")  # of a row, before its metrics
 PARENT = "mlflow.parentRunId"
 SPEED = "time/steps_per_second"
+PARTS = ("test/", "validation/")  # groups of metrics, the more telling first
 VALUE = "wis"  # of the metrics of recorded patients: the one that stands for a policy's value
 NOT_ESTIMABLE = "not estimable"
 NOTE = "[low, high]: 95 % interval, of one run over resampled time or episodes, of several seeds over the seeds"
@@ -88,11 +90,15 @@ class RunTable:
     def keys(self) -> list[str]:
         """The metrics that any of the runs has: test, validation, episodes, the rest, speed; bounds are in cells."""
         found = {key for row in self.rows for key in row.metrics}
-        found |= {key for row in self.rows if row.refuses(key := f"test/{VALUE}")}
+        found |= {key for row in self.rows for part in PARTS if row.refuses(key := f"{part}{VALUE}")}
         bounds = {f"{key}{end}" for key in found for end in ("_low", "_high")}
-        groups = ("test/", "validation/", "episode/")
-        rank = {group: index for index, group in enumerate(groups)}
+        rank = {group: index for index, group in enumerate((*PARTS, "episode/"))}
         return sorted(found - bounds, key=lambda key: (key == SPEED, rank.get(key.split("/")[0] + "/", 9), key))
+
+    @property
+    def part(self) -> str:
+        """The metrics by which the runs were judged in the end: of validation where the test part is closed for all."""
+        return PARTS[not any(key.startswith(PARTS[0]) and key != OPENINGS for key in self.keys)]
 
     @property
     def link(self) -> str:

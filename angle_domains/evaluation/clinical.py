@@ -11,13 +11,14 @@ from angle_domains.evaluation import Terms, Verdict
 from angle_domains.evaluation.clinical_value import BANNER, ClinicalValue, lines, metrics, tags
 from angle_domains.evaluation.cohort import Intended, intended, policy_at
 from angle_domains.evaluation.drugs import drug_metrics
-from angle_domains.evaluation.evidence import GAMMA, Evidence, Propensities, counted, gather, numbered, propensities
+from angle_domains.evaluation.evidence import Evidence, Propensities, counted, gather, numbered, propensities
 from angle_domains.evaluation.patients.flow import outcomes_told
 from angle_domains.evaluation.patients.study import study_of
 from angle_domains.evaluation.robust import examine
 from angle_domains.evaluation.skill import Trials
 from angle_domains.evaluation.ward import treated
-from angle_domains.ope.episodes import Episodes, from_rows, places
+from angle_domains.ope.episodes import Episodes, from_rows, places, returns
+from angle_domains.ope.policies import greedy
 from angle_domains.ope.refusal import NOT_TOLD, Judgement
 from angle_domains.ope.value import Estimate, OpeConfig, evaluate
 from angle_domains.showing import Showing
@@ -26,7 +27,7 @@ from feeds.base import Rows
 from feeds.clinical.feed import ClinicalFeed
 from feeds.clinical.truth import known_states, true_value
 
-__all__ = ["BANNER", "GAMMA", "ClinicalValue", "judge", "play", "under"]
+__all__ = ["BANNER", "ClinicalValue", "judge", "play", "under"]
 
 
 def judge(feed: Any, agent: Agent, terms: Terms) -> Verdict:
@@ -43,14 +44,16 @@ def judge(feed: Any, agent: Agent, terms: Terms) -> Verdict:
     if not terms.full:
         return _quick(feed, rows, intent, known, terms)
     settings = terms.judging
-    config = OpeConfig(seed=terms.seed, cut=settings.cut, override=settings.override)
+    config = OpeConfig.of(settings, seed=terms.seed)
     episodes = from_rows(rows, intent.policy, behaviour=known.chances)
     evidence = Evidence(episodes, "")
-    found = evaluate(episodes, GAMMA, config, calibration=known.calibration)
+    found = evaluate(episodes, settings.gamma, config, calibration=known.calibration)
     if not all(estimate.refused for estimate in found.values()):  # else no fit would make the records reach further
         evidence = gather(feed, agent, rows, intent.policy, known, terms)
-        found = evaluate(evidence.episodes, GAMMA, config, calibration=known.calibration, remarks=evidence.remarks)
-    value = _value(feed, rows, intent, terms, found, _truth(feed, agent, terms.epsilon), evidence, known)
+        found = evaluate(
+            evidence.episodes, settings.gamma, config, calibration=known.calibration, remarks=evidence.remarks
+        )
+    value = _value(feed, rows, intent, terms, found, _truths(feed, agent, intent, terms), evidence, known)
     value = _withheld(_about_patients(feed, agent, value, evidence.episodes, terms))
     return _verdict(value, _chosen(value.headline))
 
@@ -99,7 +102,7 @@ def _secret(feed: Any, split: str) -> bool:
 
 def _estimate(episodes: Episodes, name: str, known: Propensities, terms: Terms) -> Estimate:
     config = OpeConfig(estimators=(name,), draws=1, cut=terms.judging.cut)
-    return evaluate(episodes, GAMMA, config, calibration=known.calibration)[name]
+    return evaluate(episodes, terms.judging.gamma, config, calibration=known.calibration)[name]
 
 
 def _unranked(terms: Terms, told: dict[str, float], why: str) -> Verdict:
@@ -123,12 +126,13 @@ def _unvalued(feed: Any, agent: Agent, rows: Rows, intent: Intended, terms: Term
     if not terms.full:
         told = {"agreement": _agreement(rows, intent), "refused": 1.0}
         return _unranked(terms, told, "continuous doses are not valued")
-    value = _value(feed, rows, intent, terms, {}, None)
+    value = _value(feed, rows, intent, terms, {}, (None, None))
     return _verdict(_withheld(_about_patients(feed, agent, value, None, terms)), None)
 
 
 def _value(
-    feed: Any, rows: Rows, intent: Intended, terms: Terms, found: dict[str, Estimate], truth: float | None,
+    feed: Any, rows: Rows, intent: Intended, terms: Terms, found: dict[str, Estimate],
+    truths: tuple[float | None, float | None],
     evidence: Evidence | None = None, known: Propensities | None = None,
 ) -> ClinicalValue:  # fmt: skip
     at, said = places(rows), feed.describe()
@@ -144,11 +148,13 @@ def _value(
         rows=rows,
         spec=feed.spec,
         intent=intent,
-        observed=float(np.bincount(at.episode, rows.reward[at.row + 1]).mean()),
+        observed=_earned(rows, terms.judging.gamma),
+        judging=terms.judging,
         estimates=found,
         q_self=own,
         agreement=_agreement(rows, intent),
-        truth=truth,
+        truth=truths[0],
+        truth_in_use=truths[1],
         source=said["profile"],
         behaviour="known" if known is None else known.kind,
         fitted="" if evidence is None else evidence.fitted,
@@ -164,8 +170,7 @@ def _about_patients(
     """The same, with who the patients are, how each drug would be used, and who would live where they are made up."""
     if not isinstance(feed, ClinicalFeed):
         return value
-    study = study_of(feed, value.split, value.rows, value.intent, episodes, gamma=GAMMA, seed=terms.seed,
-                     cut=terms.judging.cut)  # fmt: skip
+    study = study_of(feed, value.split, value.rows, value.intent, episodes, terms)  # fmt: skip
     return replace(value, study=study, drugs=drug_metrics(study), ward=treated(feed, agent, epsilon=terms.epsilon))
 
 
@@ -176,25 +181,39 @@ def _withheld(value: ClinicalValue) -> ClinicalValue:
     secret = Judgement((NOT_TOLD,), (), withheld=True)
     estimates = {
         name: replace(
-            each, value=None, interval=None, gain=None, standard_error=None, truncation=None, overridden=False,
-            notes=(), judgement=secret, diagnostics=replace(each.diagnostics, cut_share=float("nan")),
+            each, value=None, interval=None, resampled=None, gain=None, standard_error=None, truncation=None,
+            overridden=False, notes=(), judgement=secret, diagnostics=replace(each.diagnostics, cut_share=float("nan")),
         )
         for name, each in value.estimates.items()
     }  # fmt: skip
     return replace(value, observed=float("nan"), estimates=estimates, robust=None, foreseen=None)
 
 
-def _truth(feed: Any, agent: Agent, epsilon: float) -> float | None:
-    """Of the policy, where the process behind the records is known and shown as it is."""
+def _earned(rows: Rows, gamma: float) -> float:
+    """The mean return of the records."""
+    ones = np.ones(len(rows))
+    return float(returns(from_rows(rows, ones, behaviour=ones), gamma).mean())
+
+
+def _truths(feed: Any, agent: Agent, intent: Intended, terms: Terms) -> tuple[float | None, float | None]:
+    """Of the policy that is valued and, where that draws, of its likeliest actions; where the process behind the
+    records is known and shown as it is."""
     known = known_states(feed) if isinstance(feed, ClinicalFeed) else None
-    policy = None if known is None else policy_at(agent, known, feed.spec, epsilon)
-    return None if policy is None else true_value(policy)
+    policy = None if known is None else policy_at(agent, known, feed.spec, terms.epsilon)
+    if policy is None:
+        return None, None
+    gamma, likeliest = terms.judging.gamma, greedy(policy, epsilon=terms.epsilon)
+    return true_value(policy, gamma), true_value(likeliest, gamma) if intent.sampled else None
 
 
 def _agreement(rows: Rows, intent: Intended) -> float:
-    """The share of decisions alike; of continuous doses the mean absolute difference."""
+    """The share of decisions alike, of a policy that draws the expected one; of continuous doses the mean absolute
+    difference."""
     decided = ~rows.last
     ours, theirs = intent.action[decided], rows.action[decided]
+    if intent.policy is not None and intent.sampled:
+        taken = theirs.reshape(len(theirs), 1).astype(np.int64)
+        return float(np.take_along_axis(intent.policy[decided], taken, 1).mean())
     if intent.policy is not None:
         return float((ours == theirs).mean())
     return float(np.abs(ours - theirs).mean())

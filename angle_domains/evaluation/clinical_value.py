@@ -13,12 +13,18 @@ from angle_domains.evaluation.patients.study import Study
 from angle_domains.evaluation.robust import Robust
 from angle_domains.evaluation.words import count
 from angle_domains.ope.estimators import ESTIMATORS
+from angle_domains.ope.settings import JudgingConfig
 from angle_domains.ope.value import Estimate
 from feeds.base import FeedSpec, Rows
 from feeds.clinical.synth_vaso import Value
 
 BANNER = "Research, not for care."
 KEPT = ("IS", "WIS", "MIS", "DM", "MODEL", "DR")  # estimators that a store is told of; all stand on the page
+METHODS = {
+    "influence": "the influence of each patient",
+    "percentile": "resampled patients (percentile)",
+    "bca": "resampled patients (BCa)",
+}
 OVERRIDDEN = "overridden_"  # before the metric of a number that should have been refused
 
 
@@ -34,9 +40,11 @@ class ClinicalValue:
     observed: float  # mean return of the records
     estimates: dict[str, Estimate]  # empty where actions are continuous
     q_self: float | None  # what the agent itself holds the first decisions worth: never a value
-    agreement: float  # of decisions, in which the likeliest action is the recorded one; of doses, mean difference
-    truth: float | None  # the policy's exact value where the process behind the records is known
+    agreement: float  # share of decisions, expected where the policy draws them; of doses, mean difference
+    truth: float | None  # exact value of the policy that is valued, where the process behind the records is known
     source: dict[str, Any]
+    truth_in_use: float | None = None  # likewise of its likeliest actions, where that is another policy
+    judging: JudgingConfig = field(default_factory=JudgingConfig)  # how it was valued
     behaviour: str = "known"  # whence propensities come
     fitted: str = ""  # whence fitted values come, or why there are none; empty where none were wanted
     foreseen: Foreseen | None = None  # by a model of patients
@@ -45,6 +53,23 @@ class ClinicalValue:
     drugs: dict[str, float] = field(default_factory=dict)  # how the policy uses each; see evaluation.drugs
     ward: Value | None = None  # share of new patients who survive under it, where patients can be made up
     openings: int = 0  # of test parts in this experiment, this one included; 0: not told
+
+    @property
+    def level(self) -> str:
+        """Of its intervals, "95%"."""
+        return f"{100.0 * self.judging.level:.3g}%"
+
+    @property
+    def discounting(self) -> str:
+        gamma = self.judging.gamma
+        return "undiscounted" if gamma == 1.0 else f"discounted by {gamma:g} an hour"
+
+    @property
+    def valued(self) -> str:
+        """Which policy the values are of, and the tables of its decisions."""
+        if self.intent.sampled:
+            return "sampled: drawn from its probabilities; in use it takes its likeliest action, another policy"
+        return "mode: its likeliest action, as in use"
 
     @property
     def refused(self) -> bool:
@@ -82,7 +107,16 @@ def metrics(found: ClinicalValue) -> dict[str, float]:
     if found.ward is not None:
         told |= {"true_survival": found.ward.survival, "true_survival_error": found.ward.error}
     told |= found.drugs
-    return told if found.truth is None else told | {"true_value": found.truth}
+    return told | _truths(found)
+
+
+def _truths(found: ClinicalValue) -> dict[str, float]:
+    """By the names that the judge of the process itself has for them: "true_value" is of the likeliest actions."""
+    if found.truth is None:
+        return {}
+    if found.truth_in_use is None:
+        return {"true_value": found.truth}
+    return {"true_value": found.truth_in_use, "sampled_value": found.truth}
 
 
 def _numbers(name: str, estimate: Estimate) -> dict[str, float]:
@@ -113,6 +147,7 @@ def lines(found: ClinicalValue) -> Iterator[str]:
         yield "observed: not told, few patients died or few lived"
     else:
         yield f"observed: {found.observed_told:.4g} a stay, what the recorded decisions earned"
+    yield f"policy valued: {found.valued}"
     if not found.estimates:
         yield "value: not estimable: off-policy evaluation of continuous doses is not offered"
         yield f"doses differ from the recorded ones by {found.agreement:.4g} on average"
@@ -123,9 +158,11 @@ def lines(found: ClinicalValue) -> Iterator[str]:
     yield from drug_lines(found.drugs)
     if found.ward is not None:
         lived = f"{found.ward.survival:.4f} (standard error {found.ward.error:.4f})"
-        yield f"truth: {lived} of patients survive under it: new ones were made up and treated by it"
+        yield f"truth: {lived} of patients survive under it, as it is valued: new ones were made up and treated by it"
     if found.truth is not None:
         yield f"truth: {found.truth:.4f}, exact: the process behind these records is known"
+    if found.truth_in_use is not None:
+        yield f"truth in use: {found.truth_in_use:.4f}, exact, of its likeliest actions"
     if found.split == "test" and found.openings > 1:
         yield (
             f"test patients were opened {found.openings} times in this experiment, this time included: "
@@ -139,6 +176,10 @@ def _values(found: ClinicalValue) -> Iterator[str]:
     if found.refused:
         yield f"value: {first.judgement.words()} (so say all of {', '.join(ESTIMATORS)})"
     else:
+        yield (
+            f"values are {found.discounting}; {found.level} intervals by {METHODS[found.judging.interval]}, "
+            f"{found.judging.draws:,} resamples"
+        )
         yield from (estimate.words() for estimate in found.estimates.values())
     if found.fitted:
         yield f"values: {found.fitted}"

@@ -22,6 +22,20 @@ class Intended(NamedTuple):
     policy: Float[np.ndarray, "n a"] | None  # probabilities of discrete actions
     q: Float[np.ndarray, "n a"] | None  # what the agent itself holds them worth; None where it has no such values
 
+    @property
+    def sampled(self) -> bool:
+        """The policy draws its decisions, and is so another than the likeliest actions, which are taken in use."""
+        return self.policy is not None and self.q is None and bool((self.policy.max(1) < 1.0 - 1e-6).any())
+
+    def drawn(self, rows: Rows, seed: int) -> "Intended":
+        """With decisions drawn from the policy in place of the likeliest, where it draws; last rows decide nothing."""
+        if self.policy is None or not self.sampled:
+            return self
+        chance = np.random.default_rng(seed).random((len(rows), 1))
+        total = self.policy.cumsum(1)
+        action = (total < chance * total[:, -1:]).sum(1).astype(self.action.dtype)
+        return self._replace(action=np.where(rows.last, self.action, action))
+
 
 def intended(agent: Agent, rows: Rows, spec: FeedSpec, epsilon: float = 0.0) -> Intended:
     """Reads the episodes side by side, decision by decision, an agent's memory carried along.

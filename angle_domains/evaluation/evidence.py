@@ -15,7 +15,6 @@ from angle_domains.ope.episodes import Episodes, from_rows, places
 from angle_domains.types import Agent
 from feeds.base import Rows
 
-GAMMA = 1.0  # values are undiscounted: what is earned over a whole stay
 _FEW = 4_000  # states among which a foreseen one is placed
 _VISITS = 5  # rows for each distinct observation, from which on values are counted
 
@@ -75,8 +74,8 @@ def counted(
 ) -> Episodes:
     """Episodes with values by counting; without them where the policy goes in circles in these records."""
     place, number = states
-    q = tabular.cross_fit(place, policy, GAMMA, number, count=_folds(rows, terms), seed=terms.seed)
-    whole = None if q is None else tabular.fit(place, policy, GAMMA, number)
+    q = tabular.cross_fit(place, policy, terms.judging.gamma, number, count=_folds(rows, terms), seed=terms.seed)
+    whole = None if q is None else tabular.fit(place, policy, terms.judging.gamma, number)
     return from_rows(
         rows, policy, behaviour=known.chances, q=None if whole is None else q,
         direct=None if whole is None else whole.direct,
@@ -92,14 +91,14 @@ def gather(
     if states is None:
         config = fqe.FqeConfig(updates=terms.judging.fqe_updates)
         count = _folds(rows, terms)
-        fit = fqe.cross_fit(rows, policy, GAMMA, config, count=count, seed=terms.seed)
+        fit = fqe.cross_fit(rows, policy, terms.judging.gamma, config, count=count, seed=terms.seed)
         episodes = from_rows(rows, policy, behaviour=known.chances, q=fit.q if fit.converged else None)
         words = f"{fit.words()}, of each patient by others in {count} folds"
     else:
         episodes = counted(rows, policy, known, terms, states)
         at = places(rows)
         place = at.padded(states[0].observation[at.row, 0].astype(np.int64))
-        found = marginal.fit(episodes, place, GAMMA, cut=terms.judging.cut)
+        found = marginal.fit(episodes, place, terms.judging.gamma, cut=terms.judging.cut)
         episodes = episodes._replace(marginal=found.direct)
         words = f"fitted values by counting {states[1]:,} states, of each patient by others"
         words = words if episodes.q is not None else "no fitted values: the policy goes in circles in these records"
@@ -122,7 +121,7 @@ def _ahead(feed: Any, agent: Agent, rows: Rows, terms: Terms, *, few: bool) -> F
         terms.seed,
         terms.split,
     )
-    return foresee(feed, agent, rows, GAMMA, wanted)
+    return foresee(feed, agent, rows, terms.judging.gamma, wanted)
 
 
 def _folds(rows: Rows, terms: Terms) -> int:

@@ -7,9 +7,10 @@ import numpy as np
 
 from angle_domains.errors import AngleError
 from angle_domains.evaluation import Terms
-from angle_domains.evaluation.evidence import GAMMA, Propensities
+from angle_domains.evaluation.evidence import Propensities
 from angle_domains.ope import balance, bounds, sensitivity
 from angle_domains.ope.episodes import Episodes, returns
+from angle_domains.ope.settings import JudgingConfig
 from angle_domains.ope.value import Estimate
 from angle_domains.ope.weights import log_weights
 from feeds.base import FeedSpec, Rows
@@ -63,11 +64,17 @@ class Sensitivity:
     tipping: float  # factor at which what was observed is among the values; 1: at once, infinity: beyond 1,000
     e_value: float | None  # of the ratio of deaths to those observed; None where the return does not tell deaths
     e_limit: float | None  # likewise of the end of the gain's interval nearer to none; 1 where it holds none
+    decisions: float  # T, of the median stay: a factor Γ in a stay's weight is Γ^(1/T) in each of its decisions
+    by_decision: float  # the tipping factor as one of each decision in such a stay
     why: str = ""  # there is no E-value
 
     def words(self) -> str:
         spans = ", ".join(f"{low:.3g} to {high:.3g} at Γ {factor:g}" for factor, low, high in self.bounds)
         told = f"hidden confounding: {spans}; the difference to what was observed is gone at Γ {self.tipping:.3g}"
+        told += (
+            f" (Γ is of a stay's weight, Γ^(1/T) a decision: {self.by_decision:.3g} for the median stay of "
+            f"{self.decisions:g} decisions; it is not Rosenbaum's Γ of one decision)"
+        )
         if self.e_value is None:
             return f"{told}; no E-value: {self.why}" if self.why else told
         return f"{told}; E-value {self.e_value:.2f}, of the interval {self.e_limit:.2f}"
@@ -108,7 +115,7 @@ def examine(
     first = seen[rows.starts[rows.stops - rows.starts > 1]]
     return Robust(
         guarantee(episodes, known, reward, terms),
-        confounded(episodes, found["WIS"], reward, terms.judging.cut) if "WIS" in found else None,
+        confounded(episodes, found["WIS"], reward, terms.judging) if "WIS" in found else None,
         balance.at_the_start(first, log_weights(episodes, terms.judging.cut)[:, -1], names),
         balance.by_action(seen[decided], action, taken, names),
     )
@@ -126,27 +133,38 @@ def guarantee(episodes: Episodes, known: Propensities, reward: str | None, terms
     if low is None or high is None:
         return Guarantee(None, "it is not known what a return lies between: set training.judging.low and .high")
     try:
-        found = bounds.lower_bounds(episodes, GAMMA, low=low, high=high, cut=settings.bound_cut)
+        found = bounds.lower_bounds(
+            episodes, settings.gamma, low=low, high=high, cut=settings.bound_cut, level=settings.level
+        )
     except AngleError as error:
         return Guarantee(None, str(error))
     return Guarantee(found, "", low, high, settings.bound_cut)
 
 
-def confounded(episodes: Episodes, found: Estimate, reward: str | None, cut: float | None = None) -> Sensitivity | None:
-    """None where there is no estimate. Returns of records that stop before their end do not tell who died."""
+def confounded(
+    episodes: Episodes, found: Estimate, reward: str | None, settings: JudgingConfig | None = None
+) -> Sensitivity | None:
+    """None where there is no estimate. Neither returns of records that stop before their end nor discounted ones tell
+    who died."""
+    settings = settings or JudgingConfig()
+    gamma, cut = settings.gamma, settings.cut
     if found.value is None:
         return None
-    observed = float(returns(episodes, GAMMA).mean())
-    spans = tuple((factor, *sensitivity.bounds(episodes, GAMMA, factor, cut)) for factor in FACTORS)
-    tipping = sensitivity.tipping_factor(episodes, GAMMA, observed, cut)
+    observed = float(returns(episodes, gamma).mean())
+    spans = tuple((factor, *sensitivity.bounds(episodes, gamma, factor, cut)) for factor in FACTORS)
+    tipping = sensitivity.tipping_factor(episodes, gamma, observed, cut)
+    decisions = float(np.median(episodes.real.sum(1)))
+    scale = (decisions, float(tipping ** (1.0 / max(decisions, 1.0))))
     if found.diagnostics.cut_share > 0.0:
         why = f"{found.diagnostics.cut_share:.1%} of the stays were cut, and who died is not known"
-        return Sensitivity(spans, tipping, None, None, why)
+        return Sensitivity(spans, tipping, None, None, *scale, why)
+    if gamma < 1.0:
+        return Sensitivity(spans, tipping, None, None, *scale, "returns are discounted, and do not tell who died")
     deaths = _DEATHS.get(reward or "")
     if deaths is None or not min(deaths(found.value), deaths(observed)) > 0.0:
-        return Sensitivity(spans, tipping, None, None)
+        return Sensitivity(spans, tipping, None, None, *scale)
     ratio = deaths(found.value) / deaths(observed)
-    return Sensitivity(spans, tipping, sensitivity.e_value(ratio), _limit(found, deaths, observed))
+    return Sensitivity(spans, tipping, sensitivity.e_value(ratio), _limit(found, deaths, observed), *scale)
 
 
 def _limit(found: Estimate, deaths: Callable[[float], float], observed: float) -> float:

@@ -2,7 +2,8 @@
 
 If what is not recorded changes an episode's true weight by at most a factor Γ either way, the weighted mean lies
 between two bounds, found exactly by sorting (Zhao, Small and Bhattacharya 2019; Aronow and Lee 2013). Γ = 1 is no
-confounding; for one decision a factor Γ in the weight is one in the propensity. The E-value is VanderWeele and Ding's
+confounding. Γ is of a whole stay: over T decisions it allows each propensity a factor Γ^(1/T) if all are off alike,
+which is far less than Rosenbaum's Γ of a single decision. The E-value is VanderWeele and Ding's
 (2017): the association, as a risk ratio, that a confounder must have with both decision and outcome to explain a ratio.
 """
 

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
+from angle_domains.interval import LEVEL
 from feeds.settings import Settings
 
 
@@ -29,6 +30,10 @@ class JudgingConfig(Settings):
     folds: int = Field(default=5, ge=2)  # of patients, across which values are fitted
     fqe_updates: PositiveInt = 20_000  # at most, for each fold
     rollouts: NonNegativeInt = 2  # of each stay in each member of a patient model; 0: no model-based estimate
+    gamma: float = Field(default=1.0, gt=0.0, le=1.0)  # of values, an hour; 1: what is earned over a whole stay
+    interval: Literal["influence", "percentile", "bca"] = "influence"  # see `intervals`; percentile stands beside it
+    draws: PositiveInt = 1_000  # resamples of patients
+    level: float = Field(default=LEVEL, ge=0.5, lt=1.0)  # of intervals and of lower bounds
     cut: PositiveFloat | None = None  # level at which weights are cut; None: they are not
     low: float | None = None  # of a stay's return, known beforehand; None: as the kind of reward tells, if it does
     high: float | None = None

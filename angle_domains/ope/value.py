@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, PositiveInt
@@ -13,12 +13,16 @@ from angle_domains.ope.assumptions import assumptions
 from angle_domains.ope.diagnostics import Calibration, Diagnostics, diagnose
 from angle_domains.ope.episodes import Episodes, returns
 from angle_domains.ope.estimators import APART, ESTIMATORS, MODELS, Ratios
-from angle_domains.ope.intervals import Method, difference, interval, resample, standard_error
+from angle_domains.ope.intervals import Method, difference, interval, percentile, resample, standard_error
 from angle_domains.ope.refusal import Judgement, Limits, judge
+from angle_domains.ope.settings import JudgingConfig
 from angle_domains.ope.weights import Truncation, log_weights, truncation
 
 OBSERVED = "observed"  # the mean of what was recorded: what the clinicians' own decisions earned
 _UNWEIGHTED = ("DM", "MODEL", "MIS")  # no weights of histories go into these: cutting them moves nothing
+# Of the self-test's near policy (400 samples of 1,000 patients) 95 % intervals of IS held the truth in .89, those of
+# CWPDIS in .90, and in .87 of 240 others; on ICU-Sepsis (60 logs) those of MIS did in .87 and those of DM in .88.
+_COVERED = {"IS": 0.89, "PDIS": 0.89, "CWPDIS": 0.87, "MIS": 0.87, "DM": 0.88}
 _NO_INTERVAL = "no interval: it rests on fitted values, and how much these err is unknown"
 
 
@@ -34,6 +38,19 @@ class OpeConfig(BaseModel):
     cut: float | None = None  # level at which weights are cut; None: they are not
     override: bool = False  # gives numbers where they should be refused; the mark stays
     seed: int = 0
+
+    @classmethod
+    def of(cls, settings: JudgingConfig, *, seed: int = 0) -> Self:
+        """As the settings of a run have it."""
+        method: Method = "t" if settings.interval == "influence" else settings.interval
+        return cls(
+            draws=settings.draws,
+            interval=method,
+            level=settings.level,
+            cut=settings.cut,
+            override=settings.override,
+            seed=seed,
+        )
 
 
 @dataclass(frozen=True)
@@ -51,6 +68,7 @@ class Estimate:
     truncation: Truncation | None
     overridden: bool  # a number that should have been refused
     notes: tuple[str, ...] = ()
+    resampled: Interval | None = None  # the percentile interval, where `interval` is another
 
     @property
     def refused(self) -> bool:
@@ -62,7 +80,8 @@ class Estimate:
             return f"{self.estimator}: {self.judgement.words()}"
         if self.value is None:
             return f"{self.estimator}: no estimate{''.join(f'; {note}' for note in self.notes)}"
-        between = "" if self.interval is None else f" [{self.interval.low:.4g}, {self.interval.high:.4g}]"
+        between = "" if self.interval is None else f" {self.interval.words()}"
+        between += "" if self.resampled is None else f", percentile {self.resampled.words()}"
         mark = f" (OVERRIDDEN, {self.judgement.words()})" if self.overridden else ""
         notes = "".join(f"; {note}" for note in (*self.notes, *self.judgement.warnings))
         return f"{self.estimator}: {self.value:.4g}{between}{mark}{notes}"
@@ -127,11 +146,16 @@ def _filled(
         return replace(base, value=value, notes=(_NO_INTERVAL,))
     gain = difference(value - parts[OBSERVED].value(), drawn[name] - drawn[OBSERVED], config.level)
     missing = float((~np.isfinite(drawn[name])).mean())
+    made = interval(ratios, patient, drawn[name], method=config.interval, level=config.level)
+    beside = percentile(value, drawn[name], config.level) if config.interval != "percentile" else None
     notes = (f"{missing:.1%} of the resamples have no estimate and were left out",) if missing else ()
+    if name in _COVERED:
+        notes += (f"its interval covers less than it says: {_COVERED[name]} of simulations in place of .95",)
     return replace(
         base,
         value=value,
-        interval=interval(ratios, patient, drawn[name], method=config.interval, level=config.level),
+        interval=made,
+        resampled=beside if config.draws > 1 else None,
         gain=gain,
         standard_error=standard_error(ratios, patient),
         notes=notes,

@@ -9,8 +9,8 @@ import numpy as np
 from angle_domains.errors import ConfigError
 from angle_domains.evaluation import Verdict
 from angle_domains.evaluation.clinical import BANNER, ClinicalValue
+from angle_domains.evaluation.clinical_value import METHODS
 from angle_domains.evaluation.words import count
-from angle_domains.interval import LEVEL
 from angle_domains.ope.estimators import ESTIMATORS
 from angle_domains.ope.value import Estimate
 from angle_domains.report import RunSummary
@@ -54,9 +54,9 @@ def write_report(verdict: Verdict, run: RunSummary, path: Path) -> Path:
         bearing(found),
         calibration(found),
         flow(study.flow) if study else "",
-        practices(study) if study else "",
+        practices(study, found.valued) if study else "",
         outcomes(study) if study else "",
-        subgroups(study.groups) if study else "",
+        subgroups(study.groups, found.level) if study else "",
         decisions(found),
         assumptions(found),
         guidelines(items(found, run)),
@@ -110,7 +110,8 @@ def sentence(found: ClinicalValue) -> str:
         return f"Its value should have been refused: {chosen.words()}."
     word = {"better": "More than", "worse": "Less than", "alike": "Not told apart from"}[standing(found)]
     told = f"{word} what the recorded decisions earned ({precise(found.observed_told)} a stay)"
-    return f"{told}: {chosen.words()}."
+    which = "the policy as sampled" if found.intent.sampled else "its likeliest actions"
+    return f"{told}: {chosen.words()} (of {which})."
 
 
 def key_numbers(found: ClinicalValue, run: RunSummary) -> str:
@@ -125,6 +126,8 @@ def key_numbers(found: ClinicalValue, run: RunSummary) -> str:
         entries.append(("q_self", f"{found.q_self:.4g}", "the agent's own belief, no value"))
     if found.truth is not None:
         entries.append(("Truth", f"{found.truth:.4f}", "exact: the process is known"))
+    if found.truth_in_use is not None:
+        entries.append(("Truth in use", f"{found.truth_in_use:.4f}", "of its likeliest actions"))
     if found.ward is not None:
         entries.append(
             ("True survival", f"{found.ward.survival:.3f}", f"± {1.96 * found.ward.error:.3f}, made-up patients")
@@ -149,30 +152,37 @@ def value(found: ClinicalValue) -> str:
     if not found.estimates:
         return ""
     text = (
-        f"Undiscounted return of a stay. {LEVEL:.0%} intervals by the influence of each patient. An estimate is "
-        "refused where the records hold too little of what the policy would do."
+        f"Return of a stay, {found.discounting}. {found.level} intervals by {METHODS[found.judging.interval]}; "
+        f"{found.judging.draws:,} resamples. The policy valued is {found.valued}. An estimate is refused where the "
+        "records hold too little of what the policy would do."
     )
+    both = found.judging.interval != "percentile"
+    columns = (f"interval ({found.judging.interval})", *(("interval (percentile)",) if both else ()))
+    blank = [""] * (len(columns) + 1)
     chart = value_chart(found.estimates, found.observed_told, found.truth)
     if found.refused:
         verdict = next(iter(found.estimates.values())).judgement.words()
-        rows: list[Row] = [[", ".join(ESTIMATORS), absent(verdict), "", "", ""]]
+        rows: list[Row] = [[", ".join(ESTIMATORS), absent(verdict), *blank, ""]]
     else:
-        rows = [[name, *_cells(estimate)] for name, estimate in found.estimates.items()]
-    rows.append(["observed", precise(found.observed_told), "", "", "what the recorded decisions earned"])
+        rows = [[name, *_cells(estimate, both=both)] for name, estimate in found.estimates.items()]
+    rows.append(["observed", precise(found.observed_told), *blank, "what the recorded decisions earned"])
     if found.truth is not None:
-        rows.append(["truth", f"{found.truth:.4f}", "", "", "exact: the process is known"])
-    head = ("estimator", "value", "interval", "standard error", "remarks")
+        rows.append(["truth", f"{found.truth:.4f}", *blank, "exact: the process is known"])
+    if found.truth_in_use is not None:
+        rows.append(["truth in use", f"{found.truth_in_use:.4f}", *blank, "of its likeliest actions, exact"])
+    head = ("estimator", "value", *columns, "standard error", "remarks")
     return section("What is it worth?", paragraph(text), chart, table(head, rows), name="value")
 
 
-def _cells(estimate: Estimate) -> Sequence[str | Cell]:
+def _cells(estimate: Estimate, *, both: bool) -> Sequence[str | Cell]:
     error = estimate.standard_error
-    ends = "" if estimate.interval is None else between((estimate.interval.low, estimate.interval.high), error)
+    shown = (estimate.interval, estimate.resampled) if both else (estimate.interval,)
+    ends = ["" if each is None else between((each.low, each.high), error) for each in shown]
     remarks = [*estimate.judgement.reasons, *estimate.judgement.warnings, *estimate.notes]
     if estimate.overridden:
         remarks.insert(0, "should have been refused")
     told = Cell("; ".join(remarks), attributes=' class="remark"')
-    return precise(estimate.value, error), ends, "" if error is None else f"{error:.2g}", told
+    return precise(estimate.value, error), *ends, "" if error is None else f"{error:.2g}", told
 
 
 def diagnostics(found: ClinicalValue) -> str:

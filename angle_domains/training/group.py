@@ -1,5 +1,9 @@
 """Several runs as one group: a run for each seed, under a parent that carries means and intervals over them, or for
-each setting that is swept."""
+each setting that is swept.
+
+Who sweeps a setting over recorded patients is going to choose among the runs, so these leave the test part closed
+unless `training.test` says otherwise: `evaluate --select` opens it once. Every other run opens it at its end.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,10 +13,12 @@ from angle_domains import runs
 from angle_domains.config import AgentConfig
 from angle_domains.errors import ConfigError
 from angle_domains.runs import RunFolder
+from angle_domains.tables import feed_entry
 from angle_domains.tracking import Status, finish_parent, open_tracker
 from angle_domains.training.session import RunResult, Session, run_info, same_run
 from angle_domains.training.signals import StopSignal
 from angle_domains.training.trainer import Console
+from angle_domains.training.verdicts import openings
 from angle_domains.variants import Variant, changed, only_seeds
 
 
@@ -55,11 +61,19 @@ class Group:
     def of_seeds(self) -> bool:
         return only_seeds(self.variants)
 
+    @property
+    def chosen_among(self) -> bool:
+        """Whether `evaluate --select` can choose among the runs."""
+        return not self.of_seeds and feed_entry(self.config.feed_name).valued is not None
+
     def child(self, variant: Variant) -> RunFolder:
         return runs.child_folder(self.folder, variant.label)
 
     def configuration(self, variant: Variant) -> AgentConfig:
-        return changed(self.config, variant, self.child(variant).name)
+        single = changed(self.config, variant, self.child(variant).name)
+        if single.training.test is not None or not self.chosen_among:
+            return single
+        return single.model_copy(update={"training": single.training.model_copy(update={"test": "never"})})
 
     def unfinished(self) -> list[Variant]:
         """Those without a result, or with one of fewer steps than are asked for now."""
@@ -68,7 +82,7 @@ class Group:
     def session(self, variant: Variant, console: Console, stop: StopSignal, parent: str | None) -> Session:
         """Goes on from the child's checkpoint; a child without one starts, whether or not it had begun."""
         child = self.child(variant)
-        saved = self.resumed and any(child.checkpoints.glob("step-*"))
+        saved = self.resumed and child.saved_any
         single = self.configuration(variant)
         return Session(single, child, console, stop, parent=parent, resumed=saved, begun=self.resumed)
 
@@ -106,4 +120,10 @@ def train_group(group: Group, console: Console, stop: StopSignal) -> list[RunRes
         named = (variant.label.removeprefix("seed-") if group.of_seeds else variant.label for variant in left)
         told = f"{what} without a result: {', '.join(named)}; go on with all of them: "
         lines = (*lines, f"{told}angle-domains train --resume {group.folder.name}")
+    elif closed := [child.name for child in map(group.child, group.variants) if not openings(child)]:
+        lines = (*lines, f"the test part is closed for {', '.join(closed)}")
+        choose = f"angle-domains evaluate {group.folder.name} --select"
+        lines = (
+            (*lines, f"validation patients choose one, for which it opens: {choose}") if group.chosen_among else lines
+        )
     return [*results, RunResult(group.folder.name, status, stop.exit_code, tuple(lines))]

@@ -8,11 +8,11 @@ from angle_domains import runs
 from angle_domains.config import AgentConfig
 from angle_domains.config_text import Layers, Source
 from angle_domains.errors import ConfigError
-from angle_domains.evaluation.evidence import GAMMA
 from angle_domains.ope.episodes import Episodes
 from angle_domains.ope.selection import Selection, select
+from angle_domains.ope.settings import JudgingConfig
 from angle_domains.ope.value import OpeConfig, evaluate
-from angle_domains.policy import load_policy
+from angle_domains.policy import check_observations, load_policy
 from angle_domains.runs import RunFolder
 from angle_domains.tables import feed_entry, make_feed, resolve
 from angle_domains.training.session import RunResult
@@ -51,21 +51,27 @@ def select_run(
 ) -> list[RunResult]:
     """The best of several runs by validation patients; `judge` then opens the test patients, for that one alone.
 
-    Where all are refused the test patients stay closed.
+    A group of runs stands for all of them. Where all are refused the test patients stay closed.
     """
-    folders = {(folder := runs.find_run(name, root)).name: folder for name in names}
+    folders = {folder.name: folder for name in names for folder in _named(name, root)}
     if len(folders) < 2:
         raise ConfigError("--select chooses among runs: name two or more")
     configs = {name: stored_config(folder, overrides) for name, folder in folders.items()}
     check_alike(configs)
     policies = {name: _valued(folders[name], config) for name, config in configs.items()}
-    seed = next(iter(configs.values())).seed
-    chosen = select(policies, GAMMA, seed=seed)
+    first = next(iter(configs.values()))
+    seed, settings = first.seed, first.training.judging  # alike in all
+    chosen = select(policies, settings.gamma, seed=seed, draws=settings.draws, level=settings.level)
     said = chosen.words() + _opened(folders)
-    lines = (*_lines(policies, seed), f"selection on the validation patients: {said}")
+    lines = (*_lines(policies, settings, seed), f"selection on the validation patients: {said}")
     if chosen.best is None:
         return [RunResult("selection", "FINISHED", 0, (*lines, "the test patients stay closed"))]
     return [RunResult("selection", "FINISHED", 0, lines), *_judged(chosen, said, folders[chosen.best], judge)]
+
+
+def _named(name: str, root: Path) -> list[RunFolder]:
+    group = runs.find_group(name, root)
+    return [runs.find_run(name, root)] if group is None else runs.group_children(group)
 
 
 def _opened(folders: dict[str, RunFolder]) -> str:
@@ -92,14 +98,15 @@ def check_alike(configs: dict[str, AgentConfig]) -> None:
 def _valued(folder: RunFolder, config: AgentConfig) -> Episodes:
     feed, policy = make_feed(config.feed_name, config.feed), load_policy(folder.path)
     same_data(policy.meta, feed, folder)
+    check_observations(policy.spec, feed.spec)
     valued = resolve(str(feed_entry(config.feed_name).valued))
     episodes: Episodes = valued(feed, policy.agent, terms_of(config, "validation"))
     return episodes
 
 
-def _lines(policies: dict[str, Episodes], seed: int) -> list[str]:
-    config = OpeConfig(estimators=("WIS",), draws=1, seed=seed)
-    return [f"{name}: {evaluate(each, GAMMA, config)['WIS'].words()}" for name, each in policies.items()]
+def _lines(policies: dict[str, Episodes], settings: JudgingConfig, seed: int) -> list[str]:
+    config = OpeConfig.of(settings, seed=seed).model_copy(update={"estimators": ("WIS",), "override": False})
+    return [f"{name}: {evaluate(each, settings.gamma, config)['WIS'].words()}" for name, each in policies.items()]
 
 
 def _judged(chosen: Selection, said: str, folder: RunFolder, judge: Callable[[str], Any]) -> list[RunResult]:

@@ -16,7 +16,7 @@ from angle_domains.training.judging import stored_config
 from angle_domains.training.session import RunResult, Session
 from angle_domains.training.signals import StopSignal
 from angle_domains.training.trainer import Console
-from angle_domains.training.verdicts import Judged, judge_run, openings, terms_of, test_metrics
+from angle_domains.training.verdicts import Judged, judge_run, openings, terms_of, told_of
 from angle_domains.variants import of_seeds, swept
 
 
@@ -88,6 +88,8 @@ def _open_again(folder: RunFolder, config: AgentConfig, feed: Any, links: dict[s
         return judged
     finally:
         if openings(folder) > before:
-            tracker.log(test_metrics(judged, folder), folder.last_step())
+            tracker.log(told_of("test", judged, folder), folder.last_step())
             tracker.tag(judged.tags if judged else {})
+            for path in judged.files if judged else ():
+                tracker.artifact(path)
         tracker.finish()

@@ -15,7 +15,7 @@ from angle_domains.tables import make_feed
 from angle_domains.tracking import DatasetInfo, RunInfo, Status, open_tracker
 from angle_domains.training.signals import StopSignal
 from angle_domains.training.trainer import AgentTrainer, Console
-from angle_domains.training.verdicts import judge_run, same_data, terms_of, test_metrics
+from angle_domains.training.verdicts import judge_run, openings, same_data, terms_of, told_of
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,9 @@ class Session:
         if not self.resumed:
             self.folder.create(self.config.to_dict())
             return
+        if not self.folder.saved_any:
+            self._begin_again()
+            return
         state, meta, problems = self.folder.load_last()
         for problem in problems:
             self.console.line(problem)
@@ -92,6 +95,12 @@ class Session:
         self.folder.write_config(self.config.to_dict())
         self.folder.note(status="RUNNING")  # what it had finished before was shorter
         self.console.line(f"{self.folder.name}: goes on at step {step:,} of {steps:,}")
+
+    def _begin_again(self) -> None:
+        """A run that ended before it had saved anything begins anew: its trackers know it, so it stays the same run."""
+        same_run(self.folder.read_config(), self.config, self.folder.name)
+        self.folder.create(self.config.to_dict())
+        self.console.line(f"{self.folder.name}: ended before its first checkpoint, and begins anew")
 
     def _note(self, trainer: AgentTrainer) -> None:
         """Facts that pages need of the training, kept beside the checkpoints."""
@@ -113,21 +122,24 @@ class Session:
         return RunResult(self.folder.name, "KILLED", self.stop.exit_code, lines)
 
     def _finished(self, trainer: AgentTrainer) -> RunResult:
-        """Opens the test part with the best checkpoint, and hands report and policy to the tracker."""
-        self.console.line(f"{self.folder.name}: the best policy is judged on the test part")
+        """Judges the best checkpoint on the test part, unless that is to stay closed; hands report and policy to the
+        tracker."""
+        name, part = self.folder.name, "validation" if self.config.training.test == "never" else "test"
+        self.console.line(f"{name}: the best policy is judged on the {part} part")
         self.console.close()
         tracker = trainer.tracker
         links = self.folder.note(links=tracker.links())["links"]
-        judged = judge_run(self.folder, self.config, trainer.feed, terms_of(self.config, "test"), links=links)
-        tracker.log(test_metrics(judged, self.folder), trainer.step)
+        judged = judge_run(self.folder, self.config, trainer.feed, terms_of(self.config, part), links=links)
+        tracker.log(told_of(part, judged, self.folder), trainer.step)
         tracker.tag(judged.tags)
         for path in (self.folder.config, *judged.files):
             tracker.artifact(path)
         best = self.folder.best.resolve()
         tracker.artifact(best, "checkpoint")
         tracker.log_policy(best, trainer.feed.spec, judged.step, judged.models)
-        lines = (*judged.lines, *(f"{what}: {link}" for what, link in tracker.links().items()))
-        return RunResult(self.folder.name, "FINISHED", 0, lines, judged.verdict.metrics, judged.report)
+        closed = () if openings(self.folder) else (f"test part: closed until `angle-domains evaluate {name}` opens it",)
+        lines = (*judged.lines, *closed, *(f"{what}: {link}" for what, link in tracker.links().items()))
+        return RunResult(name, "FINISHED", 0, lines, judged.verdict.metrics, judged.report)
 
 
 _FIXED = ("seed", "name", "env", "feed.", "agent.", "meta.", "training.streams", "tracking.experiment")

@@ -5,7 +5,7 @@ from jaxtyping import Float
 
 from feeds.clinical.feed import ClinicalFeed
 from feeds.clinical.process import exact_value
-from feeds.data.icu_sepsis import read_counts
+from feeds.data.icu_sepsis import HOURS, read_counts
 
 LOG = "icu-sepsis-log"
 
@@ -30,6 +30,9 @@ def known_states(feed: ClinicalFeed) -> Float[np.ndarray, "s d"] | None:
     return np.clip(values, -limit, limit).astype(np.float32)
 
 
-def true_value(policy: Float[np.ndarray, "s a"]) -> float:
-    """The expected survival of patients who are treated by it, undiscounted, by linear solve."""
-    return exact_value(policy)
+def true_value(policy: Float[np.ndarray, "s a"], gamma: float = 1.0) -> float:
+    """The expected survival of patients who are treated by it, by linear solve.
+
+    `gamma` is an hour's; what is paid counts in full an hour after the first decision, as for agents.
+    """
+    return gamma ** (HOURS - 1.0) * exact_value(policy, gamma**HOURS)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from angle_domains.evaluation import Terms
 from angle_domains.evaluation.cohort import OUT, Intended
 from angle_domains.evaluation.patients.association import Association, association, inputs_of
 from angle_domains.evaluation.patients.curve import Curve, curve
@@ -45,19 +46,18 @@ class Study:
 
 
 def study_of(
-    feed: ClinicalFeed, split: str, rows: Rows, intent: Intended, episodes: Episodes | None, *, gamma: float, seed: int,
-    cut: float | None = None,
+    feed: ClinicalFeed, split: str, rows: Rows, intent: Intended, episodes: Episodes | None, terms: Terms
 ) -> Study:  # fmt: skip
-    """Of the rows of one part, and what the policy would have decided in them; weights are cut where others are."""
+    """Of the rows of one part, and what the policy would have decided in them, drawn where it draws."""
     flow, said = flow_of(feed, split), feed.describe()
     secret = any(part.judged and part.deaths is None for part in flow.parts)
-    found = decided(feed, split, rows, intent, secret=secret)
+    found = decided(feed, split, rows, intent.drawn(rows, terms.seed), secret=secret)
     return Study(
         flow=flow,
         practices=tuple(practice(found, component) for component in found.components),
         curves=tuple(curve(found, component) for component in found.components),
-        associations=_associations(found, rows, seed),
-        groups=subgroups(feed, split, episodes, gamma, secret=secret, cut=cut),
+        associations=_associations(found, rows, terms.seed),
+        groups=subgroups(feed, split, episodes, terms.judging, secret=secret),
         labels=tuple(label.replace("ug/", "µg/") for label in feed.codec.labels),
         belief=_belief(found, rows, intent),
         columns=said["schema"],

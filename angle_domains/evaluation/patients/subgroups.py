@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from angle_domains.ope.episodes import Episodes, returns
+from angle_domains.ope.settings import JudgingConfig
 from angle_domains.ope.value import Estimate, OpeConfig, evaluate
 from feeds.clinical.disclosure import LEAST, hidden, small, told
 from feeds.clinical.feed import ClinicalFeed
@@ -18,7 +19,6 @@ from feeds.clinical.records import Coded, Records
 _AGES = (45.0, 65.0, 75.0)
 _YEARS = ("a", "y", "yr", "year", "years")
 _REST, _UNKNOWN = "other", "unknown"
-CONFIG = OpeConfig(estimators=("WIS",), draws=1, interval="t")
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,7 @@ class Group:
 
 
 def subgroups(
-    feed: ClinicalFeed, split: str, episodes: Episodes | None, gamma: float, *, secret: bool = False,
-    cut: float | None = None,
+    feed: ClinicalFeed, split: str, episodes: Episodes | None, settings: JudgingConfig, *, secret: bool = False
 ) -> tuple[Group, ...]:  # fmt: skip
     """Of every static column and of the site; without episodes there are no values, where `secret` no outcomes."""
     records = feed.part(split)
@@ -46,7 +45,7 @@ def subgroups(
     for name in dict.fromkeys([*records.schema.static, *([records.schema.site] if records.schema.site else [])]):
         labels, group = _groups(feed, records, name)
         if len(labels) > 1:
-            found += _judged(name, (labels, group), records, episodes, gamma, secret=secret, cut=cut)
+            found += _judged(name, (labels, group), records, episodes, settings, secret=secret)
     return tuple(found)
 
 
@@ -108,10 +107,9 @@ def _judged(
     groups: tuple[list[str], Int[np.ndarray, " p"]],
     records: Records,
     episodes: Episodes | None,
-    gamma: float,
+    settings: JudgingConfig,
     *,
     secret: bool,
-    cut: float | None,
 ) -> list[Group]:
     labels, group = groups
     died = records.died_patients
@@ -121,7 +119,7 @@ def _judged(
     away = hidden(np.stack([dead, size - dead], 1)) | few
     patients, deaths = told(size, hidden(size)), told(dead, away)
     return [
-        _group(name, label, patients[k], deaths[k], _part(episodes, group == k), gamma, cut)
+        _group(name, label, patients[k], deaths[k], _part(episodes, group == k), settings)
         for k, label in enumerate(labels)
     ]
 
@@ -134,8 +132,8 @@ def _part(episodes: Episodes | None, chosen: Bool[np.ndarray, " p"]) -> Episodes
 
 
 def _group(
-    column: str, label: str, patients: int | None, deaths: int | None, episodes: Episodes | None, gamma: float,
-    cut: float | None,
+    column: str, label: str, patients: int | None, deaths: int | None, episodes: Episodes | None,
+    settings: JudgingConfig,
 ) -> Group:  # fmt: skip
     """A value tells of outcomes as deaths do: where those are hidden there is none."""
     if deaths is None:
@@ -143,8 +141,9 @@ def _group(
         return Group(column, label, patients, None, None, None, None, None, f"not told: {few}")
     if episodes is None:
         return Group(column, label, patients, deaths, None, None, None, None, "no value: doses are continuous")
-    found: Estimate = evaluate(episodes, gamma, CONFIG.model_copy(update={"cut": cut}))["WIS"]
+    config = OpeConfig.of(settings).model_copy(update={"estimators": ("WIS",), "override": False})
+    found: Estimate = evaluate(episodes, settings.gamma, config)["WIS"]
     between = None if found.interval is None else (found.interval.low, found.interval.high)
-    seen = float(returns(episodes, gamma).mean())
+    seen = float(returns(episodes, settings.gamma).mean())
     effective = found.diagnostics.effective
     return Group(column, label, patients, deaths, seen, found.value, between, effective, found.judgement.words())

@@ -4,7 +4,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from angle_domains.report.patients.shown import NONE, between, estimated, number, precise, share, size, why
+from angle_domains.report.patients.shown import (
+    NONE,
+    between,
+    estimated,
+    interval_head,
+    number,
+    precise,
+    share,
+    size,
+    why,
+)
 
 Numbers = Mapping[str, Any]
 
@@ -24,7 +34,7 @@ def card(found: Numbers) -> str:
         *_cohort(found["cohort"]),
         *_value(found["value"]),
         *_practice(found["practice"]),
-        *_groups(found["subgroups"]),
+        *_groups(found),
         *_guidelines(found["guidelines"]),
         "## Provenance",
         "\n".join(f"- {name}: {text}" for name, text in {**_facts(found), **run["provenance"]}.items()),
@@ -70,7 +80,11 @@ def _value(value: Numbers) -> list[str]:
         rows.append([name, estimated(each), ends])
     rows.append(["observed", precise(value["observed"]), NONE])
     rows += [["truth", f"{value['truth']:.4f}", NONE]] if value["truth"] is not None else []
-    parts = ["## What it is worth", grid(["estimator", "value", "95% interval"], rows)]
+    parts = [
+        "## What it is worth",
+        f"The policy valued is {value['policy_valued']}.",
+        grid(["estimator", "value", interval_head(value)], rows),
+    ]
     judgement = value["judgement"]
     parts += [why(value)] if judgement and (value["refused"] or value["overridden"]) else []
     told = dict.fromkeys(line for each in value["estimates"].values() for line in each["assumptions"])
@@ -104,7 +118,8 @@ def _ever(use: Numbers) -> str:
     return f"under {high:.1%}" if low == 0.0 else f"over {low:.1%}"
 
 
-def _groups(found: Sequence[Numbers]) -> list[str]:
+def _groups(content: Numbers) -> list[str]:
+    found = content["subgroups"]
     if not found:
         return ["## For whom", "Subgroups: not reported."]
     rows = [
@@ -112,7 +127,8 @@ def _groups(found: Sequence[Numbers]) -> list[str]:
          between(each["interval"]), each["verdict"]]
         for each in found
     ]  # fmt: skip
-    return ["## For whom", grid(["group", "patients", "deaths", "value (WIS)", "95% interval", "remarks"], rows)]
+    head = ["group", "patients", "deaths", "value (WIS)", interval_head(content["value"]), "remarks"]
+    return ["## For whom", grid(head, rows)]
 
 
 def _guidelines(found: Sequence[Numbers]) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from angle_domains.report.patients.numbers import read_json
-from angle_domains.report.patients.shown import absent, between, estimated, number, precise, spanned, why
+from angle_domains.report.patients.shown import absent, between, estimated, interval_head, number, precise, spanned, why
 
 _NONE = "--"
 _SPECIAL = {
@@ -116,10 +116,12 @@ def _values(found: Numbers) -> str:
     rows.append(["observed", precise(value["observed"]), _NONE, _NONE])
     rows += [["truth", f"{value['truth']:.4f}", _NONE, _NONE]] if value["truth"] is not None else []
     size = number(value["diagnostics"]["effective"])
+    which = value["policy_valued"].partition(":")[0]
     reasons = f" {why(value)}" if value["refused"] or value["overridden"] else ""
     return tabular(
-        ["estimator", "value", "95% interval", "standard error"], rows,
-        f"Undiscounted value of the policy; effective sample size {size}.{reasons}", "value",
+        ["estimator", "value", interval_head(value), "standard error"], rows,
+        f"Value of the policy ({which}), gamma {value['gamma']:g} an hour; effective sample size {size}.{reasons}",
+        "value",
     )  # fmt: skip
 
 
@@ -180,7 +182,7 @@ def _groups(found: Numbers) -> str:
         interval = between(each["interval"]) or _NONE
         counts = [_whole(each["patients"]), _whole(each["deaths"])]
         rows.append([f"{each['column']}: {each['label']}", *counts, value, interval, number(each["effective"])])
-    head = ["group", "patients", "deaths", "value (WIS)", "95% interval", "ESS"]
+    head = ["group", "patients", "deaths", "value (WIS)", interval_head(found["value"]), "ESS"]
     return tabular(head, rows, "The policy by subgroup; small cells are not told.", "subgroups") if rows else ""
 
 

@@ -13,7 +13,7 @@ from angle_domains.report import RunSummary
 from angle_domains.report.patients.decisions import decision_rows
 from angle_domains.report.patients.guidelines import items
 
-SCHEMA, VERSION = "angle-domains/clinical-report", 1  # the version rises where a key changes its meaning or goes
+SCHEMA, VERSION = "angle-domains/clinical-report", 2  # the version rises where a key changes its meaning or goes
 
 
 def numbers(found: ClinicalValue, run: RunSummary, sentence: str) -> dict[str, Any]:
@@ -65,9 +65,18 @@ def _value(found: ClinicalValue) -> dict[str, Any]:
     first = next(iter(found.estimates.values()), None)
     return {
         "observed": found.observed_told,
+        "gamma": found.judging.gamma,
+        "intervals": {
+            "method": found.judging.interval,
+            "level": found.judging.level,
+            "draws": found.judging.draws,
+            "beside": "resampled" if found.judging.interval != "percentile" else None,
+        },
         "agreement": found.agreement,
         "agreement_is": "share of decisions" if found.intent.policy is not None else "mean difference of doses",
+        "policy_valued": found.valued,
         "truth": found.truth,
+        "truth_in_use": found.truth_in_use,
         "q_self": {
             "first_decisions": found.q_self,
             "all_decisions": found.study.belief and asdict(found.study.belief) if found.study else None,

@@ -14,11 +14,11 @@ from angle_domains.report.patients.shown import NONE, number, share, shares, siz
 _NOT_TOLD = f"{NONE} stands for cells of fewer than 11 patients and for what would give them away."
 
 
-def practices(study: Study) -> str:
+def practices(study: Study, valued: str = "mode: its likeliest action, as in use") -> str:
     """Of every drug or level: who gets it, how much, and when it begins."""
     text = (
-        "The policy's decision is its likeliest one in each situation that was recorded; what would have followed from "
-        f"it, no record tells. {_NOT_TOLD}"
+        f"The policy's decisions are those of the policy that is valued ({valued}), in each situation that was "
+        f"recorded; what would have followed from them, no record tells. {_NOT_TOLD}"
     )
     parts = [_use(study), *(_levels(each) for each in study.practices), _starts(study.practices)]
     return section("What would it do?", paragraph(text), *parts, name="practice")

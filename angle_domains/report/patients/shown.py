@@ -55,6 +55,12 @@ def between(interval: Sequence[float] | None, error: float | None = None) -> str
     return "" if interval is None else f"{precise(interval[0], error)} to {precise(interval[1], error)}"
 
 
+def interval_head(value: Mapping[str, Any]) -> str:
+    """Level and method of the intervals of the JSON's value, as the head of a column."""
+    made = value["intervals"]
+    return f"{100.0 * made['level']:.3g}% interval ({made['method']})"
+
+
 def shares(interval: Sequence[float] | None) -> str:
     """ "12% to 34%"."""
     return "" if interval is None else f"{interval[0]:.0%} to {interval[1]:.0%}"

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 
 from angle_domains.evaluation.patients.subgroups import Group
-from angle_domains.interval import LEVEL
 from angle_domains.report.page import Cell, Row, paragraph, section, table
 from angle_domains.report.patients.shown import NONE, number, precise, size
 
 ABSENT = "Not reported: the records name no columns that stay the same within a stay, such as age or sex."
 
 
-def subgroups(groups: Sequence[Group]) -> str:
+def subgroups(groups: Sequence[Group], level: str = "95%") -> str:
     """Patients, deaths, and value with interval or why there is none."""
     if not groups:
         return section("For whom?", paragraph(ABSENT), name="subgroups")
@@ -28,7 +27,7 @@ def subgroups(groups: Sequence[Group]) -> str:
         cells: list[str | Cell] = [size(each.patients), size(each.deaths), seen, value, number(each.effective)]
         rows.append([f"{each.column}: {each.label}", *cells, Cell(remark, attributes=' class="remark"')])
     text = (
-        f"Value by WIS with {LEVEL:.0%} intervals, refused where the group's own records do not reach; many groups are "
+        f"Value by WIS with {level} intervals, refused where the group's own records do not reach; many groups are "
         f"compared, and some will differ by chance. {NONE} stands for fewer than 11 patients, deaths or survivors, and "
         "for what would give them away."
     )

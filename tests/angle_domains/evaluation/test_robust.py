@@ -11,6 +11,7 @@ from angle_domains.evaluation.foreseen import Foreseen
 from angle_domains.evaluation.robust import confounded, guarantee
 from angle_domains.interval import Interval
 from angle_domains.ope.episodes import Episodes
+from angle_domains.ope.settings import JudgingConfig
 from angle_domains.ope.value import Estimate, OpeConfig, evaluate
 
 
@@ -41,6 +42,24 @@ def test_the_e_value_of_the_interval_is_that_of_the_paired_gain() -> None:
     assert none.e_limit == 1.0
 
 
+def test_what_a_factor_of_a_stay_is_for_each_of_its_decisions_is_told() -> None:
+    """Stays of 4 decisions, at the first of which all chance lies: the fourth root of the factor for each of them."""
+    short = half_survive()
+    wide = [np.pad(getattr(short, name), ((0, 0), (0, 3))) for name in ("reward", "elapsed")]
+    chances = [np.pad(getattr(short, name), ((0, 0), (0, 3)), constant_values=1.0) for name in ("behaviour", "target")]
+    long = short._replace(
+        reward=wide[0], elapsed=wide[1], behaviour=chances[0], target=chances[1], real=np.ones((80, 4), bool)
+    )
+    one, four = (confounded(episodes, wis(episodes), "survival") for episodes in (short, long))
+    assert one is not None
+    assert four is not None
+    assert (one.decisions, four.decisions) == (1.0, 4.0)
+    assert one.by_decision == one.tipping
+    assert four.by_decision == pytest.approx(four.tipping**0.25)
+    told = f"Γ^(1/T) a decision: {four.by_decision:.3g} for the median stay of 4 decisions; it is not Rosenbaum's"
+    assert told in four.words()
+
+
 def test_where_stays_were_cut_there_is_no_e_value() -> None:
     told = confounded(half_survive(ended=False), wis(half_survive(ended=False)), "survival")
     assert told is not None
@@ -50,7 +69,7 @@ def test_where_stays_were_cut_there_is_no_e_value() -> None:
 
 def test_confounding_is_of_the_estimate_whose_weights_were_cut() -> None:
     episodes = half_survive()
-    told = confounded(episodes, wis(episodes, 1.0), "survival", 1.0)
+    told = confounded(episodes, wis(episodes, 1.0), "survival", JudgingConfig(cut=1.0))
     assert told is not None
     mean = 1.0 / (1.0 + 0.8)  # weights of 1.2 and .8, cut at 1
     assert wis(episodes, 1.0).value == pytest.approx(mean)

@@ -141,3 +141,37 @@ def test_settings_of_judging_alone_can_change(ward: Path) -> None:
 def test_the_checkpoint_that_was_kept_is_told(ward: Path) -> None:
     run: Any = the_run(ward, "bold")
     assert run.data.tags["angle.checkpoint"].startswith("step 150, the last: none of 1 looks gave an estimate (")
+
+
+def test_a_sweep_leaves_the_test_patients_closed_until_one_of_its_runs_is_selected(tmp_path: Path) -> None:
+    records = ("feed.path=icu-sepsis-log", "feed.patients=1500", "feed.actions.codec=auto", "feed.actions.columns=[]")
+    config = configure("bc", "name=swept", "tracking.uri=null", *records, *STAYS[1:], steps=300)
+    *results, told = train(config, sweep=["agent.learning_rate=3e-3,1e-2"], console=Lines(), root=tmp_path)
+    folders = [RunFolder(tmp_path / f"swept-learning_rate-{rate}") for rate in ("3e-3", "1e-2")]
+    assert [result.name for result in results] == [folder.name for folder in folders]
+    for result, folder in zip(results, folders, strict=True):
+        assert result.report == folder.path / "report-validation.html"
+        assert f"test part: closed until `angle-domains evaluate {folder.name}` opens it" in result.lines
+        assert not folder.note().get("test_opened")
+        found = the_run(tmp_path, folder.name).data.metrics
+        assert found["test/openings"] == 0
+        assert found["validation/wis"] == pytest.approx(result.metrics["wis"])
+    assert told.lines[-1].endswith("angle-domains evaluate swept --select")
+    selected, judged = select_run(["swept"], lambda name: evaluate(name, root=tmp_path), root=tmp_path)
+    assert "best of 2" in selected.lines[-1]
+    assert "not unseen" not in selected.lines[-1]
+    assert sum(len(folder.note().get("test_opened", ())) for folder in folders) == 1
+    run = the_run(tmp_path, judged.name)
+    assert run.data.metrics["test/openings"] == 1
+    assert run.data.metrics["test/selected_from"] == 2
+
+
+def test_a_sweep_opens_the_test_patients_where_its_settings_say_so(tmp_path: Path) -> None:
+    config = configure("bc", "name=open", *STAYS[1:], "training.test=at_end", steps=50)
+    train(config, sweep=["agent.learning_rate=1e-3,1e-2"], console=Lines(), root=tmp_path)
+    assert [len(RunFolder(path.parent).note()["test_opened"]) for path in tmp_path.glob("open-*/run.json")] == [1, 1]
+    [closed] = train(
+        configure("bc", "name=shut", *STAYS[1:], "training.test=never", steps=50), console=Lines(), root=tmp_path
+    )
+    assert closed.report == tmp_path / "shut" / "report-validation.html"
+    assert "test_opened" not in RunFolder(tmp_path / "shut").note()

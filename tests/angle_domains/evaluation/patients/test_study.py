@@ -6,10 +6,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from angle_domains.evaluation import Terms
 from angle_domains.evaluation.cohort import Intended
 from angle_domains.evaluation.patients.study import Study, study_of
 from angle_domains.evaluation.patients.subgroups import subgroups
 from angle_domains.ope.episodes import from_rows
+from angle_domains.ope.settings import JudgingConfig
 from feeds.base import Rows
 from feeds.clinical.config import ClinicalConfig
 from feeds.clinical.disclosure import small
@@ -32,7 +34,7 @@ def made() -> tuple[ClinicalFeed, Rows, Study]:
     mean = np.where(np.random.default_rng(0).random(len(rows)) < 0.5, rows.action, 0)
     policy = np.full((len(rows), 12), 1 / 12)
     told = study_of(
-        found, "test", rows, Intended(mean, policy, None), from_rows(rows, policy), gamma=1.0, seed=0
+        found, "test", rows, Intended(mean, None, None), from_rows(rows, policy), Terms("test")
     )  # fmt: skip
     return found, rows, told
 
@@ -60,7 +62,7 @@ def test_what_was_left_out_is_in_the_flow() -> None:
     made = ClinicalFeed(settings, frame=broken)
     rows = made.episodes("test")
     policy = np.full((len(rows), 12), 1 / 12)
-    flow = study_of(made, "test", rows, Intended(rows.action, policy, None), None, gamma=1.0, seed=0).flow
+    flow = study_of(made, "test", rows, Intended(rows.action, policy, None), None, Terms("test")).flow
     assert (flow.patients_read, flow.patients, flow.patients_lost) == (60, 59, 1)
     assert flow.left_out == {"stays that broke a rule": 1}
     assert flow.findings["contradictory_outcome"] == 1
@@ -113,7 +115,7 @@ def test_groups_have_their_weights_cut_where_the_whole_has() -> None:
     found, rows, _ = made()
     policy = np.random.default_rng(1).dirichlet(np.full(12, 30.0), len(rows))
     episodes = from_rows(rows, policy)
-    plain, cut = (subgroups(found, "test", episodes, 1.0, cut=level) for level in (None, 1.0))
+    plain, cut = (subgroups(found, "test", episodes, JudgingConfig(cut=level)) for level in (None, 1.0))
     both = [(a.value, b.value) for a, b in zip(plain, cut, strict=True) if a.value is not None]
     assert both
     assert all(one != other for one, other in both)
@@ -122,9 +124,8 @@ def test_groups_have_their_weights_cut_where_the_whole_has() -> None:
 def test_a_coded_action_is_told_by_what_it_stands_for() -> None:
     made = ClinicalFeed(ClinicalConfig(patients=300, states={"masks": False}))  # type: ignore[arg-type]
     rows = made.episodes("test")
-    policy = np.full((len(rows), 25), 1 / 25)
     meant = np.where(rows.action % 5 == 0, rows.action, rows.action - rows.action % 5)  # no vasopressors
-    told = study_of(made, "test", rows, Intended(meant, policy, None), None, gamma=1.0, seed=0)
+    told = study_of(made, "test", rows, Intended(meant, None, None), None, Terms("test"))
     fluid, vaso = told.practices
     assert (fluid.name, fluid.kind, vaso.name) == ("fluid level", "level", "vasopressor level")
     assert fluid.alike == 1.0
@@ -154,7 +155,7 @@ def test_every_way_to_read_records_is_told(settings: dict[str, object]) -> None:
     )
     made = feed(frame, roles=ROLES | {"site": "site"}, **settings)
     rows = made.episodes("test")
-    told = study_of(made, "test", rows, Intended(rows.action, None, None), None, gamma=1.0, seed=0)
+    told = study_of(made, "test", rows, Intended(rows.action, None, None), None, Terms("test"))
     assert all(each.alike == 1.0 for each in told.practices)
     assert all(
         each.starts_given == each.starts_meant or made.config.actions.codec == "stepwise" for each in told.practices
@@ -172,7 +173,7 @@ def test_pages_of_two_parts_do_not_tell_together_what_neither_tells() -> None:
     studies = {}
     for split in ("train", "validation", "test"):
         rows = made.episodes(split)
-        studies[split] = study_of(made, split, rows, Intended(rows.action, None, None), None, gamma=1.0, seed=0)
+        studies[split] = study_of(made, split, rows, Intended(rows.action, None, None), None, Terms("test"))
     seen = {split: [part.deaths for part in each.flow.parts] for split, each in studies.items()}
     assert seen["train"] == seen["validation"] == seen["test"]
     assert seen["test"][:2] == [None, None]

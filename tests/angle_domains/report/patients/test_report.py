@@ -13,7 +13,7 @@ import pytest
 
 from angle_domains.config import load_config
 from angle_domains.errors import CheckpointError, ConfigError
-from angle_domains.evaluation import Verdict
+from angle_domains.evaluation import Terms, Verdict
 from angle_domains.evaluation.clinical import ClinicalValue
 from angle_domains.evaluation.cohort import Intended
 from angle_domains.evaluation.patients.study import study_of
@@ -50,7 +50,7 @@ def value(patients: int = 400, calibrated: bool = False, far: bool = False) -> C
     episodes = from_rows(rows, policy)
     known = Calibration(0.02, 1.2) if calibrated else None
     found = evaluate(episodes, 1.0, OpeConfig(draws=20), calibration=known)
-    told = study_of(made, "test", rows, intent, episodes, gamma=1.0, seed=0)
+    told = study_of(made, "test", rows, intent, episodes, Terms("test"))
     seen = float(np.mean([rows.reward[a:b].sum() for a, b in zip(rows.starts, rows.stops, strict=True)]))
     source = made.describe()["profile"]
     return ClinicalValue("test", "ward", rows, made.spec, intent, seen, found, 0.5, 0.4, 0.61, source, study=told)
@@ -65,7 +65,7 @@ def test_page_json_and_card_say_the_same(tmp_path: Path) -> None:
     page, content, card = written(value(), tmp_path)
     for text in (page, card, content["banner"]):
         assert "Research, not for care." in text
-    assert (content["schema"], content["version"]) == ("angle-domains/clinical-report", 1)
+    assert (content["schema"], content["version"]) == ("angle-domains/clinical-report", 2)
     assert content["value"]["estimates"]["WIS"]["value"] == pytest.approx(value().observed)
     assert content["value"]["truth"] == 0.61
     for part in content["cohort"]["parts"]:
