@@ -148,9 +148,9 @@ def _filled(
     missing = float((~np.isfinite(drawn[name])).mean())
     made = interval(ratios, patient, drawn[name], method=config.interval, level=config.level)
     beside = percentile(value, drawn[name], config.level) if config.interval != "percentile" else None
-    notes = (f"{missing:.1%} of the resamples have no estimate and were left out",) if missing else ()
+    notes = [f"{missing:.1%} of the resamples have no estimate and were left out"] if missing else []
     if name in _COVERED:
-        notes += (f"its interval covers less than it says: {_COVERED[name]} of simulations in place of .95",)
+        notes.append(f"its interval covers less than it says: {_COVERED[name]} of simulations in place of .95")
     return replace(
         base,
         value=value,
@@ -158,7 +158,7 @@ def _filled(
         resampled=beside if config.draws > 1 else None,
         gain=gain,
         standard_error=standard_error(ratios, patient),
-        notes=notes,
+        notes=tuple(notes),
     )
 
 

@@ -44,6 +44,7 @@ class Records:
     notes: tuple[str, ...] = ()
     source: str = ""
     counts: dict[str, int] = field(default_factory=dict)  # what reading left out, and why
+    deaths_lost: dict[str, int] = field(default_factory=dict)  # stays among it that ended by death, by why
 
     def __len__(self) -> int:
         return len(self.row)

@@ -89,7 +89,7 @@ def test_an_audit_tells_no_part_of_which_a_report_is_silent() -> None:
         [line] = [line for line in text.splitlines() if line.startswith(f"split     {split}:")]
         assert not hide or line.endswith("ends: not told (few patients)")
     [line] = [line for line in text.splitlines() if line.startswith("terminal")]
-    assert line.endswith("100% of the deaths of the training part reach training")
+    assert line.endswith("100% of the deaths of the table reach training and judging")
 
 
 def test_few_deaths_after_the_record_do_not_follow_from_how_records_ended() -> None:
