@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from angle_domains.errors import ConfigError, nearest
-from angle_domains.interval import LEVEL, Interval
+from angle_domains.interval import LEVEL, Interval, limited
 from angle_domains.ope.assumptions import assumptions
 from angle_domains.ope.diagnostics import Calibration, Diagnostics, diagnose
 from angle_domains.ope.episodes import Episodes, returns
@@ -84,7 +84,7 @@ class Estimate:
         between += "" if self.resampled is None else f", percentile {self.resampled.words()}"
         mark = f" (OVERRIDDEN, {self.judgement.words()})" if self.overridden else ""
         notes = "".join(f"; {note}" for note in (*self.notes, *self.judgement.warnings))
-        return f"{self.estimator}: {self.value:.4g}{between}{mark}{notes}"
+        return f"{self.estimator}: {limited(self.value)}{between}{mark}{notes}"
 
     def plain(self) -> dict[str, Any]:
         """JSON-ready, nothing left out."""

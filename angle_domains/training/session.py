@@ -16,6 +16,7 @@ from angle_domains.tracking import DatasetInfo, RunInfo, Status, open_tracker
 from angle_domains.training.signals import StopSignal
 from angle_domains.training.trainer import AgentTrainer, Console
 from angle_domains.training.verdicts import judge_run, openings, same_data, terms_of, told_of
+from feeds.clinical.disclosure import told_profile
 
 
 @dataclass(frozen=True)
@@ -169,8 +170,14 @@ def run_info(
         agent=config.agent_name,
         seed=seed,
         params=config.flat(),
-        dataset=DatasetInfo(**feed.describe()) if feed is not None else None,
+        dataset=_dataset(feed) if feed is not None else None,
         parent=parent,
         resume=resume,
         steps=config.training.steps,
     )
+
+
+def _dataset(feed: Any) -> DatasetInfo:
+    """What a store may be told of the data."""
+    said = feed.describe()
+    return DatasetInfo(**said | {"profile": told_profile(said.get("profile", {}))})
