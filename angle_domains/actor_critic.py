@@ -180,7 +180,8 @@ class ActorCritic:
         steps, real = len(window.action), window.real
         value = self._values(window, obs)
         reward = window.reward if self.scaler is None else self.scaler.scale(window.reward)
-        advantage = gae(reward, window.discounted(self.settings.gamma), real, value, self.settings.lambda_)
+        gamma = self.settings.gamma
+        advantage = gae(reward * window.paid(gamma), window.discounted(gamma), real, value, self.settings.lambda_)
         log_prob = window.extras["log_prob"][:steps]
         numbers = torch.stack([log_prob, advantage, advantage + value[:-1], value[:-1]], -1)
         taken = real.flatten().nonzero().squeeze(-1)

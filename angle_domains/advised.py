@@ -21,7 +21,6 @@ from angle_domains.types import Agent, Decision, LearnResult, Percept, Window
 from feeds.base import FeedSpec
 from metalearn.serving.adviser import Advice, Adviser
 from metalearn.serving.memory import Past
-from metalearn.states import States
 from metalearn.trainer import MetaLearnerTrainer
 
 HANDED = (
@@ -79,9 +78,9 @@ class Advised:
         features = self.adviser.told(past).features.to(obs)
         return self.agent.worth(torch.cat([obs.flatten(1), features], -1))  # type: ignore[attr-defined]
 
-    def annotate(self, replay: ReplayBuffer, records: States) -> None:
-        """Puts advice as it is given now beside all rows of a log."""
-        kept = self._kept(self.adviser.advise_record(records))
+    def annotate(self, replay: ReplayBuffer, advice: Advice) -> None:
+        """Puts advice on all rows of a log beside them."""
+        kept = self._kept(advice)
         replay.annotate({name: value.unsqueeze(1) for name, value in kept.items()})
 
     def state_dict(self) -> dict[str, Any]:
@@ -134,7 +133,7 @@ class Advised:
         chance, percept = window.extras[_CHANCE], window.percept
         gained = window.real * (chance[:-1] - window.discounted(self.gamma) * chance[1:])
         reward = percept.reward.clone()
-        reward[1:] += self.serve.shaping * gained
+        reward[1:] += self.serve.shaping * gained / window.paid(self.gamma)  # it counts at the action itself
         return replace(window, percept=percept._replace(reward=reward))
 
 

@@ -1,8 +1,9 @@
 """Checkpoints: atomic, free of pickles, checksummed, loaded strictly.
 
 A checkpoint is a folder of three files: `tensors.safetensors` holds every tensor and array, `state.json` the tree
-around them, `manifest.json` the schema, the meta data and the SHA-256 of the other two. It is written beside its
-place, flushed to the disk and renamed, so that a crash at any moment leaves the old one whole.
+around them, `manifest.json` the schema, the meta data, the SHA-256 of the other two and, as its seal, that of all it
+says itself. It is written beside its place, flushed to the disk and renamed, so that a crash at any moment leaves the
+old one whole.
 """
 
 import hashlib
@@ -10,7 +11,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from safetensors.torch import load_file, save_file
 
 from angle_domains.errors import CheckpointError
 
-SCHEMA = 1
+SCHEMA = 2
+_UNSEALED = 1  # the schema before: its manifests have no seal, and are taken at their word
 _FILES = ("tensors.safetensors", "state.json")
 _PREFIX = ".writing-"  # of folders that are not whole yet
 
@@ -39,7 +41,8 @@ def save(folder: Path, state: dict[str, Any], meta: dict[str, Any]) -> Path:
         save_file(tensors, draft / "tensors.safetensors")
         _write_json(draft / "state.json", tree)
         digests = {name: _sha256(draft / name) for name in _FILES}
-        _write_json(draft / "manifest.json", {"schema": SCHEMA, "sha256": digests, "meta": meta})
+        manifest = {"schema": SCHEMA, "sha256": digests, "meta": json.loads(json.dumps(meta, allow_nan=False))}
+        _write_json(draft / "manifest.json", manifest | {"seal": _seal(manifest)})
         for name in (*_FILES, "manifest.json"):
             _flush(draft / name)
         os.replace(draft, folder)
@@ -51,9 +54,12 @@ def save(folder: Path, state: dict[str, Any], meta: dict[str, Any]) -> Path:
     return folder
 
 
-def load(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The state and the meta data of a checkpoint; CheckpointError where a file is missing, damaged or too new."""
+def load(folder: Path, keys: Sequence[str] = ()) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The state and the meta data of a checkpoint; CheckpointError where a file is missing, damaged or too new, or the
+    meta data lack one of `keys`."""
     manifest = _read_manifest(folder)
+    if lacking := [key for key in keys if key not in manifest["meta"]]:
+        raise CheckpointError(f"{folder / 'manifest.json'} is damaged: its meta data lack {', '.join(lacking)}")
     for name, digest in manifest["sha256"].items():
         if not (folder / name).is_file():
             raise CheckpointError(f"the checkpoint {folder} has no {name}")
@@ -91,17 +97,28 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         raise CheckpointError(f"{folder} is no checkpoint: it has no manifest.json")
     try:
         manifest = json.loads(path.read_text())
-        schema, _, _ = manifest["schema"], manifest["sha256"], manifest["meta"]
-    except (ValueError, KeyError, TypeError) as error:
+        schema, seal = manifest["schema"], _seal(manifest)
+    except KeyError as error:
+        raise CheckpointError(f"{path} is damaged: it has no {error}") from error
+    except (ValueError, TypeError) as error:
         raise CheckpointError(f"{path} is damaged: {error}") from error
-    if schema != SCHEMA:
+    if schema not in (_UNSEALED, SCHEMA):
         raise CheckpointError(
-            f"{folder} has schema {schema}, this version reads schema {SCHEMA}: "
+            f"{folder} has schema {schema}, this version reads schemas {_UNSEALED} and {SCHEMA}: "
             "load it with the version of angle-domains that wrote it"
         )
-    if set(manifest["sha256"]) != set(_FILES):
-        raise CheckpointError(f"{path} is damaged: it should list {' and '.join(_FILES)}")
+    if manifest.get("seal", seal if schema == _UNSEALED else None) != seal:
+        raise CheckpointError(f"{path} is damaged: what it says does not have the SHA-256 that is its seal")
+    digests, meta = manifest["sha256"], manifest["meta"]
+    if not isinstance(digests, dict) or set(digests) != set(_FILES) or not isinstance(meta, dict):
+        raise CheckpointError(f"{path} is damaged: it should list {' and '.join(_FILES)}, and hold meta data")
     return manifest
+
+
+def _seal(manifest: dict[str, Any]) -> str:
+    """The SHA-256 of what a manifest says, whatever the order of its keys and the space between them."""
+    told = {key: manifest[key] for key in ("schema", "sha256", "meta")}
+    return hashlib.sha256(json.dumps(told, allow_nan=False, sort_keys=True).encode()).hexdigest()
 
 
 def _encode(value: Any, path: str, tensors: dict[str, torch.Tensor]) -> Any:

@@ -158,8 +158,9 @@ def errors(
 ) -> Float[Tensor, "t b"]:
     """How far the values of the actions taken are from transformed Retrace of what they led to; with a gradient."""
     device = values.online.device
-    discount = window.discounted(gamma.to(window.discount.device)).to(device)
+    gamma = gamma.to(window.discount.device)
+    discount, paid = window.discounted(gamma).to(device), torch.as_tensor(window.paid(gamma)).to(device)
     behaviour = window.extras[BEHAVIOUR][:-1].to(device)
-    taken = Taken(action, behaviour, reward, discount, window.real.to(device))
+    taken = Taken(action, behaviour, reward * paid, discount, window.real.to(device))
     wanted = transformed_retrace(taken, values.target, policy, lambda_)
     return wanted - values.online[:-1].gather(-1, action.unsqueeze(-1)).squeeze(-1)

@@ -55,22 +55,29 @@ def passed(info: dict[str, Any], first: Tensor) -> Tensor | None:
 def allowed(info: dict[str, Any], last: Tensor, space: spaces.Space[Any]) -> Tensor | None:
     """The allowed actions, where the environment names them as `action_mask`; None where no stream does.
 
-    A stream that names none allows all, and so does a `last` row: the action chosen there is ignored, and many
-    environments end on a mask of zeros. FeedError where another row allows nothing.
+    A stream that names none allows all, and so does a `last` row that allows nothing: the action chosen there is
+    ignored, and many environments end on a mask of zeros. Where a `last` row allows something it stays so, for
+    what is cut goes on from there. FeedError where another row allows nothing.
     """
     if "action_mask" not in info:
         return None
     mask = _stacked(info["action_mask"]).to(last.device, torch.bool)
     named = torch.as_tensor(info.get("_action_mask", np.ones(len(mask), dtype=bool))).to(last.device)
-    mask = mask | (~named | last).reshape(-1, *[1] * (mask.ndim - 1))
+    mask = mask | ~_of_rows(named, mask)
     parts = space.nvec.ravel().tolist() if isinstance(space, spaces.MultiDiscrete) else [mask[0].numel()]
     free = torch.stack([part.any(-1) for part in mask.flatten(1).split(parts, -1)], -1).all(-1)
-    if not free.all():
+    stuck = ~free & ~last
+    if stuck.any():
         raise FeedError(
-            f"stream {int((~free).nonzero()[0])} of the environment has an action_mask that allows no action, "
+            f"stream {int(stuck.nonzero()[0])} of the environment has an action_mask that allows no action, "
             "although its episode goes on: at least one must be allowed"
         )
-    return mask
+    return mask | ~_of_rows(free, mask)
+
+
+def _of_rows(rows: Tensor, mask: Tensor) -> Tensor:
+    """`[B]` as it stands beside masks `[B, *mask]`."""
+    return rows.reshape(-1, *[1] * (mask.ndim - 1))
 
 
 def _stacked(rows: Any) -> Tensor:

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from angle_domains import checkpoint, config_text
+from angle_domains.drafts import point, replace
 from angle_domains.errors import CheckpointError, ConfigError, nearest
 from angle_domains.replay import ReplayBuffer, archive
 
 _GROUP = "group.yaml"  # the configuration that the runs of a group share; in what they differ stands in its run.json
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_DIGITS = "[0-9]" * 12  # of the step, in the name of a checkpoint
+META = ("step", "agent", "config", "spec", "data")  # what every checkpoint of a run says of itself
 
 
 def check_name(name: str) -> str:
@@ -46,6 +49,16 @@ class RunFolder:
         self.config, self.report = self.path / "config.yaml", self.path / "report.html"
         self.last, self.best = self.path / "last", self.path / "best"
 
+    @property
+    def saved(self) -> list[Path]:
+        """Its checkpoints, whole or damaged, oldest first."""
+        return sorted(self.checkpoints.glob(f"step-{_DIGITS}"))
+
+    @property
+    def saved_any(self) -> bool:
+        """Whether a checkpoint was ever written: a link to one that somebody took away tells that, too."""
+        return bool(self.saved) or self.last.is_symlink()
+
     def check_free(self) -> None:
         """ConfigError where a run of that name has begun; one that never trained may begin anew."""
         if self.config.exists() and self.last.exists():
@@ -60,7 +73,7 @@ class RunFolder:
         self.write_config(config)
 
     def write_config(self, config: dict[str, Any]) -> None:
-        _replace(self.config, config_text.dump(config))
+        replace(self.config, config_text.dump(config))
 
     def read_config(self) -> dict[str, Any]:
         if not self.config.is_file():
@@ -79,7 +92,7 @@ class RunFolder:
             raise CheckpointError(f"{path} is damaged: {error}; it can be removed, with what it knows") from error
         if facts:
             known |= facts
-            _replace(path, json.dumps(known, indent=1))
+            replace(path, json.dumps(known, indent=1))
         return known
 
     def save(
@@ -95,24 +108,25 @@ class RunFolder:
 
         Of the replay only what is new is written; it is the `replay` of the state that `load_last` gives.
         """
-        folder = self.checkpoints / f"step-{step:012d}"
+        folder = self._of_step(step)
         if not folder.exists():  # the same step is the same state: training is a function of it
             if replay is not None:
                 meta = meta | {"replay": archive.store(self.replay, replay)}
                 state = state | {"replay": archive.newest_row(replay)}
             checkpoint.save(folder, state, meta)
-        _point(self.last, folder)
+        point(self.last, folder)
         if best:
-            _point(self.best, folder)
+            point(self.best, folder)
         self._drop_old()
         return folder
 
     def load_last(self) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
         """State and meta of the newest whole checkpoint, and a sentence for each damaged one that was passed over."""
         problems = []
-        for folder in sorted(self.checkpoints.glob("step-*"), reverse=True):
+        for folder in reversed(self.saved):
             try:
-                state, meta = checkpoint.load(folder)
+                state, meta = checkpoint.load(folder, META)
+                _check_step(folder, meta["step"])
                 if "replay" in meta:
                     state["replay"] = archive.load(self.replay, meta["replay"], state["replay"])
             except CheckpointError as error:
@@ -124,20 +138,22 @@ class RunFolder:
 
     def last_step(self) -> int:
         """How far the run came: the step its training ended at, or of its newest checkpoint; 0 before any."""
-        saved = (int(folder.name.removeprefix("step-")) for folder in self.checkpoints.glob("step-*"))
-        return max(self.note().get("steps", 0), *saved, 0)
+        return max(self.note().get("steps", 0), *map(_step_of, self.saved), 0)
 
     def discard_after(self, step: int, best: int | None = None) -> None:
         """Removes checkpoints beyond a step, damaged ones that training will write again, and what points to them.
 
         `best` is the step of the best checkpoint so far: a process may have died before it pointed there.
+        CheckpointError, and nothing is removed, where there is no checkpoint of that step.
         """
-        for folder in self.checkpoints.glob("step-*"):
-            if folder.name > f"step-{step:012d}":
+        if not (newest := self._of_step(step)).is_dir():
+            raise CheckpointError(f"the run {self.path} has no checkpoint of step {step:,}: nothing beyond is removed")
+        for folder in self.saved:
+            if folder.name > newest.name:
                 shutil.rmtree(folder)
-        _point(self.last, self.checkpoints / f"step-{step:012d}")
-        if best is not None and (folder := self.checkpoints / f"step-{best:012d}").exists():
-            _point(self.best, folder)
+        point(self.last, newest)
+        if best is not None and (folder := self._of_step(best)).exists():
+            point(self.best, folder)
         if not self.best.exists():
             self.best.unlink(missing_ok=True)
         self._drop_rows()
@@ -158,9 +174,12 @@ class RunFolder:
             checkpoint.sweep(self.checkpoints)
             yield
 
+    def _of_step(self, step: int) -> Path:
+        return self.checkpoints / f"step-{step:012d}"
+
     def _drop_old(self) -> None:
         pointed = {link.resolve() for link in (self.last, self.best) if link.exists()}
-        for folder in sorted(self.checkpoints.glob("step-*"))[: -self.keep]:
+        for folder in self.saved[: -self.keep]:
             if folder.resolve() not in pointed:
                 shutil.rmtree(folder, ignore_errors=True)
         self._drop_rows()
@@ -168,7 +187,7 @@ class RunFolder:
     def _drop_rows(self) -> None:
         """Removes rows that no checkpoint names; one that cannot be read has none to name."""
         named: set[str] = set()
-        for folder in self.checkpoints.glob("step-*"):
+        for folder in self.saved:
             try:
                 named |= {segment["file"] for segment in checkpoint.read_meta(folder).get("replay", [])}
             except CheckpointError:
@@ -254,27 +273,11 @@ def find_checkpoint(text: str, root: Path) -> Path:
     raise CheckpointError(f"the run {run.path} has no checkpoint yet")
 
 
-def _point(link: Path, folder: Path) -> None:
-    """Lets a symbolic link point to a folder, in one atomic step."""
-    draft = link.with_name(f".{link.name}-{os.getpid()}")
-    with _drafted(draft, link):
-        draft.unlink(missing_ok=True)
-        draft.symlink_to(os.path.relpath(folder, link.parent))
+def _step_of(folder: Path) -> int:
+    return int(folder.name.removeprefix("step-"))
 
 
-def _replace(path: Path, text: str) -> None:
-    """Writes a file in one atomic step."""
-    draft = path.with_suffix(".tmp")
-    with _drafted(draft, path):
-        draft.write_text(text)
-
-
-@contextmanager
-def _drafted(draft: Path, path: Path) -> Iterator[None]:
-    """Puts the draft that is made within in its place; CheckpointError where the disk refuses, and no draft is left."""
-    try:
-        yield
-        os.replace(draft, path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise CheckpointError(f"{path} could not be written: {error}") from error
+def _check_step(folder: Path, told: Any) -> None:
+    """CheckpointError where a checkpoint says another step than the name of its folder."""
+    if told != _step_of(folder):
+        raise CheckpointError(f"{folder / 'manifest.json'} is damaged: it says step {told}, its folder another")

@@ -19,6 +19,7 @@ class Showing:
     epsilon: float = 0.0  # how often an action is drawn at random
     video: Path | None = None  # where the film goes; its ending names the format
     human: bool = False  # in a window
+    folder: Path | None = None  # of films: one is made there where none is named and no window can be opened
     longest: int = EPISODE_LIMIT  # steps of an episode that are shown
     values: bool = False  # what the agent thinks of each action stands beside the picture
     ending: deque[np.ndarray] | None = None  # takes up the pictures, so that its length of them is left at the end

@@ -45,7 +45,7 @@ class Sight:
 @torch.no_grad()
 def read(window: Window, gamma: float, see: Sight, *, first: int = 0) -> Transitions:
     """The transitions of a window, its length the most steps that one spans; actions are counted from `first`."""
-    found = n_step(window.reward, window.discounted(gamma), window.real)
+    found = n_step(window.reward * window.paid(gamma), window.discounted(gamma), window.real)
     each = torch.arange(len(found.steps), device=found.steps.device)
     mask = window.percept.mask
     return Transitions(

@@ -25,6 +25,11 @@ class Percept(NamedTuple):
     elapsed: Tensor | None = None  # [...] float32 time since the row before, in units of gamma's exponent; None: 1
 
 
+def until_paid(gamma: float | Tensor, elapsed: Tensor) -> Tensor:
+    """`gamma^(elapsed - 1)`: what rewards count that are paid when their action's time is over; 1 in first rows."""
+    return gamma ** torch.where(elapsed > 0, elapsed - 1.0, 0.0)
+
+
 @dataclass(frozen=True)
 class Window:
     """Consecutive rows of B streams: T+1 percepts and the T actions between them."""
@@ -40,7 +45,7 @@ class Window:
 
     @property
     def reward(self) -> Tensor:
-        """`[T, B]`: what each action led to."""
+        """`[T, B]`: what each action led to, as it was paid; `paid` says what that counts at the action."""
         return self.percept.reward[1:]
 
     @property
@@ -51,12 +56,21 @@ class Window:
     def discounted(self, gamma: float | Tensor) -> Tensor:
         """`[T, B]`: what the value beyond each action counts: gamma to the power of the time it took, 0 at an end.
 
-        There is one gamma for all actions, or each has its own. A reward belongs to the action and is not discounted by
-        that action's own time. So a coarser row of the same episode holds the rewards of the rows it joins, each
-        discounted from the action on.
+        There is one gamma for all actions, or each has its own. With `paid`, values obey
+        `v = gamma^(elapsed - 1) r + gamma^elapsed v'`.
         """
         elapsed = self.percept.elapsed
         return (gamma if elapsed is None else gamma ** elapsed[1:]) * self.discount
+
+    def paid(self, gamma: float | Tensor) -> Tensor | float:
+        """`[T, B]`: what the reward of each action counts; 1 where every action takes one unit of time.
+
+        A reward is paid when its action's time is over, and counts in full one unit after the action. So what is paid
+        at an end counts the same whatever rows lead there, and a coarser row of the same episode holds the rewards of
+        the rows that it joins, each grown from when it was paid to the end of the row.
+        """
+        elapsed = self.percept.elapsed
+        return 1.0 if elapsed is None else until_paid(gamma, elapsed[1:])
 
     @property
     def real(self) -> Tensor:

@@ -77,7 +77,9 @@ def peer(kind: Any, streams: int, steps: int, *, first: int = 0, **settings: Any
 def races(task: Task) -> Iterator[tuple[str, dict[str, Round]]]:
     """Contestants by agent."""
     rows = task.streams * 128
-    proximal = ppo.PPOConfig(network=NETWORK, horizon=128, minibatches=rows // 256, clip=0.1, clip_value=False)
+    shape = {"horizon": 128, "minibatches": rows // 256}
+    # errors of values weigh as theirs do: our weight is of half the square
+    proximal = ppo.PPOConfig(network=NETWORK, clip=0.1, clip_value=False, value_weight=1.0, **shape)
     given = {"n_steps": 128, "batch_size": 256, "n_epochs": 4, "clip_range": 0.1, "ent_coef": 0.01}
     steps = task.windows * rows
     yield (
@@ -88,7 +90,7 @@ def races(task: Task) -> Iterator[tuple[str, dict[str, Round]]]:
         },
     )
     steps = task.updates * 5 * task.a2c_streams
-    advantage = a2c.A2CConfig(network=NETWORK, value_weight=0.25)
+    advantage = a2c.A2CConfig(network=NETWORK, value_weight=0.5)
     yield (
         "a2c",
         {

@@ -82,6 +82,7 @@ def our_ppo(task: Task, *, compiled: bool = False) -> Round:
         learning_rate=1e-3,
         clip_value=False,
         entropy_weight=0.0,
+        value_weight=1.0,  # of half the square
     )
     agent = ppo.build(settings, feed.spec, streams=task.streams, seed=0, device="cpu")
     if compiled:

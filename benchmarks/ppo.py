@@ -104,7 +104,12 @@ def ours(task: Task, feed: MarketFeed) -> list[float]:
     """Seconds of each window after the first."""
     envs = FeedVectorEnv(feed, task.streams)
     config = ppo.PPOConfig(
-        horizon=task.horizon, epochs=task.epochs, minibatches=task.minibatches, head="gaussian", learning_rate=3e-4
+        horizon=task.horizon,
+        epochs=task.epochs,
+        minibatches=task.minibatches,
+        head="gaussian",
+        learning_rate=3e-4,
+        value_weight=1.0,  # of half the square
     )
     agent = ppo.build(config, feed.spec, streams=task.streams, seed=0, device="cpu")
     replay, state = ReplayBuffer.for_agent(agent, task.streams, seed=0), begin(envs, 0)

@@ -34,11 +34,11 @@ from metalearn.forecasting.substrate import ForecastSubstrate
 from metalearn.settings import ForecastConfig, VolatilityConfig
 from metalearn.states import States
 from metalearn.volatility.filtered import Filtered, Forecast
+from metalearn.volatility.forecaster import VolatilityForecaster
 from metalearn.volatility.garch import walk
 from metalearn.volatility.har import features
 from metalearn.volatility.measures import backtest, diebold_mariano, pinball_at, qlike, qlike_of_proxy
 from metalearn.volatility.range_variance import Days
-from metalearn.volatility.substrate import VolatilitySubstrate
 
 BASE = "GARCH(1,1)-t"
 LEVEL = 0.05  # of the value at risk
@@ -67,8 +67,8 @@ def variances(known: Record) -> dict[str, Forecast]:
     change = known.days.change[:, 0]
     garch = walk(change, asymmetric=False, refit=REFIT)
     return {
-        "ours": VolatilitySubstrate(VolatilityConfig(refit=REFIT), 1).follow(known.days),
-        "HAR": VolatilitySubstrate(VolatilityConfig(refit=REFIT, leverage=False), 1).follow(known.days),
+        "ours": VolatilityForecaster(VolatilityConfig(refit=REFIT), 1).follow(known.days),
+        "HAR": VolatilityForecaster(VolatilityConfig(refit=REFIT, leverage=False), 1).follow(known.days),
         BASE: garch,
         "GARCH(1,1)-t, filtered": Filtered(1).follow(garch.variance, known.days.change),
         "GJR-GARCH-t": walk(change, asymmetric=True, refit=REFIT),

@@ -57,6 +57,7 @@ class FeedSpec:
     clock: str = ""  # what one step means, in words
     units: Mapping[str, str] = field(default_factory=dict)  # of reward and info entries
     splits: tuple[str, ...] = ("train", "validation", "test")
+    ahead: float = 0.0  # time beyond what an action led to that its reward reads: no agent may decide by such rewards
     stack: int = 0  # frames along the first axis of an observation, the newest last; 0: it is no stack of frames
 
     def block(self, name: str) -> Block | None:
@@ -96,14 +97,14 @@ class Rows:
     """
 
     observation: np.ndarray  # [N, *obs]
-    action: np.ndarray  # [N, *act]; zeros in last rows
+    action: np.ndarray  # [N, *act]; in last rows zeros, or any that is allowed
     reward: Float[np.ndarray, " n"]  # float64; 0 in first rows
     terminated: Bool[np.ndarray, " n"]  # the task ended here; no row follows, and no value lies beyond
     first: Bool[np.ndarray, " n"]
     last: Bool[np.ndarray, " n"]
     elapsed: Float[np.ndarray, " n"]  # since the row before, in units of the discount (hours); 0 in first rows
     entity: Int[np.ndarray, " n"]  # number of the patient in this part: several episodes may be of one
-    mask: Bool[np.ndarray, "n a"] | None = None  # the discrete actions that are allowed; None where all are
+    mask: Bool[np.ndarray, "n a"] | None = None  # the discrete actions that are allowed, in last rows too; None: all
     propensity: Float[np.ndarray, " n"] | None = None  # with which the action was taken, 1 in last rows; None: unknown
 
     def __len__(self) -> int:

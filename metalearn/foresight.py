@@ -85,7 +85,7 @@ def play_out(
     seed: int,
     doses: Float[Tensor, "b k"] | None = None,
 ) -> Played:
-    """Returns of stays that begin so, discounted by the model's hours a decision.
+    """Returns of stays that begin so, discounted by the hours of a decision; a reward counts in full after one hour.
 
     `doses` are in force when they begin; they are carried along where actions or observations hang on them.
     """
@@ -108,7 +108,7 @@ def play_out(
         chance = fold(key, torch.full_like(key, tick + 1))
         ended = going & (uniform(chance, 1) < seen.ended.sigmoid())
         reward = torch.where(going, torch.where(ended, seen.final, seen.reward) * dynamics.reward_std, 0.0)
-        total += gamma ** (model.hours * tick) * reward
+        total += gamma ** (model.hours * (tick + 1) - 1.0) * reward
         moved = dynamics.following(obs, seen, *chances(chance, obs.shape[1]))
         if dosing is None:
             moved = world.placed(moved)

@@ -95,6 +95,7 @@ class ServingConfig(Settings):
     control: Literal["none", "shuffled"] = "none"  # shuffled: what was told at other times, all of it
     shaping: NonNegativeFloat = 0.0  # rewards gain that many times how the chance of the event falls
     shield: bool = False  # the agent chooses among actions below the threshold of harm
+    folds: PositiveInt = 3  # of recorded entities, each advised by models that learn from the others; 1: by one for all
 
     @property
     def on(self) -> bool:

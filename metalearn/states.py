@@ -52,13 +52,20 @@ class States(NamedTuple):
     def rows(self) -> int:
         return len(self.reward)
 
+    def of(self, rows: Bool[Tensor, " n"]) -> "States":
+        """Some rows alone, whole episodes of them."""
+        return States._make(None if column is None else column[rows] for column in self)
+
     @property
     def last(self) -> Bool[Tensor, " n"]:
         """The last row of each episode."""
         return torch.cat([self.first[1:], torch.ones(1, dtype=torch.bool)])
 
     def returns(self, gamma: float, steps: int) -> tuple[Float[Tensor, " n"], Bool[Tensor, " n"]]:
-        """The discounted rewards of the next `steps` rows, and whether they are whole: not cut by the record's end."""
+        """The discounted rewards of the next `steps` rows, and whether they are whole: not cut by the record's end.
+
+        A reward counts in full one unit of time on, as for agents.
+        """
         rows = len(self.reward)
         total, weight = torch.zeros(rows), torch.ones(rows)
         alive, whole = torch.ones(rows, dtype=torch.bool), torch.ones(rows, dtype=torch.bool)
@@ -68,7 +75,8 @@ class States(NamedTuple):
             whole &= ~(alive & stops & ~self.terminated[at])
             alive &= ~stops
             at = torch.where(alive, at + 1, at)
-            total += torch.where(alive, weight * self.reward[at], 0.0)
+            paid = gamma ** torch.where(self.elapsed[at] > 0, self.elapsed[at] - 1.0, 0.0)
+            total += torch.where(alive, weight * paid * self.reward[at], 0.0)
             weight = weight * gamma ** self.elapsed[at]
         return total, whole & ~last
 

@@ -84,15 +84,19 @@ class MetaLearnerTrainer:
     def update(self, step: int, states: States, q: Q | None) -> dict[str, float]:
         """All updates; metrics by `forecast/`, `risk/`, `shield/` and `meta/`."""
         begun = time.monotonic()
-        metrics = self.update_substrate_forecasting(states, q)
-        metrics |= self.update_substrate_model_with_risk_detection(states, q)
-        metrics |= {} if self.shield is None else self.shield.update(states, q)
+        metrics = self.update_what_serves(states, q)
         for substrate in self.also.values():
             metrics |= substrate.update(states, q)
         metrics |= self.update_meta_learning_model(states, q)
         self.updated, self._pending = step, False
         self.seconds += time.monotonic() - begun
         return metrics | {"meta/seconds": self.seconds}
+
+    def update_what_serves(self, states: States, q: Q | None) -> dict[str, float]:
+        """Trains the models that can advise an agent, and no others."""
+        metrics = self.update_substrate_forecasting(states, q)
+        metrics |= self.update_substrate_model_with_risk_detection(states, q)
+        return metrics | ({} if self.shield is None else self.shield.update(states, q))
 
     def update_substrate_forecasting(self, states: States, Q: Q | None) -> dict[str, float]:
         """Trains the forecaster; metrics of rows that are held out."""

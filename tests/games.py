@@ -74,7 +74,9 @@ class LadderFeed:
         return SeededEnvs(streams, SEEDS[split])
 
     def camera(self, *, split: str, seed: int) -> Camera:
-        return Camera(self.envs(1, split=split))
+        envs = self.envs(1, split=split)
+        envs.reset(seed=seed)
+        return Camera(envs)
 
     def describe(self) -> dict[str, Any]:
         return {

@@ -46,7 +46,7 @@ class A2CConfig(BaseModel):
     epsilon: PositiveFloat = 1e-5  # of RMSprop, inside the root
     normalise_advantage: bool = False
     entropy_weight: float = 0.01
-    value_weight: NonNegativeFloat = 0.5
+    value_weight: NonNegativeFloat = 0.5  # of half the squared error
     max_grad_norm: PositiveFloat = 0.5
     normalise_observation: bool = False
     normalise_reward: bool = False

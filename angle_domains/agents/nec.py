@@ -39,7 +39,7 @@ from angle_domains.replay import ReplayConfig, beside
 from angle_domains.schedule import Span, progress
 from angle_domains.schedule import linear as between
 from angle_domains.transitions import Sight
-from angle_domains.types import Decision, LearnResult, Percept, Window
+from angle_domains.types import Decision, LearnResult, Percept, Window, until_paid
 from angle_domains.value_based import bounds_of
 from feeds.base import FeedSpec
 
@@ -140,7 +140,8 @@ class NEC:
         """`[B]`: N rewards, and beyond them the best value at the time of acting."""
         if "value" not in window.extras:
             raise ConfigError("nec learns from its own decisions alone: leave training.source=records out")
-        found = n_step(window.reward, window.discounted(self.config.gamma), window.real)
+        gamma = self.config.gamma
+        found = n_step(window.reward * window.paid(gamma), window.discounted(gamma), window.real)
         each = torch.arange(len(found.steps), device=found.steps.device)
         return (found.reward + found.discount * window.extras["value"][found.steps, each]).to(self.device)
 
@@ -200,6 +201,8 @@ class NEC:
             part.to(self.device) for part in (percept.reward, percept.discount, percept.first, percept.last)
         )
         gamma, elapsed = self.config.gamma, percept.elapsed
+        if elapsed is not None:
+            reward = reward * until_paid(gamma, elapsed.to(self.device))
         discount = discount * (gamma if elapsed is None else gamma ** elapsed.to(self.device))
         running = append(memory, Row(key, action, reward, discount, value, serial), first)
         told = ended(running, last, self.config.n_step)

@@ -60,7 +60,7 @@ class PPOConfig(BaseModel):
     clip_value: bool = True  # by the same clip, in units of the reward: for rewards that are normalised or small
     normalise_advantage: bool = True
     entropy_weight: float = 0.01
-    value_weight: NonNegativeFloat = 0.5
+    value_weight: NonNegativeFloat = 0.5  # of half the squared error
     max_grad_norm: PositiveFloat = 0.5
     target_kl: PositiveFloat | None = None  # an epoch beyond it is the last of its window
     normalise_observation: bool = False

@@ -152,7 +152,7 @@ class R2D2:
             values.online.detach() if mask is None else values.online.detach().masked_fill(~mask.to(device), -torch.inf)
         )
         best = values.target.gather(-1, judged.argmax(-1, keepdim=True)).squeeze(-1)
-        reward, real = window.reward.to(device), window.real.to(device)
+        reward, real = (window.reward * window.paid(self.config.gamma)).to(device), window.real.to(device)
         discount = window.discounted(self.config.gamma).to(device)
         wanted = n_step_sequence(reward, discount, real, self._earned(best), self.config.n_step)
         if self.config.rescale is not None:

@@ -48,7 +48,12 @@ _REPLAY = RecordedConfig(batch=32, prioritised=True, alpha=0.6, beta=0.4)
 
 
 class RCQLConfig(BaseModel):
-    """Defaults are those of the vasopressor pipeline (arXiv:2510.01508), but for tau, which makes a target there."""
+    """Defaults are those of the vasopressor pipeline (arXiv:2510.01508), but for tau, which makes no target there.
+
+    Its memory has two layers with dropout between them, and its priorities add 10 where a stay ends in death, told by
+    the sign of a reward; here there is one layer, and priorities are of errors alone: windows end where stays do, so
+    every death is drawn from anyway.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -152,7 +157,8 @@ class RCQL:
         mask = window.percept.mask
         judged = q[1:] if mask is None else q[1:].masked_fill(~mask[1:].to(q.device), -torch.inf)
         value = held[1:].gather(-1, judged.argmax(-1, keepdim=True)).squeeze(-1)
-        reward, discount = window.reward.to(q.device), window.discounted(self.config.gamma).to(q.device)
+        gamma = self.config.gamma
+        reward, discount = (window.reward * window.paid(gamma)).to(q.device), window.discounted(gamma).to(q.device)
         return torch.addcmul(reward, discount, value)
 
     def learn(self, window: Window) -> LearnResult:

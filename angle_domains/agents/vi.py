@@ -71,7 +71,7 @@ class VI:
         rows = taken.nonzero().squeeze(-1).to(self.see.device)
         reward, discount = (
             column[:, 0].to(self.see.device, torch.float64)[rows]
-            for column in (window.reward, window.discounted(self.config.gamma))
+            for column in (window.reward * window.paid(self.config.gamma), window.discounted(self.config.gamma))
         )
         pair, states = place[rows] * self.actions + action[rows], len(self.support.counts)
         if 2 * states > len(taken):

@@ -103,7 +103,8 @@ def play(
         Path | None, typer.Option(metavar="FILE", help="Films the game: .mp4, .webp or .gif.", dir_okay=False)
     ] = None,
     human: Annotated[
-        bool, typer.Option("--human", help="Shows the game in a window, where there is a display.")
+        bool,
+        typer.Option("--human", help="Shows the game in a window, beside --video; without a display it is filmed."),
     ] = False,
     values: Annotated[
         bool,
@@ -113,7 +114,7 @@ def play(
         ),
     ] = False,
 ) -> None:
-    """Shows a trained policy at work: decision by decision, as a film, or in a window."""
+    """Shows a trained policy at work: decision by decision; a game in a window, else as a film in the run's folder."""
     from angle_domains.policy import check_observations, load_policy
     from angle_domains.showing import Showing
     from angle_domains.tables import feed_entry, make_feed, resolve
@@ -122,6 +123,7 @@ def play(
     feed = make_feed(policy.config.feed_name, _settings_for(env, policy.config))
     check_observations(policy.spec, feed.spec)
     options.check_part(split, feed)
+    entry = feed_entry(policy.config.feed_name)
     showing = Showing(
         split=split,
         episodes=episodes or 1,
@@ -129,11 +131,20 @@ def play(
         epsilon=policy.config.training.evaluation_epsilon,
         video=video,
         human=human,
+        folder=_films_of(checkpoint) if entry.films else None,
         longest=policy.config.training.episode_limit,
         values=values,
     )
-    for line in resolve(feed_entry(policy.config.feed_name).play)(feed, policy.agent, showing):
+    for line in resolve(entry.play)(feed, policy.agent, showing):
         typer.echo(line)
+
+
+def _films_of(checkpoint: str) -> Path:
+    """The folder of films of the checkpoint's run; of one that lies elsewhere, the folder one stands in."""
+    from angle_domains.runs import find_checkpoint
+
+    run = find_checkpoint(checkpoint, options.ROOT).resolve().parents[1]
+    return run / "films" if (run / "config.yaml").is_file() else Path()
 
 
 def _settings_for(env: str | None, config: "AgentConfig") -> Any:

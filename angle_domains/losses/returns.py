@@ -1,10 +1,10 @@
 """What an action was worth: sums of rewards along a window, cut where an episode stops.
 
-All take rows as `Window` gives them. `discount` is what `Window.discounted` makes of gamma, so it is 0 where the task
-ended; `real` is 0 at the rows where the environment was resetting, so a sum over row t+1 goes on only where the
-action of row t+1 was taken. At a truncation the discount stays, and the value of the final observation is the
-bootstrap; what comes back at rows that are not real means nothing and is to be left out. Returns are targets: no
-gradient flows through them.
+All take rows as `Window` gives them. `reward` is what it counts at the action (times `Window.paid`). `discount` is
+what `Window.discounted` makes of gamma, so it is 0 where the task ended; `real` is 0 at the rows where the environment
+was resetting, so a sum over row t+1 goes on only where the action of row t+1 was taken. At a truncation the discount
+stays, and the value of the final observation is the bootstrap; what comes back at rows that are not real means nothing
+and is to be left out. Returns are targets: no gradient flows through them.
 """
 
 from typing import NamedTuple

@@ -156,7 +156,9 @@ def _outside(behaviour: np.ndarray, target: np.ndarray, at: Places) -> Float[np.
 def discounts(episodes: Episodes, gamma: float) -> Float[np.ndarray, "e _"]:
     """`[E, T+1]`: `gamma ** hours` from the first decision to each, and to the end: time counts, not bins.
 
-    So a value obeys `v = r + gamma ** elapsed · v'`, as it does for the agents.
+    A value obeys `v = gamma ** (elapsed - 1) · r + gamma ** elapsed · v'`, as it does for the agents: a reward is paid
+    when the decision's time is over, and counts in full an hour after it. So what is paid at the end of a stay counts
+    the same whatever its bins are. What is summed over a bin does so if it was grown to the bin's end within it.
     """
     hours = np.cumsum(np.where(episodes.real, episodes.elapsed, 0.0), 1)
     return gamma ** np.concatenate([np.zeros((episodes.size, 1)), hours], 1)
@@ -164,4 +166,14 @@ def discounts(episodes: Episodes, gamma: float) -> Float[np.ndarray, "e _"]:
 
 def returns(episodes: Episodes, gamma: float) -> Float[np.ndarray, " e"]:
     """Discounted sums of what was recorded; what would have followed a record that was cut counts nothing."""
-    return (discounts(episodes, gamma)[:, :-1] * episodes.reward).sum(1)
+    return earned(episodes, gamma).sum(1)
+
+
+def earned(episodes: Episodes, gamma: float) -> Float[np.ndarray, "e t"]:
+    """The reward of every decision as it counts at the first one."""
+    return discounts(episodes, gamma)[:, :-1] * paid(episodes.elapsed, gamma) * episodes.reward
+
+
+def paid(elapsed: np.ndarray, gamma: float) -> np.ndarray:
+    """What rewards count at their decisions, these hours before; 1 where no time passes, which is in no decision."""
+    return gamma ** np.where(elapsed > 0.0, elapsed - 1.0, 0.0)

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from scipy.optimize import nnls
 
 from angle_domains.errors import ConfigError
-from angle_domains.ope.episodes import Episodes, discounts, returns
+from angle_domains.ope.episodes import Episodes, discounts, earned, paid, returns
 from angle_domains.ope.weights import shifted
 
 LogWeights = Float[np.ndarray, "e t"]
@@ -79,14 +79,13 @@ def weighted(episodes: Episodes, gamma: float, log_weight: LogWeights) -> Ratios
 
 def per_decision(episodes: Episodes, gamma: float, log_weight: LogWeights) -> Ratios:
     """PDIS: every reward weighted by what led to it alone."""
-    discount = discounts(episodes, gamma)[:, :-1]
-    return _mean((discount * np.exp(log_weight) * episodes.reward).sum(1))
+    return _mean((np.exp(log_weight) * earned(episodes, gamma)).sum(1))
 
 
 def weighted_per_decision(episodes: Episodes, gamma: float, log_weight: LogWeights) -> Ratios:
     """CWPDIS: at each step the weighted mean of the rewards; a step where nobody has weight counts 0."""
     weight = shifted(log_weight)
-    return Ratios(discounts(episodes, gamma)[:, :-1] * weight * episodes.reward, weight, 0.0)
+    return Ratios(weight * earned(episodes, gamma), weight, 0.0)
 
 
 def direct(episodes: Episodes, gamma: float, log_weight: LogWeights) -> Ratios:
@@ -177,7 +176,8 @@ def _surprises(episodes: Episodes, gamma: float) -> tuple[Float[np.ndarray, " e"
     discount = discounts(episodes, gamma)
     after = np.concatenate([v[:, 1:], np.zeros((len(v), 1))], 1)
     after[np.arange(len(v)), episodes.length - 1] = np.where(episodes.terminated, 0.0, final)
-    surprise = discount[:, :-1] * (episodes.reward - q) + discount[:, 1:] * after
+    reward = paid(episodes.elapsed, gamma) * episodes.reward
+    surprise = discount[:, :-1] * (reward - q) + discount[:, 1:] * after
     return v[:, 0], np.where(episodes.real, surprise, 0.0)
 
 

@@ -1,10 +1,11 @@
 """Fitted-Q evaluation for discrete actions by a network (Le, Voloshin and Yue 2019), with a check that it is done.
 
-The network learns `q(s, a) = r + gamma ** hours · sum over b of target(b | s') q(s', b)`: no value lies beyond where
-the task ended, and a record that was cut goes on from its last observation. Too few updates give a number that looks
-like a value and is none: what happens at the end has not yet come through to the first states. So the value is given
-only where three things hold over several checks in a row: the value of first states stands still, the values of all
-states do, and the mean Bellman error, over a stay of mean length, is small against the spread of returns.
+The network learns `q(s, a) = gamma ** (hours - 1) · r + gamma ** hours · sum over b of target(b | s') q(s', b)` (see
+`ope.episodes.discounts`): no value lies beyond where the task ended, and a record that was cut goes on from its last
+observation. Too few updates give a number that looks like a value and is none: what happens at the end has not yet
+come through to the first states. So the value is given only where three things hold over several checks in a row: the
+value of first states stands still, the values of all states do, and the mean Bellman error, over a stay of mean length,
+is small against the spread of returns.
 
 A network fitted to a patient knows that patient's luck, and weighted surprises about it are too small: so what is
 corrected by weights is read where the network has not learned (`cross_fit`).
@@ -26,7 +27,7 @@ from torch import Tensor
 
 from angle_domains.networks.config import NetworkConfig
 from angle_domains.networks.q import QHead, QNetwork
-from angle_domains.ope.episodes import Places, discounts, from_rows, places
+from angle_domains.ope.episodes import Places, from_rows, paid, places, returns
 from angle_domains.ope.folds import folds, part
 from angle_domains.optim import descend
 from feeds.base import FeedSpec, Rows
@@ -215,7 +216,7 @@ def _data(rows: Rows, target: Float[np.ndarray, "n a"], gamma: float, device: st
     return _Data(
         obs=obs[at.row],
         action=torch.as_tensor(rows.action.reshape(len(rows))[at.row].astype(np.int64), device=device),
-        reward=tensor(rows.reward[behind] / scale),
+        reward=tensor(paid(rows.elapsed[behind], gamma) * rows.reward[behind] / scale),
         discount=tensor(np.where(rows.terminated[behind], 0.0, gamma ** rows.elapsed[behind])),
         after=obs[behind],
         target=tensor(target[behind]),
@@ -229,5 +230,5 @@ def _data(rows: Rows, target: Float[np.ndarray, "n a"], gamma: float, device: st
 def _spread(rows: Rows, at: Places, gamma: float) -> float:
     """Standard deviation of the recorded returns; 1 where they are all the same."""
     episodes = from_rows(rows, np.ones(len(rows)), behaviour=np.ones(len(rows)))
-    spread = float((discounts(episodes, gamma)[:, :-1] * episodes.reward).sum(1).std())
+    spread = float(returns(episodes, gamma).std())
     return spread if spread > 1e-12 else 1.0

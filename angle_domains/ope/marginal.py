@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from angle_domains.errors import ConfigError
-from angle_domains.ope.episodes import Episodes, discounts
+from angle_domains.ope.episodes import Episodes, earned
 from angle_domains.ope.weights import log_ratios
 
 Form = Literal["state", "state_action"]
@@ -94,7 +94,6 @@ def _normalised(ratio: np.ndarray, state: np.ndarray, real: np.ndarray) -> Float
 def _solve(episodes: Episodes, state: np.ndarray, gamma: float, ratio: np.ndarray, cut: float | None) -> Marginal:
     """Forwards the weights of states, backwards their values, from which the influence of each episode follows."""
     real, steps, most = episodes.real, state.shape[1], int(state.max()) + 1
-    discount = discounts(episodes, gamma)
     weight, ahead, sizes = np.zeros(state.shape), np.where(real[:, 0], 1.0, 0.0), []
     above = 0
     for t in range(steps):
@@ -107,7 +106,7 @@ def _solve(episodes: Episodes, state: np.ndarray, gamma: float, ratio: np.ndarra
         weight[here, t] = w
         sizes.append(w.sum() ** 2 / max(np.square(w).sum(), 1e-300))
         ahead = weight[:, t] * ratio[:, t]  # what the state that comes next receives from each episode
-    reward = discount[:, :-1] * episodes.reward
+    reward = earned(episodes, gamma)
     value = float((weight * ratio * reward).sum() / episodes.size)
     direct, later = np.zeros(episodes.size), np.zeros(episodes.size)
     for t in reversed(range(steps)):

@@ -65,7 +65,7 @@ def values(process: Process, policy: Float[np.ndarray, "s a"], gamma: float) -> 
     chain = np.einsum("sa,sat->st", policy, process.transition)
     carried = gamma**process.hours * chain * going
     system = np.eye(len(chain)) - np.where(going[:, None], carried, 0.0)
-    return np.linalg.solve(system, np.where(going, chain @ process.reward, 0.0))
+    return np.linalg.solve(system, np.where(going, gamma ** (process.hours - 1.0) * chain @ process.reward, 0.0))
 
 
 def value(process: Process, policy: Float[np.ndarray, "s a"], gamma: float) -> float:
@@ -78,7 +78,8 @@ def best_policy(process: Process, gamma: float) -> Float[np.ndarray, "s a"]:
     actions = process.transition.shape[1]
     policy = np.full((len(process.start), actions), 1.0 / actions)
     for _ in range(1_000):
-        after = process.reward + gamma**process.hours * np.where(process.terminal, 0.0, values(process, policy, gamma))
+        further = gamma**process.hours * np.where(process.terminal, 0.0, values(process, policy, gamma))
+        after = gamma ** (process.hours - 1.0) * process.reward + further
         q = process.transition @ after
         better = np.eye(actions)[(q >= q.max(1, keepdims=True) - 1e-12).argmax(1)]
         if (better == policy).all():

@@ -16,7 +16,7 @@ from scipy.sparse import csr_array, diags_array, eye_array, sparray
 from scipy.sparse.linalg import spsolve
 
 from angle_domains.errors import FeedError
-from angle_domains.ope.episodes import places
+from angle_domains.ope.episodes import paid, places
 from angle_domains.ope.folds import folds, part
 from feeds.base import Rows
 
@@ -106,7 +106,8 @@ def _count(rows: Rows, actions: int, gamma: float, states: int) -> _Counts:
     action = rows.action.reshape(len(rows))[at].astype(np.int64)
     number = np.bincount(state[at] * actions + action, minlength=states * actions).reshape(states, actions)
     discount = np.where(rows.terminated[at + 1], 0.0, gamma ** rows.elapsed[at + 1])
-    return _Counts(state[at], action, state[at + 1], rows.reward[at + 1], discount, number.astype(np.float64))
+    reward = paid(rows.elapsed[at + 1], gamma) * rows.reward[at + 1]
+    return _Counts(state[at], action, state[at + 1], reward, discount, number.astype(np.float64))
 
 
 def _policy(rows: Rows, target: Float[np.ndarray, "n a"], counts: _Counts) -> tuple[Float[np.ndarray, "s a"], float]:

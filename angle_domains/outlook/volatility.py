@@ -9,6 +9,7 @@ from torch import Tensor
 
 from metalearn.settings import VolatilityConfig
 from metalearn.volatility.filtered import Forecast
+from metalearn.volatility.forecaster import VolatilityForecaster
 from metalearn.volatility.garch import walk
 from metalearn.volatility.measures import (
     Backtest,
@@ -20,7 +21,6 @@ from metalearn.volatility.measures import (
     qlike_of_proxy,
 )
 from metalearn.volatility.range_variance import Days
-from metalearn.volatility.substrate import VolatilitySubstrate
 
 LEVEL = 0.05  # of the value at risk
 _REFIT = 63  # days
@@ -70,8 +70,8 @@ def _asset(days: Days, number: int, symbol: str, rows: slice) -> Asset:
     one = Days(*(part[: rows.stop, number : number + 1] for part in days))
     change = one.change[:, 0]
     made = {
-        "HAR with leverage (ours)": VolatilitySubstrate(VolatilityConfig(refit=_REFIT), 1).follow(one),
-        "HAR": VolatilitySubstrate(VolatilityConfig(refit=_REFIT, leverage=False), 1).follow(one),
+        "HAR with leverage (ours)": VolatilityForecaster(VolatilityConfig(refit=_REFIT), 1).follow(one),
+        "HAR": VolatilityForecaster(VolatilityConfig(refit=_REFIT, leverage=False), 1).follow(one),
         "GARCH(1,1)-t": walk(change, asymmetric=False, refit=_REFIT, least=rows.start),
         "GJR-GARCH-t": walk(change, asymmetric=True, refit=_REFIT, least=rows.start),
     }

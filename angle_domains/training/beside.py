@@ -14,6 +14,8 @@ from angle_domains.training.experience import Experience, Lived, Read
 from angle_domains.types import Agent, Decision, LearnResult, Percept, Valued, Window
 from feeds.base import LoggedFeed
 from metalearn.diary import Diary
+from metalearn.serving.adviser import Adviser
+from metalearn.serving.held_out import HeldOut
 from metalearn.states import States
 
 
@@ -63,10 +65,16 @@ class Beside:
         self._recent = meta.forecast.length + max(meta.forecast.horizons)  # ticks that a forecast needs
         self.records: States | None = None
         self.diary: Diary | None = None
+        self.held_out: HeldOut | None = None
         self.experience = experience
         if isinstance(experience, Read) and isinstance(feed, LoggedFeed):
             records = records_of(feed)
             self.records = as_shown(records) if isinstance(agent, Advised) else records
+            if isinstance(agent, Advised) and meta.serve.folds > 1:
+                alike = config.model_copy(update={"meta": meta.model_copy(update={"also": ()})})
+                self.held_out = HeldOut(
+                    lambda: Adviser(make_trainer(alike, feed.spec), feed.spec), self.records, meta.serve.folds
+                )
             self._annotate()
         else:
             self.diary = Diary(meta.rows, config.training.streams, entries)
@@ -85,14 +93,22 @@ class Beside:
         assert states is not None
         if states.action is not None:
             states = states._replace(action=states.action - self.first)
-        told |= self.trainer.update(step, states, self._q if isinstance(self.agent, Valued) else None)
+        q = self._q if isinstance(self.agent, Valued) else None
+        told |= self.trainer.update(step, states, q)
+        if self.held_out is not None:
+            self.held_out.update(states, q)
         self._annotate()
         return told
 
     def _annotate(self) -> None:
-        """Rows of a log bear what the models say of them now."""
-        if self.records is not None and isinstance(self.agent, Advised):
-            self.agent.annotate(self.experience.replay, self.records)
+        """Rows of a log bear what is said of them now, where that may be by models that did not learn from them."""
+        if self.records is None or not isinstance(self.agent, Advised):
+            return
+        if self.held_out is None:
+            advice = self.agent.adviser.advise_record(self.records)
+        else:
+            advice = self.held_out.advise(self.records)
+        self.agent.annotate(self.experience.replay, advice)
 
     def _moment(self) -> np.ndarray | None:
         """Of the percept that the agent is about to decide on."""
@@ -103,11 +119,16 @@ class Beside:
         return self.agent.worth(states).to(states)  # type: ignore[attr-defined]
 
     def state_dict(self) -> dict[str, Any]:
-        known = {"trainer": self.trainer.state_dict()}
+        known: dict[str, Any] = {"trainer": self.trainer.state_dict()}
+        if self.held_out is not None:
+            known["held_out"] = self.held_out.state_dict()
         return known if self.diary is None else known | {"diary": self.diary.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         restore(self.trainer, state["trainer"])
+        if self.held_out is not None:
+            for adviser, one in zip(self.held_out.advisers, state["held_out"], strict=True):
+                restore(adviser.trainer, one)
         if self.diary is not None:
             self.diary.load_state_dict(state["diary"])
         self._annotate()

@@ -82,7 +82,7 @@ class Group:
     def session(self, variant: Variant, console: Console, stop: StopSignal, parent: str | None) -> Session:
         """Goes on from the child's checkpoint; a child without one starts, whether or not it had begun."""
         child = self.child(variant)
-        saved = self.resumed and any(child.checkpoints.glob("step-*"))
+        saved = self.resumed and child.saved_any
         single = self.configuration(variant)
         return Session(single, child, console, stop, parent=parent, resumed=saved, begun=self.resumed)
 

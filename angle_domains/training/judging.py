@@ -12,7 +12,7 @@ from angle_domains.ope.episodes import Episodes
 from angle_domains.ope.selection import Selection, select
 from angle_domains.ope.settings import JudgingConfig
 from angle_domains.ope.value import OpeConfig, evaluate
-from angle_domains.policy import load_policy
+from angle_domains.policy import check_observations, load_policy
 from angle_domains.runs import RunFolder
 from angle_domains.tables import feed_entry, make_feed, resolve
 from angle_domains.training.session import RunResult
@@ -98,6 +98,7 @@ def check_alike(configs: dict[str, AgentConfig]) -> None:
 def _valued(folder: RunFolder, config: AgentConfig) -> Episodes:
     feed, policy = make_feed(config.feed_name, config.feed), load_policy(folder.path)
     same_data(policy.meta, feed, folder)
+    check_observations(policy.spec, feed.spec)
     valued = resolve(str(feed_entry(config.feed_name).valued))
     episodes: Episodes = valued(feed, policy.agent, terms_of(config, "validation"))
     return episodes

@@ -81,6 +81,9 @@ class Session:
         if not self.resumed:
             self.folder.create(self.config.to_dict())
             return
+        if not self.folder.saved_any:
+            self._begin_again()
+            return
         state, meta, problems = self.folder.load_last()
         for problem in problems:
             self.console.line(problem)
@@ -95,6 +98,12 @@ class Session:
         self.folder.write_config(self.config.to_dict())
         self.folder.note(status="RUNNING")  # what it had finished before was shorter
         self.console.line(f"{self.folder.name}: goes on at step {step:,} of {steps:,}")
+
+    def _begin_again(self) -> None:
+        """A run that ended before it had saved anything begins anew: its trackers know it, so it stays the same run."""
+        same_run(self.folder.read_config(), self.config, self.folder.name)
+        self.folder.create(self.config.to_dict())
+        self.console.line(f"{self.folder.name}: ended before its first checkpoint, and begins anew")
 
     def _note(self, trainer: AgentTrainer) -> None:
         """Facts that pages need of the training, kept beside the checkpoints."""

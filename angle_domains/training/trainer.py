@@ -20,7 +20,7 @@ from angle_domains.training.compiling import compile_losses
 from angle_domains.training.experience import open_experience
 from angle_domains.training.films import film_is_due, film_path, make_film
 from angle_domains.training.signals import StopSignal
-from angle_domains.training.verdicts import terms_of
+from angle_domains.training.verdicts import check_rewards, terms_of
 from angle_domains.types import Portrayed, Report
 from angle_domains.watch.film import strip
 from metalearn.trainer import FEWEST_TASKS
@@ -95,6 +95,7 @@ class AgentTrainer:
         self.judge, self.terms = resolve(entry.judge), terms_of(config, "validation", full=False)
         self.feed = make_feed(config.feed_name, config.feed) if feed is None else feed
         check_actions(config.agent_name, self.feed.spec)
+        check_rewards(config.agent_name, self.feed.spec)
         self.agent = make_agent(config, self.feed.spec, self.device)
         if config.training.compile:
             compile_losses(self.agent.agent if isinstance(self.agent, Advised) else self.agent, self.device)

@@ -6,18 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from angle_domains.config import AgentConfig
-from angle_domains.errors import CheckpointError
+from angle_domains.errors import CheckpointError, ConfigError
 from angle_domains.evaluation import Terms, Verdict
 from angle_domains.evaluation.skill import Trials
 from angle_domains.outlook.foreseen import signatures
 from angle_domains.outlook.study import study
-from angle_domains.policy import load_policy
+from angle_domains.policy import check_observations, load_policy
 from angle_domains.report import RunSummary
 from angle_domains.report.outlook import foreseen
 from angle_domains.runs import RunFolder
-from angle_domains.tables import feed_entry, resolve
+from angle_domains.tables import agent_spec, feed_entry, resolve
 from angle_domains.tracking import OFF, find_trials, provenance, read_key, resolve_store
 from angle_domains.tracking.policies import Signatures
+from feeds.base import FeedSpec
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,10 @@ def terms_of(
 def judge_run(folder: RunFolder, config: AgentConfig, feed: Any, terms: Terms, *, links: dict[str, str]) -> Judged:
     """The full verdict on the run's best checkpoint, with its page; opening the test part is noted in `run.json`."""
     entry, split = feed_entry(config.feed_name), terms.split
+    check_rewards(config.agent_name, feed.spec)
     policy = load_policy(folder.path)
     same_data(policy.meta, feed, folder)
+    check_observations(policy.spec, feed.spec)
     if config.tracking.uri != OFF:
         resolve_store(config.tracking.uri, folder.path.parent)  # a store that cannot be named opens nothing
     facts = {"steps": policy.meta["step"]} | folder.note()
@@ -117,6 +120,15 @@ def _summary(
         test_openings=len(facts.get("test_opened", [])),
         beside=beside,
     )
+
+
+def check_rewards(agent: str, spec: FeedSpec) -> None:
+    """ConfigError where an agent would decide by rewards that tell what is still to come."""
+    if spec.ahead and agent_spec(agent).rewarded:
+        raise ConfigError(
+            f"the agent '{agent}' decides by the rewards that it sees, and those of '{spec.name}' read "
+            f"{spec.ahead:g} h ahead: take rewards that look back, as those of OVISS do under feed.reward.causal=true"
+        )
 
 
 def same_data(meta: dict[str, Any], feed: Any, folder: RunFolder) -> None:

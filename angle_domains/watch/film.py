@@ -15,6 +15,7 @@ from angle_domains.errors import ConfigError
 Picture = UInt8[np.ndarray, "h w 3"]
 
 FORMATS = (".mp4", ".webp", ".gif")
+NO_MP4 = "MP4 needs an encoder, `pip install 'angle-domains[video]'`"
 _LEAST = 320  # pixels of the shorter side: smaller games are magnified by a whole number
 _STRIP, _SEAM = 160, 2  # pixels: height of a strip of pictures, what stands between two of them
 _MOST_HELD = 4_000  # pictures of an animation that is encoded at its end
@@ -29,9 +30,7 @@ def check_format(path: Path) -> Path:
     if path.suffix.lower() not in FORMATS:
         raise ConfigError(f"--video {path}: the ending should be one of {', '.join(FORMATS)}")
     if path.suffix.lower() == ".mp4" and find_spec("imageio_ffmpeg") is None:
-        raise ConfigError(
-            f"--video {path}: MP4 needs an encoder, `pip install 'angle-domains[video]'`; .webp and .gif need none"
-        )
+        raise ConfigError(f"--video {path}: {NO_MP4}; .webp and .gif need none")
     return path
 
 

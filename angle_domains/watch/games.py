@@ -16,7 +16,9 @@ from angle_domains.showing import Showing
 from angle_domains.types import Agent, Decision
 from angle_domains.watch.film import Film, Picture
 from angle_domains.watch.panel import Thoughts, beside
+from angle_domains.watch.place import placed
 from angle_domains.watch.window import Window
+from feeds.errors import FeedError
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,15 @@ class Moment:
 
 
 def play(feed: Any, agent: Agent, showing: Showing) -> Iterator[str]:
-    """Plays, shows or films as asked, and tells score and length of each episode."""
-    pictured = showing.human or showing.video is not None
-    camera = feed.camera(split=showing.split, seed=showing.seed) if pictured else None
+    """Plays, shows or films as asked, and tells score and length of each episode.
+
+    Where it was not asked how, and there is a folder for films, the game is shown as `placed` has it; a game that draws
+    no pictures is played without.
+    """
+    camera, told = _camera(feed, showing)
+    if camera is not None:
+        showing, told = placed(showing)
+    yield from told
     envs = camera.envs if camera is not None else feed.envs(1, split=showing.split)
     rate = camera.frames_per_second if camera is not None else 1.0
     totals: list[float] = []
@@ -65,6 +73,20 @@ def play(feed: Any, agent: Agent, showing: Showing) -> Iterator[str]:
         yield f"mean return of {len(totals)} episodes: {np.mean(totals):.6g}"
     if film is not None:
         yield f"film: {film.told}"
+
+
+def _camera(feed: Any, showing: Showing) -> tuple[Any, list[str]]:
+    """A camera where pictures are wanted; without one that was not asked for, the sentence why there is none."""
+    if showing.human or showing.video is not None:
+        return feed.camera(split=showing.split, seed=showing.seed), []
+    if showing.folder is None:
+        return None, []
+    try:
+        camera = feed.camera(split=showing.split, seed=showing.seed)
+        camera.frame()
+    except FeedError as error:
+        return None, [f"{error}: this is played without pictures"]
+    return camera, []
 
 
 def moments(agent: Agent, envs: Any, showing: Showing, camera: Any = None) -> Iterator[Moment]:

@@ -11,12 +11,25 @@ from angle_domains.errors import ConfigError
 from angle_domains.watch.film import Picture, magnified
 
 
+def no_window() -> str | None:
+    """Why no window can be opened here; None where one can."""
+    if find_spec("pygame") is None:
+        return "a window needs pygame, `pip install 'angle-domains[play]'`"
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return "no display is there (DISPLAY is not set)"
+    import pygame
+
+    try:
+        pygame.display.init()
+    except pygame.error as error:
+        return f"no display can be opened ({error})"
+    return None
+
+
 def check_display() -> None:
     """ConfigError where no window can be opened here; it says what to do instead."""
-    if find_spec("pygame") is None:
-        raise ConfigError("--human needs pygame, `pip install 'angle-domains[play]'`; --video FILE needs no display")
-    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        raise ConfigError("--human: no display is there (DISPLAY is not set); --video FILE writes a film instead")
+    if missing := no_window():
+        raise ConfigError(f"--human: {missing}; --video FILE writes a film instead")
 
 
 class Window:

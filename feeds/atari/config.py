@@ -14,6 +14,7 @@ from feeds.settings import Settings
 # These have no mode for one player.
 _FOR_TWO = {"combat", "joust", "maze_craze", "warlords"}
 _NAME = re.compile(r"(?P<ale>ALE/)?(?P<game>\w+?)(?P<kind>NoFrameskip|Deterministic)?(?:-(?P<version>v\d+))?")
+_FORMS = ("{}", "ALE/{}-v5", "{}NoFrameskip-v4", "{}Deterministic-v4")
 
 
 class AtariConfig(Settings):
@@ -25,7 +26,7 @@ class AtariConfig(Settings):
     noop_max: NonNegativeInt = 30  # a game begins with up to as many frames without action
     frame_skip: PositiveInt = 4  # frames an action lasts
     maxpool: bool = True  # see the brighter pixel of the last two frames
-    fire_reset: bool = True  # press FIRE where a game, or a life, waits for it
+    fire_reset: bool = True  # on every part FIRE is pressed as a game begins, and after a life
     clip_rewards: bool = True  # in training, to -1..1
     grey: bool = True  # else red, green and blue of each frame are channels of their own
     size: PositiveInt = 84  # pixels of height and width
@@ -53,7 +54,7 @@ def parse_name(name: str) -> Protocol:
     """The game and protocol of a name; FeedError names the nearest."""
     protocol = _parse(name)
     if protocol is None:
-        raise FeedError(f"no Atari game is called '{name}': {nearest(name, _all_names())}")
+        raise FeedError(f"no Atari game is called '{name}': {nearest(name, listing())}")
     return protocol
 
 
@@ -62,9 +63,10 @@ def knows(name: str) -> bool:
     return _parse(name) is not None
 
 
+@cache
 def listing() -> tuple[str, ...]:
-    """The games' bare names."""
-    return tuple(sorted(_roms()))
+    """The games' names, bare and in the long forms that stand for a protocol."""
+    return tuple(sorted(form.format(name) for name in _roms() for form in _FORMS))
 
 
 def game_name(rom: str) -> str:
@@ -91,7 +93,3 @@ def _roms() -> dict[str, str]:
     folder = Path(str(package.origin)).parent / "roms" if package else Path("/nonexistent")
     roms = sorted(path.stem for path in folder.glob("*.bin") if path.stem not in _FOR_TWO)
     return {game_name(rom): rom for rom in roms}
-
-
-def _all_names() -> list[str]:
-    return [form.format(name) for name in _roms() for form in ("{}", "ALE/{}-v5", "{}NoFrameskip-v4")]

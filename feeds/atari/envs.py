@@ -41,8 +41,9 @@ class AtariEnvs(VectorEnv[Any, Any, Any]):
     """B streams of uint8 `[stack, size, size]`, newest frame last, zeros before the first; autoreset in the next step.
 
     Rewards are clipped and lives are counted here and not by the emulator: `info["raw_reward"]` `[B]` is what the tick
-    earned, `info["game_over"]` `[B]` is true where the game itself ended. After a life the game goes on: in the row
-    that resets, FIRE is pressed where it is needed, else nothing; what that row earns is added to the next.
+    earned, `info["game_over"]` `[B]` is true where the game itself ended. After a life the game goes on, and in the
+    next row FIRE is pressed where the game has that button, whatever the agent chose. Where a life ends the episode,
+    that row resets: without the button nothing is done in it, and what it earns is added to the next.
     """
 
     def __init__(self, made: Preparation, streams: int, *, split: str, screen: bool = False) -> None:
@@ -59,7 +60,7 @@ class AtariEnvs(VectorEnv[Any, Any, Any]):
         self.observation_space = batch_space(self.single_observation_space, streams)
         self.action_space = batch_space(self.single_action_space, streams)
         actions = [int(action.value) for action in self._ale.ale.get_action_set()]
-        self._wake = actions.index(_FIRE) if made.fire_reset and _FIRE in actions else 0
+        self._fire = actions.index(_FIRE) if made.fire_reset and _FIRE in actions else None
         self._lives = np.zeros(streams, np.int32)
         self._ended = np.zeros(streams, np.bool_)  # the row before ended the episode
         self._life_lost = np.zeros(streams, np.bool_)  # and the game goes on
@@ -88,15 +89,15 @@ class AtariEnvs(VectorEnv[Any, Any, Any]):
         return self._show(obs), {"lives": self._lives.copy()}
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
-        chosen = np.where(self._life_lost, self._wake, np.asarray(actions)).astype(np.int64)
+        chosen = self._woken(np.asarray(actions))
         obs, earned, terminated, truncated, info = self._ale.step(chosen)
         if self._screen is not None:
             self.frame = self._screen.step(chosen)[0][0, -1]
         resetting, over, lives = self._ended, terminated | truncated, info["lives"]
         raw = self._earned(earned, over)
+        # Some games stay at no life for a few frames before they end: there the end speaks.
+        self._life_lost = (lives < self._lives) & (lives > 0) & ~over & ~resetting
         if self.made.life_loss:
-            # Some games stay at no life for a few frames before they end: there the end speaks.
-            self._life_lost = (lives < self._lives) & (lives > 0) & ~over & ~resetting
             terminated = terminated | self._life_lost
         self._age = np.where(resetting, 0, self._age + 1)
         self._lives, self._ended = lives.copy(), terminated | truncated
@@ -109,6 +110,13 @@ class AtariEnvs(VectorEnv[Any, Any, Any]):
 
     def load_state_dict(self, state: Any) -> None:
         refuse_state(state)
+
+    def _woken(self, actions: np.ndarray) -> np.ndarray:
+        """What is done `[B]`: after a life FIRE, and without it nothing where the row resets."""
+        action = 0 if self.made.life_loss and self._fire is None else self._fire
+        if action is None:
+            return actions.astype(np.int64)
+        return np.where(self._life_lost, action, actions).astype(np.int64)
 
     def _earned(self, earned: np.ndarray, over: np.ndarray) -> np.ndarray:
         """Rewards `[B]`, those of rows that reset put off to the next, unless that is of another game."""

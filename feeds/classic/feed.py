@@ -4,6 +4,7 @@ import hashlib
 import importlib
 import json
 import os
+import sys
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import Any
 
@@ -50,7 +51,7 @@ class ClassicFeed:
         """One stream, reset with a seed, and its picture; FeedError where the environment draws none."""
         if "rgb_array" not in self.metadata.get("render_modes", ["rgb_array"]):
             raise FeedError(f"{self.config.env} draws no pictures: it has no render mode 'rgb_array'")
-        if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pictures are drawn without a screen all the same
         envs = GameEnvs(lambda: self._make(render_mode="rgb_array"), 1, split=check_split(split))
         envs.reset(seed=seed)

@@ -1,6 +1,7 @@
 """From a table to checked records. See `feeds.clinical.rules` for what is checked."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,13 +9,17 @@ import polars as pl
 
 from feeds.clinical import cast
 from feeds.clinical.config import ClinicalConfig, Ends
+from feeds.clinical.disclosure import LEAST
 from feeds.clinical.episodes import with_end_rows
 from feeds.clinical.findings import Findings
-from feeds.clinical.read import ROW, Table, read_table
+from feeds.clinical.meds import given_parts
+from feeds.clinical.read import ROW, Table, is_meds, read_table
 from feeds.clinical.records import DEATH, DISCHARGE, HOUR_CAP, TRANSFER, Coded, Records
 from feeds.clinical.rules import Draft, check, check_keys, check_order
 from feeds.errors import FeedError
 from feeds.findings import CheckReport, count
+
+_CAPPED = 0.05  # share of the stays that end alive: so many do not end in the same last hour by themselves
 
 
 def read_records(config: ClinicalConfig, frame: Any = None) -> tuple[Records, CheckReport]:
@@ -27,6 +32,8 @@ def read_records(config: ClinicalConfig, frame: Any = None) -> tuple[Records, Ch
     if config.policy == "error":
         findings.stop()
     records = _records(draft, table, config)
+    if frame is None:
+        records = _parted(records, config)
     if not len(records.patient):
         raise FeedError(
             f"{table.name}: no stay is left that holds a decision; of rules broken: {findings.tally.counts}"
@@ -113,6 +120,9 @@ def _records(draft: Draft, table: Table, config: ClinicalConfig) -> Records:
     died, reason = _ends(draft, config.ends)
     if not (schema.outcome or schema.end_reason):
         notes.append("no column says how stays end: each ends as a record that was cut off")
+    elif not schema.end_reason:
+        notes.append("no column says why stays end: whoever did not die counts as discharged, at an hour cap too")
+        notes += _alike(draft, reason == DISCHARGE)
     site = np.zeros(len(starts), np.int64)
     sites: tuple[str, ...] = ("",)
     if schema.site:
@@ -152,6 +162,29 @@ def _records(draft: Draft, table: Table, config: ClinicalConfig) -> Records:
     if config.ends.last_action == "ignored":
         return records
     return with_end_rows(records, config.ends.single_hours)
+
+
+def _alike(draft: Draft, alive: np.ndarray) -> list[str]:
+    """A word where many of the stays [S] that count as discharged are equally long and none is longer: by a cap."""
+    length = (draft.hours[draft.last] - draft.hours[draft.starts])[alive & ~draft.drop_stay]
+    longest = float(length.max(initial=0.0))
+    number = int((length == longest).sum())
+    if number < max(LEAST, _CAPPED * len(length)):
+        return []
+    return [
+        f"{number:,} of {len(length):,} stays that count as discharged end after {longest:g} h, and none later: where "
+        "the record is cut there, feed.roles.end_reason or feed.ends.max_hours below it must say so"
+    ]
+
+
+def _parted(records: Records, config: ClinicalConfig) -> Records:
+    """With the parts that MEDS data name, where they do and it is not asked for others."""
+    place = Path(config.path).expanduser()
+    if config.splits.by not in ("auto", "given") or not is_meds(place):
+        return records
+    given = given_parts(place, records.identities)
+    told = () if given is None else ("patients are in the parts that the data name",)
+    return replace(records, given=given, notes=records.notes + told)
 
 
 def _counted(number: int, name: str) -> str:

@@ -24,7 +24,7 @@ PUBLIC = (
 class Splits(Settings):
     """Parts by patient, never by row or stay."""
 
-    by: Literal["patient", "site"] = "patient"
+    by: Literal["auto", "patient", "site", "given"] = "auto"  # given: as MEDS data name them; auto: so, or by patient
     train_fraction: float = Field(default=0.7, gt=0, lt=1)
     validation_fraction: float = Field(default=0.15, gt=0, lt=1)
     seed: int = 42
@@ -125,7 +125,8 @@ class Meds(Settings):
 class ClinicalConfig(Settings):
     path: str = "icu-sepsis-log"  # a file, a folder, a MEDS data set or the name of an embedded set
     patients: PositiveInt | None = None  # to be drawn anew, where an embedded set is drawn; None: as many as it holds
-    draw: NonNegativeInt = 0  # seed of that
+    draw: NonNegativeInt = 0  # seed of that, whether or not their number is given
+    confounded: bool = False  # clinicians of synth-vaso see a frailty that no column shows; propensities are hidden
     roles: Schema | Literal["clif"] | None = None  # or the path of a YAML file; None: schema.yaml beside the data
     policy: Literal["error", "quarantine"] = "error"  # what becomes of rows and stays that break a rule
     unit_factor: PositiveFloat | None = 200.0  # a stay this many times off the others has another unit; None: no check

@@ -106,16 +106,21 @@ def make_rows(records: Records, coder: StateCoder, codec: Codec, term: Term, con
     propensity = records.values[records.schema.propensity] if records.schema.propensity else None
     return Rows(
         observation=observation,
-        action=np.where(last.reshape(-1, *[1] * (action.ndim - 1)), np.zeros((), action.dtype), action),
+        action=np.where(last.reshape(-1, *[1] * (action.ndim - 1)), _ignored(action, mask), action),
         reward=np.where(first, 0.0, np.roll(paid, 1)),
         terminated=last & ended[records.stay],
         first=first,
         last=last,
         elapsed=np.where(first, 0.0, np.diff(records.hours, prepend=0.0)),
         entity=records.patient[records.stay],
-        mask=None if mask is None else mask | last[:, None],
+        mask=mask,  # of last rows too: where the record is cut, what would follow is one of these
         propensity=None if propensity is None else np.where(last, 1.0, propensity),
     )
+
+
+def _ignored(action: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    """What stands where nothing was decided: no dose, or the first action that is allowed."""
+    return np.zeros((), action.dtype) if mask is None else mask.argmax(1).astype(action.dtype)
 
 
 def deaths(rows: Rows, records: Records) -> tuple[int, int]:

@@ -139,6 +139,7 @@ class ClinicalFeed:
             clock="one recorded row a step; elapsed time in hours",
             units=units | self.codec.units | {"reward": self.config.reward.kind, "elapsed": "h"},
             splits=SPLITS,
+            ahead=self.term.horizon,
         )
 
 

@@ -2,6 +2,8 @@
 
 A row at hour h shows what was measured up to h; what was given from h on, before h + 1, is its decision. So nothing
 in a row comes after the decision, although both stand in one table. A dose holds until the next one is recorded.
+
+The outcome of a stay is whether its patient died within it. A later death, at home or in another stay, is none of it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,10 +13,13 @@ import numpy as np
 import polars as pl
 
 from feeds.clinical.config import Meds
+from feeds.clinical.privacy import pseudonym
 from feeds.clinical.schema import HOURS, Schema
 from feeds.errors import FeedError
+from feeds.findings import count
 
 START, END, DEATH = "ICU_ADMISSION", "ICU_DISCHARGE", "MEDS_DEATH"
+PARTS = ("train", "tuning", "held_out")  # the names of our parts in MEDS, in our order
 _MARKS = ["__start", "__end", "__death"]
 _MICROS = 3_600_000_000  # in an hour
 
@@ -38,6 +43,36 @@ def read_meds(folder: Path, schema: Schema, settings: Meds) -> pl.DataFrame:
     within = placed["micros"].is_null() | (placed["micros"] <= stays["stop"].gather(placed["stay"]))
     plain = placed.filter(within & ~placed["name"].is_in(_MARKS))
     return _table(plain, stays, schema, codes, settings.bin_hours)
+
+
+def given_parts(folder: Path, identities: np.ndarray) -> np.ndarray | None:
+    """The part of each patient [P] that the data name, as an index in PARTS; None where they name none.
+
+    FeedError where a patient is in none of them, or in two.
+    """
+    file = folder / "metadata" / "subject_splits.parquet"
+    if not file.is_file():
+        return None
+    failed = ""
+    try:
+        named = pl.scan_parquet(file).select(pl.col("subject_id").cast(pl.String), pl.col("split")).unique().collect()
+    except (pl.exceptions.PolarsError, OSError) as error:  # its words may quote cells
+        failed = type(error).__name__
+    if failed:
+        raise FeedError(f"{file}: cannot be read: wants subject_id, split ({failed})")
+    part = {name: index for index, name in enumerate(PARTS)}
+    named = named.with_columns(part=pl.col("split").replace_strict(part, default=-1, return_dtype=pl.Int64))
+    parts = named.group_by("subject_id").agg(pl.col("part").max(), wrong=(pl.len() > 1) | (pl.col("part").min() < 0))
+    people = pl.DataFrame({"subject_id": identities.astype(str)})
+    found = people.join(parts, on="subject_id", how="left", maintain_order="left")
+    wrong = found["wrong"].fill_null(True)
+    if wrong.any():
+        name = pseudonym(str(identities[int(wrong.arg_max() or 0)]))
+        raise FeedError(
+            f"{file}: {count(int(wrong.sum()), 'patient')}, {name} the first, must each be in one of "
+            f"{', '.join(PARTS)}; feed.splits.by=patient makes parts of its own"
+        )
+    return found["part"].to_numpy()
 
 
 def _events(
@@ -97,7 +132,7 @@ def _placed(events: pl.DataFrame, stays: pl.DataFrame) -> pl.DataFrame:
 
 
 def _ended(placed: pl.DataFrame, stays: pl.DataFrame) -> pl.DataFrame:
-    """The stays with their last instant, how they ended, and whether the patient ever died."""
+    """The stays with their last instant, how they ended, and whether the patient died before they did."""
     name, micros = pl.col("name"), pl.col("micros")
     ends = placed.group_by("stay").agg(
         left=micros.filter(name == "__end").min(), death=micros.filter(name == "__death").min(), last=micros.max()
@@ -107,7 +142,7 @@ def _ended(placed: pl.DataFrame, stays: pl.DataFrame) -> pl.DataFrame:
     ended = stays.join(ends, on="stay", how="left").with_columns(
         reason=reason.otherwise(pl.lit("hour_cap")),
         stop=pl.when(dead).then("death").otherwise(pl.coalesce("left", "last", "begin")),
-        died=pl.col("death").is_not_null().any().over("subject_id"),
+        died=dead,
     )
     return ended.sort("stay")
 

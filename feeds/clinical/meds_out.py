@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 from pyarrow import parquet
 
-from feeds.clinical.meds import DEATH, END, START
+from feeds.clinical.meds import DEATH, END, PARTS, START
 from feeds.clinical.schema import HOURS, Schema
 from feeds.errors import FeedError
 
@@ -25,7 +25,7 @@ DATA = pa.schema(
 )
 SUBJECT_SPLITS = pa.schema([("subject_id", pa.int64()), ("split", pa.string())])
 CODES = pa.schema([("code", pa.string()), ("description", pa.string()), ("parent_codes", pa.list_(pa.string()))])
-NAMES = {"train": "train", "validation": "tuning", "test": "held_out"}
+NAMES = dict(zip(("train", "validation", "test"), PARTS, strict=True))
 _MICROS = 3_600_000_000  # in an hour
 
 

@@ -43,6 +43,8 @@ def read_table(config: ClinicalConfig, frame: Any = None) -> Table:
         return _select("frame", _lazy(frame), config, None)
     if config.path in EMBEDDED:
         return _embedded(config)
+    if config.confounded:
+        raise FeedError(f"feed.confounded=true: '{config.path}' has no confounder to switch on, synth-vaso has")
     place = Path(config.path).expanduser()
     if is_meds(place):
         from feeds.clinical.meds import read_meds
@@ -68,10 +70,17 @@ def _folder(place: Path) -> Path:
 def _embedded(config: ClinicalConfig) -> Table:
     module = import_module(EMBEDDED[config.path])
     assert module.__file__ is not None
-    made = {} if config.patients is None else {"patients": config.patients, "seed": config.draw}
-    if made and "patients" not in signature(module.load).parameters:
-        raise FeedError(f"feed.patients={config.patients}: '{config.path}' holds real patients, none can be drawn anew")
-    return _select(config.path, module.load(**made).lazy(), config, Path(module.__file__).with_name("schema.yaml"))
+    settings = {"patients": config.patients, "seed": config.draw, "confounded": config.confounded}
+    made = {name: value for name, value in settings.items() if value}
+    known, beside = signature(module.load).parameters, Path(module.__file__).with_name("schema.yaml")
+    if "confounded" in made and "confounded" not in known:
+        raise FeedError(f"feed.confounded=true: '{config.path}' has no confounder to switch on, synth-vaso has")
+    if made and "patients" not in known:
+        raise FeedError(f"feed.patients and feed.draw: '{config.path}' holds real patients, none can be drawn anew")
+    schema = _schema(config, beside, None)
+    if config.confounded:  # what is recorded knows the frailty
+        schema = schema.model_copy(update={"propensity": None})
+    return _select(config.path, module.load(**made).lazy(), config, schema if config.confounded else beside)
 
 
 def _schema(config: ClinicalConfig, beside: Path | Schema | None, columns: Sequence[str] | None) -> Schema:

@@ -45,6 +45,7 @@ class Records:
     source: str = ""
     counts: dict[str, int] = field(default_factory=dict)  # what reading left out, and why
     deaths_lost: dict[str, int] = field(default_factory=dict)  # stays among it that ended by death, by why
+    given: Int[np.ndarray, " p"] | None = None  # the part that the data name: of train, validation, test
 
     def __len__(self) -> int:
         return len(self.row)
@@ -88,6 +89,7 @@ class Records:
             coded={name: column.take(chosen) for name, column in self.coded.items()},
             site=self.site[keep],
             identities=self.identities[patients],
+            given=None if self.given is None else self.given[patients],
         )
 
     def ends(self) -> dict[str, int | None]:
@@ -97,9 +99,10 @@ class Records:
         return dict(zip(REASONS, told(stays, hidden(np.array(patients)) | bool(small(late))), strict=True))
 
     def digest(self) -> str:
-        """Sha256 of times, ends and values; no identity goes into it."""
+        """Sha256 of times, ends, values and given parts; no identity goes into it."""
         total = hashlib.sha256()
-        for array in (self.stay, self.hours, self.patient, self.reason, self.died, self.site):
+        given = () if self.given is None else (self.given,)
+        for array in (self.stay, self.hours, self.patient, self.reason, self.died, self.site, *given):
             total.update(np.ascontiguousarray(array).tobytes())
         for name in sorted(self.values):
             total.update(name.encode() + np.ascontiguousarray(self.values[name]).tobytes())

@@ -17,6 +17,9 @@ column, function     the user's own                                             
 The horizon is the hours beyond the decision that a reward reads; 0 where it reads nothing later than the row that the
 action led to. With a horizon a reward is no function of state, action and next state, and may not enter a state. Under
 `causal` the components look back instead: 4 and 6 hours from the row the action led to, doses 4 hours from the action.
+Rewards are paid when the row comes that the action led to, and discounted from there. What is paid at the end of a stay
+counts the same whatever its rows are; what is summed over a row (oviss_base) is paid at its end, and under a gamma
+below 1 counts a little less in longer rows.
 Where the stay has no row at the other time (see `feeds.clinical.fill.at_offset`) a component is 0.
 """
 

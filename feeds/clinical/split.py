@@ -16,13 +16,18 @@ def patient_parts(
 ) -> tuple[np.ndarray, tuple[float, ...]]:
     """The part of each patient [P], as an index in SPLITS, -1 in none; and the hashes at which the next part begins.
 
-    Handed back, the `bounds` keep everyone in the same part whoever joins or leaves. FeedError where a part is small.
+    Handed back, the `bounds` keep everyone in the same part whoever joins or leaves; parts that the data name need
+    none. FeedError where a part is small.
     """
+    if splits.by == "given" and records.given is None:
+        raise FeedError(f"{records.source}: feed.splits.by=given is for MEDS data with metadata/subject_splits.parquet")
     shares = np.array([share(str(identity), splits.seed) for identity in records.identities])
     if splits.by == "site":
         trains, tests = _sites(records, splits)
         bounds = bounds or _bounds(shares[tests], (0.5,), exact=splits.exact)
         parts = np.where(trains, 0, np.where(tests, 1 + np.digitize(shares, bounds), -1))
+    elif records.given is not None:
+        parts, bounds = records.given, ()
     else:
         fractions = splits.train_fraction, splits.train_fraction + splits.validation_fraction
         if fractions[1] >= 1:

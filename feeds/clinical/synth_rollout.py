@@ -41,7 +41,10 @@ def survival(feed: ClinicalFeed, decide: Decide, patients: int, seed: int) -> Va
 def knowable(feed: ClinicalFeed) -> bool:
     """Whether the ward can show every hour as the feed does."""
     own = {name for name in _GIVEN if name in feed.coder.columns and name not in feed.coder.lagged}
-    known = feed.config.path == WARD and feed.config.actions.timing == "same_row" and not own
+    unlike = (
+        feed.config.confounded and "action_vaso" not in feed.codec.columns
+    )  # who gives it would not see the frailty
+    known = feed.config.path == WARD and not unlike and feed.config.actions.timing == "same_row" and not own
     return known and set(feed.coder.columns) <= _COLUMNS and set(_GIVEN) >= set(feed.codec.columns)
 
 

@@ -59,18 +59,26 @@ class Adviser:
         """What the models hold, never shuffled."""
         return self._advise(past)
 
-    @torch.no_grad()
     def advise_record(self, states: States) -> Advice:
         """Of all rows of a record, as one would be advised who went through it."""
-        parts = [self._advise(pasts(states, rows, self.length)) for rows in torch.arange(states.rows).split(_CHUNK)]
+        return self.controlled(self.told_of(states, torch.arange(states.rows)))
+
+    @torch.no_grad()
+    def told_of(self, states: States, rows: Int[Tensor, " m"]) -> Advice:
+        """What the models hold in some rows of a record, never shuffled."""
+        parts = [self._advise(pasts(states, some, self.length)) for some in rows.split(_CHUNK)]
         safe = [part.safe for part in parts if part.safe is not None]
         features, chance = (torch.cat(column) for column in ([p.features for p in parts], [p.chance for p in parts]))
-        advice = Advice(features, chance, torch.cat(safe) if safe else None)
+        return Advice(features, chance, torch.cat(safe) if safe else None)
+
+    def controlled(self, advice: Advice) -> Advice:
+        """Of a whole record: what is told in other rows, where advice is to be shuffled."""
         if self.trainer.config.serve.control != "shuffled":
             return advice
         same = torch.Generator().manual_seed(self.trainer.shuffling)  # each time: who goes on asks once more
-        order = torch.randperm(len(features), generator=same)
-        return Advice(features[order], chance[order], None if advice.safe is None else advice.safe[order])
+        order = torch.randperm(len(advice.chance), generator=same)
+        safe = None if advice.safe is None else advice.safe[order]
+        return Advice(advice.features[order], advice.chance[order], safe)
 
     def _advise(self, past: Past) -> Advice:
         config, chance = self.trainer.config, self._chance(past)

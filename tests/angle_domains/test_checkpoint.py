@@ -63,7 +63,7 @@ def test_tensors_that_share_memory_are_stored_apart(tmp_path: Path) -> None:
     assert torch.equal(state["b"], base.view(2, 3).T)
 
 
-@pytest.mark.parametrize("name", ["tensors.safetensors", "state.json"])
+@pytest.mark.parametrize("name", ["tensors.safetensors", "state.json", "manifest.json"])
 @pytest.mark.parametrize("damage", ["truncate", "flip", "remove"])
 def test_damage_is_named(tmp_path: Path, name: str, damage: str) -> None:
     path = checkpoint.save(tmp_path / "one", STATE, {}) / name
@@ -77,10 +77,78 @@ def test_damage_is_named(tmp_path: Path, name: str, damage: str) -> None:
         checkpoint.load(tmp_path / "one")
 
 
+META = {"step": 600, "config": {"seed": 0, "agent": {"gamma": 0.95}}, "data": "ab12"}
+
+
+def altered(path: Path, before: str, after: str) -> None:
+    text = path.read_text()
+    assert text.count(before) == 1
+    path.write_text(text.replace(before, after))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('"step": 600', '"step": 100'),
+        ('"step": 600,', ""),
+        ('"gamma": 0.95', '"gamma": 0.85'),
+        ('"data": "ab12"', '"data": "ab13"'),
+        ('"seal"', '"sial"'),
+        ('"schema": 2', '"schema": 1'),  # none is taken for one of the time before seals
+        ('"seed": 0', '"seed": NaN'),
+    ],
+)
+def test_an_altered_manifest_is_named(tmp_path: Path, before: str, after: str) -> None:
+    path = checkpoint.save(tmp_path / "one", STATE, META) / "manifest.json"
+    altered(path, before, after)
+    for read in (checkpoint.load, checkpoint.read_meta):
+        with pytest.raises(CheckpointError, match=r"manifest\.json is damaged"):
+            read(tmp_path / "one")
+
+
+@pytest.mark.parametrize("key", ["schema", "sha256", "meta", "seal"])
+def test_a_manifest_that_lacks_a_key_is_named(tmp_path: Path, key: str) -> None:
+    path = checkpoint.save(tmp_path / "one", STATE, META) / "manifest.json"
+    path.write_text(json.dumps({name: value for name, value in json.loads(path.read_text()).items() if name != key}))
+    with pytest.raises(CheckpointError, match=r"manifest\.json is damaged"):
+        checkpoint.load(tmp_path / "one")
+
+
+@pytest.mark.slow
+def test_no_flip_of_a_bit_in_a_manifest_goes_by(tmp_path: Path) -> None:
+    """Every bit of it in turn: the meta data are what they were, or the damage is told."""
+    path = checkpoint.save(tmp_path / "one", {}, META) / "manifest.json"
+    content = path.read_bytes()
+    for place in range(len(content) * 8):
+        flipped = bytearray(content)
+        flipped[place // 8] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        try:
+            assert checkpoint.load(tmp_path / "one")[1] == META
+        except CheckpointError:
+            continue
+
+
+def test_a_manifest_means_the_same_in_another_order(tmp_path: Path) -> None:
+    path = checkpoint.save(tmp_path / "one", STATE, META | {"of": {2: "b", 10: "a"}, "pair": (1, 2)}) / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()), sort_keys=True))
+    assert checkpoint.load(tmp_path / "one")[1] == META | {"of": {"2": "b", "10": "a"}, "pair": [1, 2]}
+
+
+def test_checkpoints_of_the_time_before_seals_are_read(tmp_path: Path) -> None:
+    path = checkpoint.save(tmp_path / "one", STATE, META) / "manifest.json"
+    manifest = json.loads(path.read_text()) | {"schema": 1}
+    del manifest["seal"]
+    path.write_text(json.dumps(manifest))
+    assert checkpoint.load(tmp_path / "one", ("step", "config"))[1] == META
+    with pytest.raises(CheckpointError, match=r"manifest\.json is damaged: its meta data lack agent, spec"):
+        checkpoint.load(tmp_path / "one", ("step", "agent", "config", "spec"))
+
+
 def test_another_schema_names_both_versions(tmp_path: Path) -> None:
     path = checkpoint.save(tmp_path / "one", STATE, {}) / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": 99}))
-    with pytest.raises(CheckpointError, match="99.*reads schema 1"):
+    altered(path, '"schema": 2', '"schema": 99')
+    with pytest.raises(CheckpointError, match="99.*reads schemas 1 and 2"):
         checkpoint.load(tmp_path / "one")
 
 
@@ -120,11 +188,11 @@ def test_no_pickle_is_read_or_written(tmp_path: Path, monkeypatch: pytest.Monkey
 WRITER = """
 import sys, torch
 from pathlib import Path
-from angle_domains.runs import RunFolder
-run = RunFolder(Path(sys.argv[1]))
+from angle_domains.runs import META, RunFolder
+run, meta = RunFolder(Path(sys.argv[1])), dict.fromkeys(META)
 print("ready", flush=True)
 for step in range(1, 100_000):
-    run.save(step, {"weight": torch.full((400_000,), float(step))}, {"step": step}, best=step % 3 == 0)
+    run.save(step, {"weight": torch.full((400_000,), float(step))}, meta | {"step": step}, best=step % 3 == 0)
 """
 
 

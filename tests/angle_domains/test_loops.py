@@ -219,6 +219,18 @@ def test_a_mask_of_zeros_where_an_episode_ended_allows_all() -> None:
     assert found == [[[1, 0]], [[0, 1]], [[1, 0]], [[1, 1]], [[1, 0]]]
 
 
+def test_a_mask_where_an_episode_is_cut_holds_for_what_would_follow() -> None:
+    """Of a second part that allows nothing all is taken to be allowed; other streams keep theirs."""
+    two, parts = spaces.Discrete(2), spaces.MultiDiscrete([2, 1])
+    found = masks_seen(Naming([1, 0], [0, 1], [1, 0], [0, 1], space=two))
+    assert found == [[[1, 0]], [[0, 1]], [[1, 0]], [[0, 1]], [[1, 0]]]
+    found = masks_seen(
+        Naming([0, 1, 1], [0, 1, 1], [0, 1, 1], [0, 1, 0], space=parts),
+        Naming([0, 1, 1], [0, 1, 1], [0, 1, 1], [0, 1, 1], space=parts),
+    )
+    assert found[3] == [[1, 1, 1], [0, 1, 1]]
+
+
 def test_a_mask_that_allows_nothing_is_a_mistake_of_the_environment() -> None:
     two, parts = spaces.Discrete(2), spaces.MultiDiscrete([2, 1])
     fine = Naming([1, 0], [1, 0], [1, 0], [0, 0], space=two)

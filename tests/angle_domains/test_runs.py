@@ -1,5 +1,6 @@
 """Run folders: names, locks, pointers, and falling back to the checkpoint before a damaged one."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,11 +9,12 @@ import pytest
 import torch
 
 from angle_domains.errors import CheckpointError, ConfigError
-from angle_domains.runs import RunFolder, check_name, find_checkpoint, find_run, fresh_name, write_group
+from angle_domains.runs import META, RunFolder, check_name, find_checkpoint, find_run, fresh_name, write_group
 
 
 def save(run: RunFolder, step: int, *, best: bool = False) -> None:
-    run.save(step, {"weight": torch.full((2,), float(step))}, {"step": step}, best=best)
+    meta = dict.fromkeys(META) | {"step": step}
+    run.save(step, {"weight": torch.full((2,), float(step))}, meta, best=best)
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "", ".hidden", "a..b", "x\0", "é", "x" * 101, "-flag"])
@@ -63,6 +65,43 @@ def test_a_single_damaged_checkpoint_has_none_before_it(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="is damaged") as told:
         run.load_last()
     assert "before it is used" not in str(told.value)
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+def test_a_step_that_is_not_the_folders_is_damage(tmp_path: Path, sealed: bool) -> None:
+    run = RunFolder(tmp_path / "run")
+    for step in (1, 2, 3):
+        save(run, step)
+    path = run.last / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["meta"]["step"] = 1
+    if not sealed:
+        manifest = {"schema": 1, "sha256": manifest["sha256"], "meta": manifest["meta"]}
+    path.write_text(json.dumps(manifest))
+    _, meta, problems = run.load_last()
+    assert meta["step"] == 2
+    assert "step-000000000003/manifest.json is damaged" in problems[0]
+
+
+@pytest.mark.parametrize("key", ["step", "agent", "config", "spec", "data"])
+def test_a_checkpoint_that_lacks_what_a_run_says_is_passed_over(tmp_path: Path, key: str) -> None:
+    run = RunFolder(tmp_path / "run")
+    save(run, 1)
+    meta = dict.fromkeys(META) | {"step": 2}
+    run.save(2, {}, {name: value for name, value in meta.items() if name != key})
+    _, meta, problems = run.load_last()
+    assert meta["step"] == 1
+    assert f"its meta data lack {key}; the checkpoint before it is used" in problems[0]
+
+
+def test_nothing_is_discarded_after_a_step_that_was_not_saved(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    save(run, 2, best=True)
+    save(run, 3)
+    with pytest.raises(CheckpointError, match="has no checkpoint of step 1: nothing"):
+        run.discard_after(1)
+    assert [path.name[-1] for path in run.saved] == ["2", "3"]
+    assert (run.best.resolve().name[-1], run.last.resolve().name[-1]) == ("2", "3")
 
 
 def test_a_best_checkpoint_that_was_saved_but_not_pointed_to_is_found(tmp_path: Path) -> None:

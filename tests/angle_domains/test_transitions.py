@@ -40,7 +40,7 @@ def test_the_time_that_actions_took_discounts_by_hand() -> None:
     elapsed = torch.tensor([[7.0, 7.0, 7.0], [2.0, 1.0, 1.0], [3.0, 5.0, 5.0]])
     given = window()
     found = read(Window(given.percept._replace(elapsed=elapsed), given.action, {}, given.weight), 0.5, SIGHT)
-    torch.testing.assert_close(found.reward, torch.tensor([1.0 + 0.25 * 10.0, 2.0, 3.0]))
+    torch.testing.assert_close(found.reward, torch.tensor([0.5 * 1.0 + 0.5**4 * 10.0, 2.0, 3.0]))
     torch.testing.assert_close(found.discount, torch.tensor([0.5**5, 0.5, 0.0]))
 
 
@@ -53,10 +53,10 @@ def test_steps_that_took_one_unit_each_are_those_without_a_time() -> None:
 
 @pytest.mark.parametrize("coarse", [2, 4, 12])
 def test_values_are_the_same_whatever_the_length_of_rows(coarse: int) -> None:
-    """Rows of 1 h joined to rows of several, the rewards in each discounted from its action on: V is the same."""
+    """Rows of 1 h joined to rows of several, the rewards in each grown to its end: V is the same."""
     gamma, hours = 0.95, 24
     reward = torch.rand(hours, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    within = (gamma ** torch.arange(coarse)).to(torch.float64)
+    within = (gamma ** torch.arange(1 - coarse, 1)).to(torch.float64)
     joined = (reward.unflatten(0, (-1, coarse)) * within).sum(-1)
     found = [value_of(reward, 1.0, gamma), value_of(joined, float(coarse), gamma)]
     assert found[0] == pytest.approx(found[1], rel=1e-5)

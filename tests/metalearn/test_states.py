@@ -25,7 +25,7 @@ def test_returns_sum_what_comes_after_a_row_and_know_where_they_were_cut() -> No
 def test_returns_are_discounted_by_the_time_that_passed() -> None:
     states = States.whole(torch.zeros(3, 1), flags(0, of=3), reward=torch.tensor([0.0, 1.0, 1.0]))
     slow = states._replace(elapsed=torch.tensor([0.0, 2.0, 1.0]))
-    assert slow.returns(0.5, steps=2)[0].tolist() == [1.25, 1.0, 0.0]
+    assert slow.returns(0.5, steps=2)[0].tolist() == [0.75, 1.0, 0.0]
 
 
 def test_of_ten_entities_one_calibrates_and_one_judges() -> None:

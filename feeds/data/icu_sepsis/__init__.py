@@ -13,6 +13,7 @@ PROCESS, LOG = FOLDER / "process.npz", FOLDER / "log.parquet"
 NUM_STATES, NUM_ACTIONS = 716, 25
 DEATH, SURVIVAL, AFTER = 713, 714, 715  # the states that are no patient's; nothing comes after the last
 HOURS = 4  # of one step
+LOGGED = 5_000  # patients of the log
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,11 @@ def read_counts() -> Counts:
 
 def load(patients: int | None = None, seed: int = 0) -> pl.DataFrame:
     """The embedded log, one row per patient and four hours, with the 47 features of each state; or another one."""
-    if patients is None:
+    if patients is None and not seed:
         return with_features(pl.read_parquet(LOG))
     from feeds.clinical.process import clinician, sample_log
 
-    return with_features(sample_log(patients, clinician(), seed))
+    return with_features(sample_log(patients or LOGGED, clinician(), seed))
 
 
 def with_features(log: pl.DataFrame) -> pl.DataFrame:

@@ -120,13 +120,16 @@ def test_what_chance_does_not_find_is_found_by_directed_exploration(
 @pytest.mark.filterwarnings("ignore:.*out of date:DeprecationWarning")
 @pytest.mark.parametrize("seed", range(3))
 def test_episodic_control_learns_from_few_episodes(seed: int) -> None:
-    """150 on CartPole-v0 within 300 episodes; those that end in 10,000 steps earn about as much as DQN's, not more.
+    """150 on CartPole-v0 within 300 episodes; its episodes of the first 10,000 steps earn more than DQN's by its file.
 
-    DQN explores as NEC does and begins to learn as early, on one stream as well; the rest is its own. Seeds 0, 1 and 2
-    gave NEC 93.9, 101.9 and 97.9, DQN 100.9, 104.0 and 93.6.
+    Much of that is exploration, which DQN's file spreads over most of those steps: where DQN explores as NEC does and
+    begins to learn as early, on one stream as well, NEC is about as good, not better. Seeds 0, 1 and 2 gave NEC 93.9,
+    101.9 and 97.9, DQN 56.2, 61.1 and 59.1, and so exploring 100.9, 104.0 and 93.6.
     """
     agent, earned = early("nec", "CartPole-v0", seed, 10_000)
     assert len(earned) <= 300
     assert mean_return(agent, "CartPole-v0") >= 150.0
-    _, by_dqn = early("dqn", "CartPole-v0", seed, 10_000, explored_as="nec")
-    assert np.mean(earned) > 0.9 * np.mean(by_dqn)
+    _, by_dqn = early("dqn", "CartPole-v0", seed, 10_000)
+    assert np.mean(earned) > 1.2 * np.mean(by_dqn)
+    _, alike = early("dqn", "CartPole-v0", seed, 10_000, explored_as="nec")
+    assert np.mean(earned) > 0.9 * np.mean(alike)

@@ -4,19 +4,25 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from gymnasium import spaces
 from gymnasium.vector import SyncVectorEnv
 
 from angle_domains import loops
-from angle_domains.agents import bc, bcq, cql, iql, sac, td3
+from angle_domains.agents import bc, bcq, cql, dqn, iql, rcql, sac, td3
 from angle_domains.loops import OfflineState, offline
+from angle_domains.ope.episodes import from_rows
+from angle_domains.ope.policies import greedy
 from angle_domains.replay import ReplayBuffer, recorded
+from angle_domains.transitions import read
 from angle_domains.types import Decision, Percept
 from feeds.base import FeedSpec, Rows
 from tests.contracts import worlds
 from tests.contracts.agent_contract import see
+from tests.contracts.value_contract import answer
+from tests.feeds.clinical.tables import feed, table
 from tests.logs import logged, rows_of, whole
 
 NETWORK = {"hidden": (32, 32), "activation": "relu"}
@@ -48,10 +54,10 @@ def test_the_end_of_a_record_is_no_end() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("hours", [1, 4])
 def test_an_agent_values_long_rows_as_the_short_ones_they_join(hours: int) -> None:
-    """8 hours to a reward of 1 by rows of 1 h, or of 4 h whose reward is told 3 hours before its end: trap 12."""
+    """8 hours to a reward of 1 by rows of 1 h, or of 4 h: trap 12."""
     gamma, rows_of_it = 0.9, 8 // hours
     reward = np.zeros(rows_of_it)
-    reward[-1] = gamma ** (hours - 1)
+    reward[-1] = 1.0
     episode = {"obs": np.linspace(-1.0, 1.0, rows_of_it + 1), "action": np.zeros(rows_of_it, int), "reward": reward}
     rows = rows_of([episode | {"ended": True, "elapsed": np.full(rows_of_it, float(hours))}])
     config = cql.CQLConfig(network=NETWORK, gamma=gamma, alpha=0.0, learning_rate=3e-3, tau=0.2, replay={"batch": 64})
@@ -118,3 +124,56 @@ def test_better_than_imitation_of_mixed_play(seed: int) -> None:
         (bcq, bcq.BCQConfig(network=network, learning_rate=1e-3)),
     ):
         assert mean_return(trained(module, config, rows, spec, 10_000, seed)) > cloned, module.__name__
+
+
+def cut_stays() -> tuple[Rows, FeedSpec, np.ndarray, int]:
+    """Stays that are cut after 3 hours, without norepinephrine: its dose cannot be lowered. What is barred [N, A].
+
+    And a row in which a stay is cut.
+    """
+    frame = table().with_columns(norepinephrine=pl.lit(0.0))
+    made = feed(frame, actions={"codec": "stepwise"}, ends={"max_hours": 3.0})
+    rows = made.episodes("train")
+    allowed = made.codec.mask(made.doses(made.part("train")).before)
+    assert allowed is not None
+    return rows, made.spec, ~allowed, int(np.flatnonzero(rows.last & ~rows.terminated)[0])
+
+
+@pytest.mark.parametrize("module", [cql, bcq, dqn])
+def test_a_cut_record_goes_on_by_what_is_allowed_there(module: Any) -> None:
+    rows, spec, barred, cut = cut_stays()
+    config = next(getattr(module, name) for name in ("CQLConfig", "BCQConfig", "DQNConfig") if hasattr(module, name))
+    agent = module.build(config(network=NETWORK), spec, streams=1, seed=0, device="cpu")
+    replay = recorded(rows, agent, seed=0, device="cpu")
+    batch = read(replay.newest(replay.size - cut), 0.9, agent.core.see)
+    assert batch.discount.item() > 0.0
+    targets = []
+    for lure in (0.0, 100.0):
+        for network in (agent.core.online, agent.core.target):
+            numbers = np.arange(spec.action_space.n) / 10 + lure * barred[cut]
+            width = network.advantage.layers[-1].bias.numel() // len(numbers)
+            answer(network, np.repeat(numbers[:, None], width, 1).tolist())
+        targets.append(agent.target(batch).item())
+    assert targets[0] == targets[1]
+
+
+def test_an_agent_with_a_memory_goes_on_by_what_is_allowed_too() -> None:
+    rows, spec, barred, cut = cut_stays()
+    config = rcql.RCQLConfig(network=NETWORK | {"recurrent": 8})
+    agent = rcql.build(config, spec, streams=1, seed=0, device="cpu")
+    window = recorded(rows, agent, seed=0, device="cpu").newest(len(rows) - cut)
+    held = torch.rand((len(window.action) + 1, 1, barred.shape[1]), generator=torch.Generator().manual_seed(0))
+    lured = held + 100.0 * torch.from_numpy(barred[cut - 1 :]).unsqueeze(1)
+    assert torch.equal(agent.target(window, held, held)[0], agent.target(window, lured, lured)[0])
+
+
+def test_values_behind_a_cut_record_are_of_what_is_allowed_there() -> None:
+    """Those that fitted-Q evaluation and the doubly robust estimators add."""
+    rows, _, barred, _ = cut_stays()
+    q = np.random.default_rng(0).random(barred.shape)
+    final = [
+        from_rows(rows, policy, behaviour=np.ones(len(rows)), q=values).final
+        for values in (q, q + 100.0 * barred)
+        for policy in (greedy(values, rows.mask, epsilon=0.2),)
+    ]
+    np.testing.assert_array_equal(*final)

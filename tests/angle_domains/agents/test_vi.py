@@ -55,7 +55,7 @@ def test_values_of_a_chain_by_hand() -> None:
 def test_where_a_record_stops_the_value_goes_on() -> None:
     """1 an hour for ever, recorded for one hour or four at a time: V = 1 / (1 - gamma), traps 11 and 12."""
     for hours in (1.0, 4.0):
-        reward = sum(0.5**hour for hour in range(int(hours)))
+        reward = sum(0.5**-hour for hour in range(int(hours)))  # each grown to the end of the row
         episode = {"obs": [0, 0], "action": [0], "reward": [reward], "ended": False, "elapsed": [hours]}
         assert q_of(swept(rows_of([episode] * 20), 1, 60, gamma=0.5), 0.0) == pytest.approx([2.0])
 

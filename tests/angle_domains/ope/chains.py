@@ -1,8 +1,9 @@
 """A chain of three states that can be worked by hand.
 
 In state 1 the clinician takes action 0 half of the time, the target .8 of the time; action 1 ends it with nothing.
-Action 0 earns 1 and leads, two hours later, to state 2, where both actions end it: action 0 (.75 and .5) earns 2 and
-action 1 (.25 and .5) earns 4. At gamma = .5 an hour the target is worth .8 · (1 + .25 · 3) = 1.4.
+Action 0 leads, two hours later, to state 2 and to 2, which count 1 an hour sooner. There both actions end it: action 0
+(.75 and .5) earns 2 and action 1 (.25 and .5) earns 4. At gamma = .5 an hour the target is worth
+.8 · (.5 · 2 + .25 · 3) = 1.4.
 """
 
 import numpy as np
@@ -14,8 +15,8 @@ Q_TRUE = {(1, 0): 1.75, (1, 1): 0.0, (2, 0): 2.0, (2, 1): 4.0}
 V_TRUE = {1: 1.4, 2: 3.0}
 PATHS = {  # reward, elapsed, behaviour, target, real, states, actions
     "end": ([0, 0], [3, 0], [0.5, 1], [0.2, 1], [True, False], [1, 2], [1, 0]),
-    "two": ([1, 2], [2, 1], [0.5, 0.75], [0.8, 0.5], [True, True], [1, 2], [0, 0]),
-    "four": ([1, 4], [2, 1], [0.5, 0.25], [0.8, 0.5], [True, True], [1, 2], [0, 1]),
+    "two": ([2, 2], [2, 1], [0.5, 0.75], [0.8, 0.5], [True, True], [1, 2], [0, 0]),
+    "four": ([2, 4], [2, 1], [0.5, 0.25], [0.8, 0.5], [True, True], [1, 2], [0, 1]),
 }
 
 

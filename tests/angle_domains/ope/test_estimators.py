@@ -95,12 +95,12 @@ def test_equal_policies_have_weights_of_exactly_1(seed: int) -> None:
 
 
 def test_discounts_go_by_hours_and_not_by_bins() -> None:
-    """Twelve hours as twelve bins of one hour or three of four, each with what it earned by its own start."""
+    """Twelve hours as twelve bins of one hour or three of four, each with what it earned by its own end."""
     rng, gamma = np.random.default_rng(0), 0.97
     reward = rng.normal(size=(4, 12))
     policy = np.ones((4, 12))
     fine = Episodes(reward, policy, policy, policy, policy > 0, np.arange(4), np.ones(4, bool))
-    summed = (reward.reshape(4, 3, 4) * gamma ** np.arange(4)).sum(2)
+    summed = (reward.reshape(4, 3, 4) * gamma ** np.arange(-3, 1)).sum(2)
     ones = policy[:, :3]
     coarse = Episodes(summed, 4 * ones, ones, ones, ones > 0, np.arange(4), np.ones(4, bool))
     for name in ("IS", "WIS", "PDIS", "CWPDIS"):
@@ -114,9 +114,9 @@ def test_a_record_that_was_cut_goes_on_with_the_fitted_value_and_a_death_does_no
         one, 2 * one, one, one, one > 0, np.zeros(1, int), np.array([False]), q=one, v=one, final=np.ones(1) * 8
     )
     for name in ("DR", "WDR"):
-        assert value(name, cut, 0.5) == pytest.approx(1 + 1 - 1 + 0.25 * 8)
-        assert value(name, cut._replace(terminated=np.array([True])), 0.5) == pytest.approx(1.0)
-    assert value("IS", cut, 0.5) == 1.0
+        assert value(name, cut, 0.5) == pytest.approx(1 + 0.5 - 1 + 0.25 * 8)
+        assert value(name, cut._replace(terminated=np.array([True])), 0.5) == pytest.approx(0.5)
+    assert value("IS", cut, 0.5) == 0.5
 
 
 def test_five_hundred_steps_stay_finite() -> None:

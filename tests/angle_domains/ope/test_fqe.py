@@ -10,7 +10,7 @@ import torch
 from angle_domains.networks.config import NetworkConfig
 from angle_domains.ope.fqe import FqeConfig, _Check, _data, converged, cross_fit, fit
 from feeds.base import Rows
-from tests.angle_domains.ope.test_tabular import CHAIN, stays
+from tests.angle_domains.ope.test_tabular import SLOW, stays
 
 QUICK = FqeConfig(
     network=NetworkConfig(hidden=(32,), activation="relu"),
@@ -28,7 +28,7 @@ def one_hot(rows: Rows) -> Rows:
 
 
 def test_it_finds_the_values_of_the_chain() -> None:
-    rows = stays(*CHAIN, hours=2.0)
+    rows = stays(*SLOW, hours=2.0)
     found = fit(one_hot(rows), POLICY[rows.observation[:, 0]], 0.5, QUICK)
     assert found.converged
     assert found.value == pytest.approx(1.4, abs=0.1)
@@ -37,7 +37,7 @@ def test_it_finds_the_values_of_the_chain() -> None:
 
 
 def test_too_few_updates_give_no_value() -> None:
-    rows = stays(*CHAIN, hours=2.0)
+    rows = stays(*SLOW, hours=2.0)
     found = fit(one_hot(rows), POLICY[rows.observation[:, 0]], 0.5, QUICK.model_copy(update={"updates": 60}))
     assert not found.converged
     assert found.value is None
@@ -45,7 +45,7 @@ def test_too_few_updates_give_no_value() -> None:
 
 
 def test_discounts_are_by_hours_and_none_where_the_task_ended() -> None:
-    rows = stays(*CHAIN[:2], ([0, 2], [1], [0.0], False), hours=2.0)
+    rows = stays(*SLOW[:2], ([0, 2], [1], [0.0], False), hours=2.0)
     data = _data(one_hot(rows), POLICY[rows.observation[:, 0]], 0.5, "cpu")
     assert data.discount.tolist() == [0.25, 0.0, 0.25, 0.0, 0.25]  # the record that was cut goes on
     assert data.length == pytest.approx(5 / 3)
@@ -69,7 +69,7 @@ def test_what_stands_still_is_not_yet_right() -> None:
 
 def test_nobodys_values_come_from_a_network_that_learned_from_them() -> None:
     """Other rewards of one patient leave that patient's own values as they are, to the bit."""
-    rows = one_hot(stays(*CHAIN * 3, hours=2.0))
+    rows = one_hot(stays(*SLOW * 3, hours=2.0))
     policy = POLICY[rows.observation.argmax(1)]
     mine = rows.entity == 3
     other = dataclasses.replace(rows, reward=np.where(mine, rows.reward + 5.0 * ~rows.first, rows.reward))
@@ -83,6 +83,6 @@ def test_nobodys_values_come_from_a_network_that_learned_from_them() -> None:
 
 
 def test_one_fold_that_has_not_converged_is_enough_for_no_value() -> None:
-    rows = one_hot(stays(*CHAIN * 3, hours=2.0))
+    rows = one_hot(stays(*SLOW * 3, hours=2.0))
     found = cross_fit(rows, POLICY[rows.observation.argmax(1)], 0.5, QUICK.model_copy(update={"updates": 60}), count=2)
     assert (found.converged, found.value) == (False, None)

@@ -36,10 +36,11 @@ CHAIN = [
     ([0, 1, 2], [0, 1], [1.0, 4.0], True),
     ([0, 2], [1], [0.0], True),
 ]
+SLOW = [(states, actions, [2.0 * reward for reward in rewards], ended) for states, actions, rewards, ended in CHAIN]
 
 
 def test_values_by_hand() -> None:
-    """The chain of `chains`: an hour at gamma .25 is two at .5."""
+    """The chain of `chains`: an hour at gamma .25 is two at .5, when what is paid after both counts half."""
     rows = stays(*CHAIN)
     found = tabular.fit(rows, policy(rows, (0.8, 0.2), (0.5, 0.5), (1.0, 0.0)), 0.25, 3)
     assert found is not None
@@ -47,7 +48,7 @@ def test_values_by_hand() -> None:
     np.testing.assert_allclose(found.q[:2], [[1.75, 0.0], [2.0, 4.0]])
     np.testing.assert_allclose(found.v[:2], [1.4, 3.0])
     assert found.unseen == 0.0
-    slow = tabular.fit(stays(*CHAIN, hours=2.0), policy(rows, (0.8, 0.2), (0.5, 0.5), (1.0, 0.0)), 0.5, 3)
+    slow = tabular.fit(stays(*SLOW, hours=2.0), policy(rows, (0.8, 0.2), (0.5, 0.5), (1.0, 0.0)), 0.5, 3)
     assert slow is not None
     assert slow.value == pytest.approx(1.4)
 

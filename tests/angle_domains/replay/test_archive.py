@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from angle_domains import checkpoint
 from angle_domains.errors import CheckpointError
 from angle_domains.replay import Prioritised, ReplayBuffer, ReplayConfig, archive
-from angle_domains.runs import RunFolder
+from angle_domains.runs import META, RunFolder
 from angle_domains.types import Decision, Percept
 from tests.contracts.trees import assert_same
 
@@ -49,7 +49,8 @@ def learn(replay: ReplayBuffer) -> torch.Tensor:
 
 
 def save(run: RunFolder, replay: ReplayBuffer, **named: Any) -> None:
-    run.save(replay.added, {"weight": torch.ones(2)}, {"step": replay.added}, replay=replay, **named)
+    meta = dict.fromkeys(META) | {"step": replay.added}
+    run.save(replay.added, {"weight": torch.ones(2)}, meta, replay=replay, **named)
 
 
 def loaded(run: RunFolder, rows: int) -> tuple[ReplayBuffer, list[str]]:

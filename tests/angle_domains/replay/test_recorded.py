@@ -9,7 +9,7 @@ import torch
 
 from angle_domains.errors import CheckpointError, FeedError
 from angle_domains.replay import RecordedConfig, ReplayBuffer, ReplayConfig, recorded
-from angle_domains.runs import RunFolder
+from angle_domains.runs import META, RunFolder
 from feeds.base import Rows
 from tests.contracts.trees import assert_same
 from tests.logs import rows_of
@@ -100,7 +100,7 @@ def test_a_checkpoint_holds_sampler_and_generator_but_no_rows(prioritised: bool,
         replay.reprioritise(torch.rand(4, generator=torch.Generator().manual_seed(2)))
     run = RunFolder(tmp_path / "run")
     run.create({})
-    run.save(3, {}, {"step": 3}, replay=replay)
+    run.save(3, {}, dict.fromkeys(META) | {"step": 3}, replay=replay)
     assert not list(run.replay.glob("*")), "rows stay in their feed"
     state, _, _ = run.load_last()
     assert "rows" not in state["replay"]

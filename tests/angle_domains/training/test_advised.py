@@ -58,7 +58,9 @@ def test_records_bear_advice_that_is_renewed(tmp_path: Path, control: str) -> No
     assert whole.beside is not None
     assert whole.beside.records is not None
     kept = replay.read_rows(0, replay.size)["extras/advice/features"].squeeze(1)
-    now = agent.adviser.advise_record(whole.beside.records).features
+    held_out = whole.beside.held_out
+    assert held_out is not None
+    now = held_out.advise(whole.beside.records).features
     assert torch.equal(kept, now)
     assert bool((kept != 0).any())
     first = trained(config, tmp_path / "parts", StopsAfter(2))

@@ -9,8 +9,10 @@ from angle_domains import checkpoint
 from angle_domains.config import AgentConfig, load_config
 from angle_domains.errors import ConfigError
 from angle_domains.runs import RunFolder
+from angle_domains.tables import make_feed
 from angle_domains.training import evaluate, train
 from angle_domains.training.trainer import AgentTrainer
+from angle_domains.training.verdicts import judge_run, terms_of
 from tests.angle_domains.training.worlds import Lines
 from tests.contracts.trees import assert_same
 
@@ -30,6 +32,9 @@ SMALL = (
     "device=cpu",
     "tracking.uri=off",
 )
+
+
+R2D2 = ("agent.replay.warm_up=1", "agent.replay.batch=8")
 
 
 def configure(agent: str, *overrides: str, feed: str = "clinical", steps: int = 400) -> AgentConfig:
@@ -108,7 +113,7 @@ def trainer(config: AgentConfig, path: Path) -> Any:
 
 
 def test_any_agent_with_a_replay_can_read_records_as_a_control(tmp_path: Path) -> None:
-    small = ("training.source=records", "agent.replay.warm_up=1", "agent.replay.batch=8")
+    small = ("training.source=records", *R2D2)
     for agent in ("dqn", "r2d2"):
         config = configure(agent, *small, steps=200)
         assert type(trainer(config, tmp_path).experience).__name__ == "Read"
@@ -120,6 +125,24 @@ def test_settings_that_do_not_fit_are_told_before_a_model_is_fitted(
     monkeypatch.setattr("metalearn.patient_model.PatientModel", None)  # who asked for one would fail otherwise
     with pytest.raises(ConfigError, match="ends before agent.replay.warm_up=50,000"):
         trainer(configure("dqn", steps=200), tmp_path)
+
+
+def test_an_agent_that_decides_by_rewards_is_refused_those_that_look_ahead(tmp_path: Path) -> None:
+    small = ("training.source=records", *R2D2)
+    ahead = "feed.reward.kind=oviss"
+    with pytest.raises(ConfigError, match=r"'r2d2' decides by the rewards.* read 6 h ahead.*feed.reward.causal=true"):
+        trainer(configure("r2d2", *small, ahead), tmp_path)
+    trainer(configure("r2d2", *small, ahead, "feed.reward.causal=true"), tmp_path)
+    trainer(configure("cql", ahead), tmp_path)  # which learns from them, and decides by what is observed
+
+
+def test_nor_is_such_an_agent_judged_by_them(tmp_path: Path) -> None:
+    """As a run of an earlier version could be."""
+    train(configure("r2d2", "name=one", "training.source=records", *R2D2, steps=20), console=Lines(), root=tmp_path)
+    folder = RunFolder(tmp_path / "one")
+    config = configure("r2d2", "feed.reward.kind=oviss", *R2D2)
+    with pytest.raises(ConfigError, match="read 6 h ahead"):
+        judge_run(folder, config, make_feed("clinical", config.feed), terms_of(config, "test"), links={})
 
 
 def test_what_cannot_meet_is_refused_in_one_sentence(tmp_path: Path) -> None:

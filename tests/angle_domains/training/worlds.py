@@ -61,3 +61,11 @@ def the_run(root: Path, name: str = "one") -> Any:
 def weights(run: RunFolder) -> dict[str, bytes]:
     state, _, _ = run.load_last()
     return {name: tensor.numpy().tobytes() for name, tensor in state["agent"]["core"]["model"].items()}
+
+
+def points(root: Path, name: str = "one") -> dict[str, list[tuple[int, float]]]:
+    """Every point (step, value) of a run in the local store, by key; those of the clock are left out."""
+    run, client = the_run(root, name), connect(resolve_store(None, root))
+    keys = [key for key in run.data.metrics if not key.startswith("time/")]
+    found = {key: client.get_metric_history(run.info.run_id, key) for key in keys}
+    return {key: sorted((point.step, point.value) for point in history) for key, history in found.items()}

@@ -21,7 +21,6 @@ from angle_domains.types import Decision, Percept
 from angle_domains.watch import film, games
 from angle_domains.watch.games import moments, play
 from angle_domains.watch.panel import Thoughts, beside
-from angle_domains.watch.window import check_display
 from feeds.base import FeedSpec
 from tests.games import LadderFeed
 
@@ -176,15 +175,6 @@ def test_equal_values_and_long_titles_do_no_harm() -> None:
     same = Thoughts.of_values(np.full(40, 3.0))
     seen = beside(np.zeros((320, 320, 3), np.uint8), same, (0,), ("w" * 90,))
     assert (seen[:30, -4:] == (18, 24, 32)).all()  # the words end before the edge
-
-
-def test_no_display_is_told_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DISPLAY", raising=False)
-    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    monkeypatch.setattr("angle_domains.watch.window.find_spec", lambda name: object())
-    monkeypatch.setattr("sys.platform", "linux")
-    with pytest.raises(ConfigError, match="--video FILE"):
-        check_display()
 
 
 def test_action_values_reach_the_picture() -> None:

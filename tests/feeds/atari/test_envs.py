@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from feeds.atari.config import AtariConfig
-from feeds.atari.envs import AtariEnvs
+from feeds.atari.envs import AtariEnvs, emulate
 from feeds.atari.feed import AtariFeed
+from feeds.games import split_seed
 
 
 def make(env: str = "BreakoutNoFrameskip-v4", streams: int = 2, split: str = "train", **settings: Any) -> AtariEnvs:
@@ -74,6 +75,62 @@ def test_lives_lost_change_no_score_and_no_end_of_the_game() -> None:
         games += int(ours[4]["game_over"][0])
     assert games >= 2
     assert scores[0] == scores[1] > 0
+
+
+def moved(envs: AtariEnvs, action: int, most: int) -> list[Any]:
+    """The rows of one action, again and again, to the end of the game."""
+    envs.reset(seed=3)
+    rows: list[Any] = []
+    while len(rows) < most and not (rows and rows[-1][4]["game_over"][0]):
+        rows.append(envs.step(np.array([action])))
+    return rows
+
+
+@pytest.mark.parametrize("env", ["BreakoutNoFrameskip-v4", "ALE/Breakout-v5"])
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_a_policy_that_never_presses_fire_ends_its_game(env: str, split: str) -> None:
+    rows = moved(make(env, streams=1, split=split, sticky=0.0), action=3, most=1_500)  # to the left
+    assert rows[-1][4]["game_over"][0]
+    lives = [int(row[4]["lives"][0]) for row in rows]
+    assert sorted(set(lives), reverse=True) == [5, 4, 3, 2, 1, 0]
+    ends = sum(bool(row[2][0]) for row in rows)
+    assert ends == (5 if split == "train" and env.endswith("v4") else 1)
+
+
+def test_fire_is_pressed_once_after_each_life_of_a_whole_game() -> None:
+    envs = make(streams=1, split="test")
+    pressed: list[int] = []
+    step = envs._ale.step
+    envs._ale.step = lambda actions: pressed.append(int(actions[0])) or step(actions)  # type: ignore[method-assign]
+    rows = moved(envs, action=3, most=1_500)
+    lives = np.array([5, *(row[4]["lives"][0] for row in rows)])
+    lost = np.flatnonzero(np.diff(lives) < 0)
+    assert len(lost) == 5
+    lost = lost[:-1]  # the last one ends the game
+    assert np.flatnonzero(np.array(pressed) == 1).tolist() == (lost + 1).tolist()
+
+
+@pytest.mark.parametrize(
+    ("env", "lives", "settings"),
+    [
+        ("PongNoFrameskip-v4", 0, {}),  # no life is lost
+        ("MsPacmanNoFrameskip-v4", 3, {}),  # no such button
+        ("BreakoutNoFrameskip-v4", 5, {"fire_reset": False}),
+    ],
+)
+def test_other_whole_games_are_played_as_the_emulator_has_them(env: str, lives: int, settings: dict[str, Any]) -> None:
+    envs = make(env, streams=1, split="test", **settings)
+    whole, chance = emulate(envs.made, 1), np.random.default_rng(0)
+    obs, info = envs.reset(seed=3)
+    assert np.array_equal(obs, whole.reset(seed=np.array([split_seed(3, "test")]))[0])
+    least = info["lives"][0]
+    assert least == lives
+    for _ in range(900):
+        action = chance.integers(0, 4, 1)
+        ours, theirs = envs.step(action), whole.step(action)
+        assert all(np.array_equal(a, b) for a, b in zip(ours[:4], theirs[:4], strict=True))
+        least = min(least, ours[4]["lives"][0])
+    assert least < lives or lives == 0
 
 
 def test_what_a_row_that_resets_earns_is_told_in_the_next_but_in_no_other_game() -> None:

@@ -164,13 +164,27 @@ def test_once_on_stays_on() -> None:
     made = feed(frame, actions={"codec": "binary", "columns": ["action_vaso"], "persist": ["action_vaso"]})
     rows, hours = made.episodes("train"), made.part("train").hours
     assert rows.mask is not None
-    np.testing.assert_array_equal(rows.action, ((hours >= 1) & ~rows.last).astype(int))
-    np.testing.assert_array_equal(rows.mask[:, 0], (hours < 2) | rows.last)
+    np.testing.assert_array_equal(rows.action[~rows.last], hours[~rows.last] >= 1)
+    np.testing.assert_array_equal(rows.mask[:, 0], hours < 2)
+    assert rows.mask[np.arange(len(rows)), rows.action].all()
     assert rows.mask[:, 1].all()
     held = made.describe()["profile"]["actions"]["held_on"]
     assert held == int((frame["time_hour"] > 1).sum())
     codec = made.codec
     assert codec.decode(np.array([0, 0]), np.array([[1.0], [0.0]])).tolist() == [[1.0], [0.0]]
+
+
+@pytest.mark.parametrize("timing", ["same_row", "next_row"])
+@pytest.mark.parametrize("codec", [{"codec": "stepwise"}, {"codec": "binary", "columns": ["action_vaso"]}])
+def test_where_a_record_is_cut_the_codec_says_what_could_follow(codec: dict[str, Any], timing: str) -> None:
+    """A value that is carried on from there is one of these alone."""
+    made = feed(actions={**codec, "persist": ["action_vaso"], "timing": timing}, ends={"max_hours": 4.0})
+    rows, doses = made.episodes("train"), made.doses(made.part("train"))
+    assert rows.mask is not None
+    assert (rows.last & ~rows.terminated).any()
+    np.testing.assert_array_equal(rows.mask, made.codec.mask(doses.before))
+    assert not rows.mask[rows.last & ~rows.terminated].all()
+    assert rows.mask[np.arange(len(rows)), rows.action].all()
 
 
 def test_doses_that_no_action_means_are_counted() -> None:

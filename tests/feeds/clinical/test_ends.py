@@ -6,7 +6,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from feeds.base import Rows
 from feeds.clinical.records import DEATH, HOUR_CAP
 from tests.feeds.clinical.tables import ROLES, feed, table
 
@@ -101,8 +100,26 @@ def test_without_a_reason_the_outcome_says_it_and_without_both_the_record_just_e
     assert not made.episodes("train").terminated.any()
 
 
-def test_rebinning_leaves_discounted_time_as_it_is() -> None:
-    """Elapsed hours of a stay are the same whatever its bins are."""
+def test_discharges_that_may_be_a_cap_are_told() -> None:
+    """An outcome alone does not say that a record was cut: the note of `feeds check` does, where many end alike."""
+    plain = {key: value for key, value in ROLES.items() if key != "end_reason"}
+    frame = table(200).filter(pl.col("time_hour") <= 8)
+    notes = feed(frame, roles=plain).check_report.notes
+    assert notes[0] == "no column says why stays end: whoever did not die counts as discharged, at an hour cap too"
+    alive = frame.filter(pl.col("death") == 0).group_by("stay_id").agg(pl.col("time_hour").max())
+    number = int((alive["time_hour"] == 8).sum())
+    assert number > 11
+    assert notes[1].startswith(f"{number} of {len(alive)} stays that count as discharged end after 8 h, and none later")
+    spread = frame.with_columns(time_hour=pl.col("time_hour") * (1.0 + pl.col("stay_id") / 1e6))
+    assert len(feed(spread, roles=plain).check_report.notes) == 1
+    assert not feed(frame).check_report.notes
+    capped = feed(frame, roles=plain, ends={"max_hours": 7.0})
+    long = (capped.records.hours[capped.records.stops - 1] == 7.0) & ~capped.records.died
+    assert (capped.records.reason[long] == HOUR_CAP).sum() >= number
+
+
+def test_rebinning_leaves_elapsed_time_as_it_is() -> None:
+    """Elapsed hours of a stay are the same whatever its bins are; for values see tests/angle_domains/test_rebinning."""
     frame = table(40).filter((pl.col("time_hour").max().over("stay_id") % 4) == 0)
     coarse = frame.filter(pl.col("time_hour") % 4 == 0)
     splits = {"train_fraction": 0.5, "validation_fraction": 0.25}
@@ -111,14 +128,6 @@ def test_rebinning_leaves_discounted_time_as_it_is() -> None:
         one, two = fine.episodes(split), rough.episodes(split)
         assert np.add.reduceat(one.elapsed, one.starts).tolist() == np.add.reduceat(two.elapsed, two.starts).tolist()
         assert set(two.elapsed[~two.first].tolist()) == {4.0}
-        np.testing.assert_allclose(returns(one, 0.98), returns(two, 0.98), rtol=1e-12)
-
-
-def returns(rows: Rows, gamma: float) -> np.ndarray:
-    """Discounted by elapsed hours, of every stay."""
-    hours = np.cumsum(rows.elapsed)
-    since = hours - np.repeat(hours[rows.starts], rows.stops - rows.starts)
-    return np.add.reduceat(rows.reward * gamma**since, rows.starts)
 
 
 def test_a_chain_that_is_cut_keeps_its_value() -> None:

@@ -44,6 +44,57 @@ def test_out_and_in_again_gives_the_same_rows(tmp_path: Path) -> None:
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
 
 
+def placed(made: ClinicalFeed) -> dict[str, str]:
+    """The part of every patient."""
+    return {str(name): split for split in SPLITS for name in made.part(split).identities}
+
+
+def test_parts_are_those_that_the_data_name(tmp_path: Path) -> None:
+    """Other than those of the hash; told not to, the feed makes its own."""
+    frame = numbered()
+    people = frame["subject_id"].unique().sort().to_list()
+    splits = {"train": people[:10], "validation": people[10:25], "test": people[25:]}
+    root = write_meds(frame, SCHEMA, tmp_path / "meds", splits)
+    wanted = {str(name): split for split, names in splits.items() for name in names}
+    for by in ("auto", "given"):
+        made = ClinicalFeed(config(root, splits={"by": by}))
+        assert placed(made) == wanted
+        assert made.bounds == ()
+        assert made.check_report.notes == ("patients are in the parts that the data name",)
+        assert placed(ClinicalFeed(config(root, splits={"by": by}), fitted=made.state_dict())) == wanted
+    own = ClinicalFeed(config(root, splits={"by": "patient"}))
+    assert placed(own) == placed(feed(frame)) != wanted
+    assert own.describe()["digest"] != made.describe()["digest"]
+    with pytest.raises(FeedError, match="feed.splits.by=given is for MEDS data"):
+        feed(frame, splits={"by": "given"})
+
+
+@pytest.mark.parametrize("fault", ["left out", "in two", "in a part that is none", "no file of that kind"])
+def test_a_patient_in_no_part_that_the_data_name_is_a_mistake(fault: str, tmp_path: Path) -> None:
+    frame = numbered()
+    people = frame["subject_id"].unique().sort().to_list()
+    splits = {"train": people[:10], "validation": people[10:25], "test": people[25:]}
+    if fault == "left out":
+        splits["test"] = splits["test"][1:]
+    if fault == "in two":
+        splits["train"] = [*splits["train"], splits["test"][0]]
+    root = write_meds(frame, SCHEMA, tmp_path / "meds", splits)
+    file = root / "metadata" / "subject_splits.parquet"
+    if fault == "in a part that is none":
+        told = pl.read_parquet(file)
+        told.with_columns(
+            pl.when(pl.col("subject_id") == people[-1]).then(pl.lit("test")).otherwise("split").alias("split")
+        ).write_parquet(file)
+    if fault == "no file of that kind":
+        file.write_bytes(b"PAR1 nothing")
+    with pytest.raises(
+        FeedError, match="cannot be read" if "file" in fault else "1 patient, .* must each be in"
+    ) as found:
+        ClinicalFeed(config(root))
+    assert not any(str(name) in str(found.value) for name in people)
+    ClinicalFeed(config(root, splits={"by": "patient"}))
+
+
 def test_what_is_written_has_the_types_of_meds(tmp_path: Path) -> None:
     frame = numbered(6)
     root = write_meds(frame, SCHEMA, tmp_path, {"train": [7000], "validation": [7001], "test": [7002]})
@@ -128,6 +179,33 @@ def test_a_stay_begins_and_ends_by_its_marks(tmp_path: Path) -> None:
     assert made.records.hours.tolist() == [0, 1, 2, 3] * 20
     assert not (made.records.values["lactate"] == 7).any()
     assert made.records.values["vaso"].tolist() == [0, 1, 1, 1] * 20
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+@pytest.mark.parametrize("policy", ["error", "quarantine"])
+def test_a_death_after_a_stay_is_none_of_it(policy: str, leaves: bool, tmp_path: Path) -> None:
+    """Of 90 days later, of a later stay, and of the stay itself; whether or not the end of stays is told."""
+    rows: list[tuple[int, float | None, str, float | None]] = []
+    for subject in range(30):
+        rows += [(subject, None, "age", 50.0)]
+        again = subject % 3 == 1
+        for at in (0, 6000) if again else (0,):
+            rows += [(subject, at, "ICU_ADMISSION//A", None), (subject, at + 60, "lactate", 2.0)]
+            rows += [(subject, at + 70, "vaso", 1.0), (subject, at + 170, "lactate", 2.0)]
+            dies = subject % 3 == 2 or (again and at)
+            rows += [(subject, at + 180, "ICU_DISCHARGE//home", None)] if leaves and not dies else []
+        death = {0: 180 + 90 * 1440, 1: 6000 + 150, 2: 150}[subject % 3]
+        rows += [(subject, death, "MEDS_DEATH", None)] if subject % 3 or leaves else []
+    folder = events(rows, tmp_path)
+    ends = {"late_death": "terminal"}
+    made = ClinicalFeed(config(folder, roles=NARROW | {"stay": "stay"}, policy=policy, ends=ends))
+    assert len(made.records.patient) == 40
+    kind = made.records.patient % 3
+    second = np.diff(made.records.patient, prepend=-1) == 0
+    dies = (kind == 2) | second
+    np.testing.assert_array_equal(made.records.died, dies)
+    np.testing.assert_array_equal(made.records.reason, np.where(dies, 0, 1 if leaves else 3))
+    assert not made.check_report.counts
 
 
 def test_a_column_without_events_is_named(tmp_path: Path) -> None:

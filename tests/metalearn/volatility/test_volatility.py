@@ -16,11 +16,11 @@ from feeds.market.read import read_bars
 from metalearn.forecasting.quantiles import LEVELS
 from metalearn.settings import VolatilityConfig
 from metalearn.volatility.filtered import Filtered
+from metalearn.volatility.forecaster import VolatilityForecaster
 from metalearn.volatility.garch import Garch, walk
 from metalearn.volatility.har import MONTH, LogHar, features
 from metalearn.volatility.measures import backtest, diebold_mariano, pinball_at, qlike, qlike_of_proxy
 from metalearn.volatility.range_variance import Days, range_variance
-from metalearn.volatility.substrate import VolatilitySubstrate
 
 QUICK = VolatilityConfig(least=60, refit=20)
 
@@ -123,11 +123,11 @@ def test_levels_follow_what_is_seen() -> None:
 
 def test_what_comes_later_changes_nothing_before() -> None:
     days, _ = days_of(400)
-    made = VolatilitySubstrate(QUICK, 2).follow(days)
+    made = VolatilityForecaster(QUICK, 2).follow(days)
     for day in (150, 287, 399):
         changed = Days(*(part.clone() for part in days))
         changed.change[day:], changed.variance[day:] = -5.0 * changed.change[day:], 9.0
-        again = VolatilitySubstrate(QUICK, 2).follow(changed)
+        again = VolatilityForecaster(QUICK, 2).follow(changed)
         for before, after in zip(made, again, strict=True):
             assert torch.equal(before[: day + 1].nan_to_num(), after[: day + 1].nan_to_num())
         if day < 399:
@@ -136,9 +136,9 @@ def test_what_comes_later_changes_nothing_before() -> None:
 
 def test_days_one_by_one_are_the_same_days_and_a_saved_one_goes_on_as_it_was() -> None:
     days, _ = days_of(300)
-    whole = VolatilitySubstrate(QUICK, 2)
+    whole = VolatilityForecaster(QUICK, 2)
     made = whole.follow(days)
-    pieces = VolatilitySubstrate(QUICK, 2)
+    pieces = VolatilityForecaster(QUICK, 2)
     assert not pieces.ready
     for day in range(200):
         foreseen = pieces.variance(), pieces.quantiles()
@@ -147,7 +147,7 @@ def test_days_one_by_one_are_the_same_days_and_a_saved_one_goes_on_as_it_was() -
         assert torch.equal(told.quantiles[0].nan_to_num(), foreseen[1].nan_to_num())
         assert torch.allclose(told.variance[0], made.variance[day], equal_nan=True)
     assert pieces.ready
-    loaded = VolatilitySubstrate(QUICK, 2)
+    loaded = VolatilityForecaster(QUICK, 2)
     loaded.load_state_dict(copy.deepcopy(pieces.state_dict()))
     rest = days.cut(200)
     for one, other in zip(pieces.follow(rest), loaded.follow(rest), strict=True):
@@ -157,10 +157,10 @@ def test_days_one_by_one_are_the_same_days_and_a_saved_one_goes_on_as_it_was() -
 
 def test_an_asset_that_comes_late_and_halts_harms_no_other() -> None:
     days, _ = days_of(400)
-    alone = VolatilitySubstrate(QUICK, 1).follow(Days(days.change[:, :1], days.variance[:, :1]))
+    alone = VolatilityForecaster(QUICK, 1).follow(Days(days.change[:, :1], days.variance[:, :1]))
     for part in days:
         part[:100, 1], part[300:310, 1] = torch.nan, torch.nan
-    made = VolatilitySubstrate(QUICK, 2).follow(days)
+    made = VolatilityForecaster(QUICK, 2).follow(days)
     assert torch.allclose(made.variance[:, 0], alone.variance[:, 0], equal_nan=True)
     assert torch.allclose(made.quantiles[:, 0], alone.quantiles[:, 0], equal_nan=True)
     assert made.variance[:160, 1].isnan().all()
@@ -170,13 +170,13 @@ def test_an_asset_that_comes_late_and_halts_harms_no_other() -> None:
 
 def test_it_finds_the_variance_of_a_known_world() -> None:
     days, truth = days_of(2_500)
-    substrate = VolatilitySubstrate(VolatilityConfig(), 2)
-    made = substrate.follow(days)
+    forecaster = VolatilityForecaster(VolatilityConfig(), 2)
+    made = forecaster.follow(days)
     late = slice(1_000, None)
     error = (made.variance[late] / truth[late]).log()
     assert abs(error.mean()) < 0.1
     assert error.square().mean() < 0.5 * truth[late].log().square().mean()  # of a constant
-    told = substrate.update(days_of(1_000, seed=3)[0])
+    told = forecaster.update(days_of(1_000, seed=3)[0])
     assert told["volatility/rows"] == 2_000.0
     assert told["volatility/below_05"] == pytest.approx(0.05, abs=0.01)
     assert told["volatility/coverage_80"] == pytest.approx(0.8, abs=0.02)
@@ -186,7 +186,7 @@ def test_where_variance_is_constant_a_constant_is_hardly_beaten_or_missed() -> N
     drawn = torch.Generator().manual_seed(5)
     change = torch.randn(2_500, 1, generator=drawn, dtype=torch.float64)
     ranges = (0.4 * torch.randn(2_500, 1, generator=drawn, dtype=torch.float64)).exp()
-    made = VolatilitySubstrate(VolatilityConfig(), 1).follow(Days(change, ranges))
+    made = VolatilityForecaster(VolatilityConfig(), 1).follow(Days(change, ranges))
     loss = qlike(made.variance[1_000:], change[1_000:]).mean()
     assert loss.item() == pytest.approx(change[1_000:].square().mean().item(), abs=0.02)
 
@@ -225,7 +225,7 @@ def test_it_is_better_than_garch_on_the_sp500() -> None:
     test = torch.as_tensor(bars.timestamp[1:] >= np.datetime64("2010-01-01"))
     assert int(test.sum()) == 2_264
     came, measured = days.change[test, 0], days.variance[test, 0]
-    made = [VolatilitySubstrate(VolatilityConfig(), 1).follow(days), walk(days.change[:, 0], asymmetric=False)]
+    made = [VolatilityForecaster(VolatilityConfig(), 1).follow(days), walk(days.change[:, 0], asymmetric=False)]
     (ours, risk), (theirs, other) = [(each.variance[test, 0], each.quantiles[test, 0, 0]) for each in made]
     assert qlike(theirs, came).mean().item() == pytest.approx(0.601, abs=0.003)  # as others measured it
     assert qlike(ours, came).mean() < 0.53

@@ -14,7 +14,7 @@ from metalearn.volatility.measures import qlike
 from metalearn.volatility.range_variance import Days
 
 
-class VolatilitySubstrate:
+class VolatilityForecaster:
     """The variance of the next day's return and its quantiles, of N assets."""
 
     def __init__(self, config: VolatilityConfig, assets: int) -> None:
