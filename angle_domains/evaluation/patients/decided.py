@@ -1,8 +1,8 @@
 """What was given and what the policy would have given, drug by drug, in the order of the recorded decisions.
 
 The policy's decision is that of the policy that is valued: its likeliest action in the recorded situation, or one drawn
-from its probabilities where it draws, so that tables and values are of one policy. What its own decisions would have led
-to, and so what it would have done next, no record tells.
+from its probabilities where it draws, so that tables and values are of one policy. What its own decisions would have
+led to, and so what it would have done next, no record tells.
 """
 
 from dataclasses import dataclass
