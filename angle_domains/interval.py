@@ -3,6 +3,14 @@
 from dataclasses import dataclass
 
 LEVEL = 0.95
+BEYOND = 1e6  # larger numbers are weights that ran away: their digits say nothing
+
+
+def limited(value: float, digits: int = 4) -> str:
+    """The number, or that it lies beyond a million, on which side."""
+    if abs(value) > BEYOND:  # infinities too
+        return "beyond 1e6" if value > 0.0 else "beyond -1e6"
+    return f"{value:.{digits}g}"
 
 
 @dataclass(frozen=True)
@@ -20,4 +28,4 @@ class Interval:
 
     def words(self) -> str:
         """ "[low, high]"."""
-        return f"[{self.low:.4g}, {self.high:.4g}]"
+        return f"[{limited(self.low)}, {limited(self.high)}]"

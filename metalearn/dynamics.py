@@ -5,11 +5,12 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from gymnasium import spaces
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
 from feeds.base import Rows
+from feeds.clinical.disclosure import LEAST
 from metalearn.ensemble import Decisions, Ensemble, Foresight, annealed, negative_log_likelihood, resamples
 from metalearn.settings import PatientModelConfig
 
@@ -69,6 +70,7 @@ class Dynamics(nn.Module):
         tell = tell or _silent
         before = np.flatnonzero(~rows.last)
         obs = torch.as_tensor(rows.observation, dtype=torch.float64).flatten(1)
+        self.low, self.high = extremes(obs, torch.as_tensor(rows.entity))
         self._survey(obs, torch.as_tensor(~rows.first), torch.as_tensor(rows.reward[before + 1]))
         came = self.decisions(rows)
         self.float()
@@ -143,9 +145,8 @@ class Dynamics(nn.Module):
     def _survey(self, obs: Float[Tensor, "n d"], within: Bool[Tensor, " n"], reward: Float[Tensor, " m"]) -> None:
         """Finds out what the entries do, and their scales."""
         delta = (obs[1:] - obs[:-1])[within[1:]]
-        self.low, self.high = obs.amin(0), obs.amax(0)
         self.static = (delta == 0).all(0)
-        self.flag = ~self.static & ((obs == self.low) | (obs == self.high)).all(0)
+        self.flag = ~self.static & ((obs == obs.amin(0)) | (obs == obs.amax(0))).all(0)
         self.obs_mean, self.obs_std = obs.mean(0), _spread(obs)
         self.delta_mean, self.delta_std = delta.mean(0), _spread(delta)
         self.reward_std = reward.std(correction=0).clamp(min=_FLAT)
@@ -176,6 +177,19 @@ class Dynamics(nn.Module):
             cross_entropy(self._choice(seen[chosen[0]]), action[chosen[0]]).backward()
             optimizer.step()
             tell(config.updates + update + 1)
+
+
+def extremes(obs: Float[Tensor, "n d"], entity: Int[Tensor, " n"]) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"]]:
+    """The least and the greatest value of each entry that `LEAST` patients reach, or half of fewer.
+
+    These are kept with a run: nobody's own extreme may be. A value that fewer reach counts as never reached.
+    """
+    _, number = entity.unique(return_inverse=True)
+    patients = int(number.max()) + 1
+    rank = min(LEAST, (patients + 1) // 2) - 1
+    place, blank = number[:, None].expand_as(obs), obs.new_zeros((patients, obs.shape[1]))
+    low, high = (blank.scatter_reduce(0, place, obs, kind, include_self=False) for kind in ("amin", "amax"))
+    return low.sort(0).values[rank], high.sort(0, descending=True).values[rank]
 
 
 def _spread(values: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:

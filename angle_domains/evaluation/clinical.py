@@ -24,6 +24,7 @@ from angle_domains.ope.value import Estimate, OpeConfig, evaluate
 from angle_domains.showing import Showing
 from angle_domains.types import Agent
 from feeds.base import Rows
+from feeds.clinical.disclosure import told_profile
 from feeds.clinical.feed import ClinicalFeed
 from feeds.clinical.truth import known_states, true_value
 
@@ -155,7 +156,7 @@ def _value(
         agreement=_agreement(rows, intent),
         truth=truths[0],
         truth_in_use=truths[1],
-        source=said["profile"],
+        source=told_profile(said["profile"]),
         behaviour="known" if known is None else known.kind,
         fitted="" if evidence is None else evidence.fitted,
         foreseen=None if evidence is None else evidence.foreseen,
@@ -221,7 +222,7 @@ def _agreement(rows: Rows, intent: Intended) -> float:
 
 def play(feed: Any, agent: Agent, showing: Showing) -> Iterator[str]:
     """Stays of one part, decision by decision: what was done, and what the policy would have done."""
-    rows = feed.episodes(showing.split)
+    rows, secret = feed.episodes(showing.split), _secret(feed, showing.split)
     intent = intended(agent, rows, feed.spec)
     chosen = np.random.default_rng(showing.seed).permutation(len(rows.starts))[: showing.episodes]
     for number, stay in enumerate(chosen):
@@ -230,6 +231,9 @@ def play(feed: Any, agent: Agent, showing: Showing) -> Iterator[str]:
             hours += float(rows.elapsed[row])
             done, meant = _named(rows.action[row]), _named(intent.action[row])
             yield f"stay {number + 1}, hour {hours:g}: recorded {done}, policy {meant}"
+        if secret:
+            yield f"stay {number + 1}: its end and return are {NOT_TOLD}"
+            continue
         end = "the task ended" if rows.terminated[rows.stops[stay] - 1] else "the record was cut"
         earned = rows.reward[rows.starts[stay] : rows.stops[stay]].sum()
         yield f"stay {number + 1}: {end}, return {earned:.4g}"

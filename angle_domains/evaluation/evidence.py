@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from angle_domains.evaluation import Terms
 from angle_domains.evaluation.foreseen import Foreseen, Foresight, foresee
+from angle_domains.interval import limited
 from angle_domains.ope import behaviour, fqe, marginal, tabular
 from angle_domains.ope.diagnostics import Calibration
 from angle_domains.ope.episodes import Episodes, from_rows, places
@@ -44,7 +45,7 @@ class Evidence:
         found = self.weights_of_states
         if found is not None:
             cut = "" if found.bias is None else f", {found.cut_share:.1%} of them cut, which moved it {found.bias:+.4g}"
-            told["MIS"] = (f"weights of states up to {found.largest:.3g}{cut}",)
+            told["MIS"] = (f"weights of states up to {limited(found.largest, 3)}{cut}",)
         return told
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from angle_domains.interval import limited
 from angle_domains.ope.episodes import RARE, Episodes
 from angle_domains.ope.weights import effective_size, log_weights
 
@@ -48,7 +49,7 @@ class Diagnostics:
         lines = (
             f"{self.patients:,} patients, {self.episodes:,} episodes, {self.decisions:,} decisions; "
             f"effective sample size {self.effective:.1f}, {min(self.effective_by_step):.1f} at the worst step",
-            f"weights: mean {self.mean_weight:.3g}, top share {self.top_share:.1%}, zero {self.zero_share:.1%}",
+            f"weights: mean {limited(self.mean_weight, 3)}, top share {self.top_share:.1%}, zero {self.zero_share:.1%}",
             f"stays that the target policy might have led to: {self._matched()}",
             f"support: {self.rare_share:.1%} of decisions less probable than {RARE:g}, target outside of it {outside}",
         )

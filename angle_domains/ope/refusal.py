@@ -5,6 +5,7 @@ They hold for the direct method too: where weights vanish, the fit behind it ext
 
 from dataclasses import dataclass
 
+from angle_domains.interval import limited
 from angle_domains.ope.diagnostics import Diagnostics
 
 NOT_ESTIMABLE = "not estimable"
@@ -63,7 +64,7 @@ def _beyond(found: Diagnostics, limits: Limits) -> dict[str, str]:
     told: dict[str, str] = {}
     if not limits.mean_low <= found.mean_weight <= limits.mean_high:
         between = f"not between {limits.mean_low:g} and {limits.mean_high:g}"
-        told["mean"] = f"weights average {found.mean_weight:.3g}, {between}, where 1 is right"
+        told["mean"] = f"weights average {limited(found.mean_weight, 3)}, {between}, where 1 is right"
     if found.zero_share > limits.zero_share:
         told["zero"] = f"{found.zero_share:.0%} of episodes have no weight, more than {limits.zero_share:.0%}"
     if not found.effective >= limits.effective:

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from angle_domains.errors import ConfigError, nearest
-from angle_domains.interval import LEVEL, Interval
+from angle_domains.interval import LEVEL, Interval, limited
 from angle_domains.ope.assumptions import assumptions
 from angle_domains.ope.diagnostics import Calibration, Diagnostics, diagnose
 from angle_domains.ope.episodes import Episodes, returns
@@ -84,7 +84,7 @@ class Estimate:
         between += "" if self.resampled is None else f", percentile {self.resampled.words()}"
         mark = f" (OVERRIDDEN, {self.judgement.words()})" if self.overridden else ""
         notes = "".join(f"; {note}" for note in (*self.notes, *self.judgement.warnings))
-        return f"{self.estimator}: {self.value:.4g}{between}{mark}{notes}"
+        return f"{self.estimator}: {limited(self.value)}{between}{mark}{notes}"
 
     def plain(self) -> dict[str, Any]:
         """JSON-ready, nothing left out."""
@@ -148,9 +148,9 @@ def _filled(
     missing = float((~np.isfinite(drawn[name])).mean())
     made = interval(ratios, patient, drawn[name], method=config.interval, level=config.level)
     beside = percentile(value, drawn[name], config.level) if config.interval != "percentile" else None
-    notes = (f"{missing:.1%} of the resamples have no estimate and were left out",) if missing else ()
+    notes = [f"{missing:.1%} of the resamples have no estimate and were left out"] if missing else []
     if name in _COVERED:
-        notes += (f"its interval covers less than it says: {_COVERED[name]} of simulations in place of .95",)
+        notes.append(f"its interval covers less than it says: {_COVERED[name]} of simulations in place of .95")
     return replace(
         base,
         value=value,
@@ -158,7 +158,7 @@ def _filled(
         resampled=beside if config.draws > 1 else None,
         gain=gain,
         standard_error=standard_error(ratios, patient),
-        notes=notes,
+        notes=tuple(notes),
     )
 
 

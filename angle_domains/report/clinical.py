@@ -11,6 +11,7 @@ from angle_domains.evaluation import Verdict
 from angle_domains.evaluation.clinical import BANNER, ClinicalValue
 from angle_domains.evaluation.clinical_value import METHODS
 from angle_domains.evaluation.words import count
+from angle_domains.interval import limited
 from angle_domains.ope.estimators import ESTIMATORS
 from angle_domains.ope.value import Estimate
 from angle_domains.report import RunSummary
@@ -132,6 +133,9 @@ def key_numbers(found: ClinicalValue, run: RunSummary) -> str:
         entries.append(
             ("True survival", f"{found.ward.survival:.3f}", f"± {1.96 * found.ward.error:.3f}, made-up patients")
         )
+        entries.append(
+            ("True end alive", f"{found.ward.paid:.3f}", "not cut: what the reward survival pays, and estimates tell")
+        )
     entries.append(("Trained", f"{run.steps:,}", "decisions in a model of patients" if practised(run) else "updates"))
     return tiles(entries)
 
@@ -182,7 +186,7 @@ def _cells(estimate: Estimate, *, both: bool) -> Sequence[str | Cell]:
     if estimate.overridden:
         remarks.insert(0, "should have been refused")
     told = Cell("; ".join(remarks), attributes=' class="remark"')
-    return precise(estimate.value, error), *ends, "" if error is None else f"{error:.2g}", told
+    return precise(estimate.value, error), *ends, "" if error is None else limited(error, 2), told
 
 
 def diagnostics(found: ClinicalValue) -> str:

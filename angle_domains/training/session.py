@@ -11,11 +11,12 @@ from angle_domains.errors import ConfigError
 from angle_domains.policy import check_observations
 from angle_domains.runs import RunFolder
 from angle_domains.specs import spec_from_dict
-from angle_domains.tables import make_feed
+from angle_domains.tables import feed_entry, make_feed
 from angle_domains.tracking import DatasetInfo, RunInfo, Status, open_tracker, send_rest
 from angle_domains.training.signals import StopSignal
 from angle_domains.training.trainer import AgentTrainer, Console
 from angle_domains.training.verdicts import judge_run, openings, same_data, terms_of, told_of
+from feeds.clinical.disclosure import told_profile
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Session:
         feed = make_feed(self.config.feed_name, self.config.feed)
         trainer = AgentTrainer(self.config, self.folder, self.console, feed)  # settings that do not fit open no run
         with self.folder.lock():
+            if feed_entry(self.config.feed_name).logged:
+                self.folder.path.chmod(0o700)  # what was learned from patients is for who may see their records
             self._open(trainer)
             tracker = open_tracker(self.config.tracking, self._info(feed), self.folder.path)
             status: Status = "FAILED"
@@ -179,8 +182,14 @@ def run_info(
         agent=config.agent_name,
         seed=seed,
         params=config.flat(),
-        dataset=DatasetInfo(**feed.describe()) if feed is not None else None,
+        dataset=_dataset(feed) if feed is not None else None,
         parent=parent,
         resume=resume,
         steps=config.training.steps,
     )
+
+
+def _dataset(feed: Any) -> DatasetInfo:
+    """What a store may be told of the data."""
+    said = feed.describe()
+    return DatasetInfo(**said | {"profile": told_profile(said.get("profile", {}))})

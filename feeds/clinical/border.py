@@ -153,9 +153,11 @@ def _records(draft: Draft, table: Table, config: ClinicalConfig) -> Records:
     least = 1 if config.ends.last_action == "taken" else 2
     short = ~draft.drop_stay & (rows < least)
     counts["stays of one row, which hold no decision"] = int(short.sum())
+    lost = {"in stays that broke a rule": draft.drop_stay, "in stays that hold no decision": short}
+    deaths = {why: number for why, away in lost.items() if (number := int((away & (reason == DEATH)).sum()))}
     counts = {name: number for name, number in counts.items() if number}
     notes += [f"left out: {_counted(number, name)}" for name, number in counts.items()]
-    records = replace(records, notes=tuple(notes), counts=counts)
+    records = replace(records, notes=tuple(notes), counts=counts, deaths_lost=deaths)
     records = records.stays(~draft.drop_stay & ~short, keep)
     if config.ends.last_action == "ignored":
         return records

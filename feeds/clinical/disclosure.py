@@ -7,6 +7,9 @@ fewer than 11 (secondary suppression). Whoever shows such cells marks all hidden
 Sizes of parts, and how many stays broke a rule, say nothing of anybody and are told.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from jaxtyping import Bool, Int
 
@@ -41,3 +44,14 @@ def hidden(cells: Int[np.ndarray, "r *c"], first: int | None = None) -> Bool[np.
 def told(counts: Int[np.ndarray, " r"], hide: Bool[np.ndarray, " r"]) -> list[int | None]:
     """The counts, None where they are hidden."""
     return [None if away else int(count) for count, away in zip(counts, hide, strict=True)]
+
+
+def told_profile(profile: Mapping[str, Any]) -> dict[str, Any]:
+    """What a feed says of its data, for stores and pages: no number of rows so small that few patients stand behind it.
+
+    Of other feeds it is what it was.
+    """
+    if not profile.get("unknown_categories"):
+        return dict(profile)
+    rows = {name: HIDDEN if small(count) else count for name, count in profile["unknown_categories"].items()}
+    return {**profile, "unknown_categories": rows}

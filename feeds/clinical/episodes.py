@@ -124,6 +124,6 @@ def _ignored(action: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
 
 
 def deaths(rows: Rows, records: Records) -> tuple[int, int]:
-    """Stays that ended by death, and terminal rows of them among the rows that an agent is given."""
+    """Stays that ended by death, and terminal rows of them that an agent can be given: those a decision led to."""
     died = records.reason == DEATH
-    return int(died.sum()), int((rows.terminated & died[records.stay]).sum())
+    return int(died.sum()), int((rows.terminated & ~rows.first & died[records.stay]).sum())

@@ -44,6 +44,7 @@ class Records:
     notes: tuple[str, ...] = ()
     source: str = ""
     counts: dict[str, int] = field(default_factory=dict)  # what reading left out, and why
+    deaths_lost: dict[str, int] = field(default_factory=dict)  # stays among it that ended by death, by why
     given: Int[np.ndarray, " p"] | None = None  # the part that the data name: of train, validation, test
 
     def __len__(self) -> int:

@@ -10,6 +10,7 @@ from gymnasium import spaces
 
 from feeds.base import FeedSpec
 from feeds.errors import FeedError
+from metalearn.dynamics import extremes
 from metalearn.patient_model import ModelState, PatientModel
 from metalearn.settings import PatientModelConfig
 from tests.contracts.feed_contract import FeedContract
@@ -147,3 +148,15 @@ def test_actions_of_other_kinds_are_refused() -> None:
     recorded.spec = FeedSpec("recorded", recorded.spec.observation_space, spaces.MultiDiscrete([2, 2]))
     with pytest.raises(FeedError, match="needs Discrete or Box"):
         PatientModel(recorded, SMALL)
+
+
+def test_the_bounds_that_are_kept_are_nobodys_own_extremes() -> None:
+    """Thirty patients of two rows; the eleventh from either end bounds each entry, and a flag that ten have is none."""
+    entity = torch.arange(30).repeat_interleave(2)
+    first = torch.arange(60.0).double()
+    rare, common = (1.0 * (entity < number).double() for number in (10, 11))
+    low, high = extremes(torch.stack([first, rare, common], 1), entity)
+    assert low.tolist() == [20.0, 0.0, 0.0]  # the least rows of patients are 0, 2, 4, …
+    assert high.tolist() == [39.0, 0.0, 1.0]
+    few = extremes(torch.arange(3.0).double()[:, None], torch.arange(3))
+    assert [bound.tolist() for bound in few] == [[1.0], [1.0]]

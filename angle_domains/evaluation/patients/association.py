@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from angle_domains.evaluation.patients.decided import Component, Decided
-from angle_domains.interval import LEVEL
+from angle_domains.interval import LEVEL, limited
 from angle_domains.ope.diagnostics import NOTHING
 from angle_domains.ope.folds import folds
 from angle_domains.ope.refusal import Limits
@@ -84,7 +84,7 @@ def _beyond(weight: Float[np.ndarray, " p"], effective: float, mean: float) -> s
     )
     if fit:
         return ""
-    told = f"weights average {mean:.3g} (1 is right), effective sample size {effective:.0f}"
+    told = f"weights average {limited(mean, 3)} (1 is right), effective sample size {effective:.0f}"
     return f"{told}, one patient holds {top:.0%} of the weight, {zero:.0%} have none"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from angle_domains.interval import Interval
+from angle_domains.interval import BEYOND, Interval
 from angle_domains.ope.value import Estimate
 from angle_domains.report.page import forest
 from angle_domains.report.patients.shown import precise
@@ -14,13 +14,17 @@ _WIDE = 4.0  # an axis reaches this many times as far as the narrower half of th
 
 
 def value_chart(estimates: Mapping[str, Estimate], observed: float | None, truth: float | None) -> str:
-    """Nothing where no estimate is told."""
-    shown = [(name, each, _interval(each)) for name, each in estimates.items() if each.value is not None]
+    """Nothing where no estimate is told; what ran away has no place on an axis."""
+    shown = [
+        (name, each, _interval(each))
+        for name, each in estimates.items()
+        if each.value is not None and abs(each.value) <= BEYOND
+    ]
     if not shown:
         return ""
     marks = [("clinicians", observed, "one"), ("truth", truth, "two")]
     lines = [(name, value, style) for name, value, style in marks if value is not None]
-    reach = np.array([[each.low, each.high] for _, _, each in shown]).reshape(-1)
+    reach = np.clip([[each.low, each.high] for _, _, each in shown], -BEYOND, BEYOND).reshape(-1)
     axis = linear(np.append(_within(reach), [value for _, value, _ in lines]), count=5)
     rows = [
         (

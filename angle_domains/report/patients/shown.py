@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from angle_domains.interval import BEYOND, limited
+
 NONE = "–"
 OVERRIDDEN = " (overridden: should have been refused)"  # behind every number that is
 
@@ -14,7 +16,9 @@ def share(value: float | None) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    return NONE if value is None or not math.isfinite(value) else f"{value:,.{digits}g}"
+    if value is None or not math.isfinite(value):
+        return NONE
+    return limited(value) if abs(value) > BEYOND else f"{value:,.{digits}g}"
 
 
 def size(value: int | None) -> str:
@@ -25,10 +29,12 @@ def precise(value: float | None, error: float | None = None) -> str:
     """With the decimals that its standard error leaves, two digits of which matter, else three."""
     if value is None or not math.isfinite(value):
         return NONE
+    if abs(value) > BEYOND:
+        return limited(value)
     if error is None or not math.isfinite(error) or error <= 0.0:
         return f"{value:,.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.3g}"
     decimals = min(6, max(0, 1 - math.floor(math.log10(error))))
-    return f"{value:.{decimals}f}" if abs(value) < 1e6 else f"{value:.4g}"
+    return f"{value:.{decimals}f}"
 
 
 def estimated(each: Mapping[str, Any]) -> str:

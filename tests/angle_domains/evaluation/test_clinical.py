@@ -199,6 +199,13 @@ def test_stays_are_told_decision_by_decision() -> None:
     assert lines[-1] == "Research, not for care."
 
 
+def test_stays_of_a_part_whose_outcomes_are_not_told_are_shown_without_end_and_return() -> None:
+    lines = list(play(few_die(), Blind(), Showing(split="validation", episodes=3)))  # type: ignore[arg-type]
+    ends = [line for line in lines if line.startswith(("stay 1: ", "stay 2: ", "stay 3: "))]
+    assert ends == [f"stay {n}: its end and return are not told: few patients died or few lived" for n in (1, 2, 3)]
+    assert not [line for line in lines if "return " in line and "not told" not in line]
+
+
 def test_a_verdict_tells_what_it_bears() -> None:
     found = verdict("clinician")
     told = "\n".join(found.lines)

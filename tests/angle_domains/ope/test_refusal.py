@@ -10,6 +10,8 @@ from angle_domains.ope.diagnostics import by_patient, calibrate, diagnose
 from angle_domains.ope.episodes import Episodes
 from angle_domains.ope.refusal import Limits, judge
 from angle_domains.ope.value import OpeConfig, evaluate
+from angle_domains.report.patients.chart import value_chart
+from angle_domains.report.patients.shown import number, precise
 from tests.angle_domains.ope.chains import GAMMA, Q_TRUE, V_TRUE, chain
 
 
@@ -181,3 +183,19 @@ def test_calibration_by_hand() -> None:
     found = calibrate(probability, np.array([0, 1, 1, 1]))
     assert found.error == pytest.approx(0.5 * 0.4 + 0.5 * 0.4)  # .9 sure and right half the time; .6 sure, always right
     assert found.log_loss == pytest.approx(-np.log([0.9, 0.1, 0.6, 0.6]).mean())
+
+
+def test_numbers_that_ran_away_are_not_printed() -> None:
+    """Two hundred decisions, each twice as likely under the target: weights of 2 to the 200th."""
+    ones = np.ones((40, 200))
+    episodes = Episodes(ones, ones, 0.5 * ones, ones, ones > 0, np.arange(40), np.ones(40, bool))
+    refused = evaluate(episodes, 1.0, OpeConfig(draws=20, estimators=("IS",)))["IS"]
+    shown = evaluate(episodes, 1.0, OpeConfig(draws=20, estimators=("IS",), override=True))["IS"]
+    assert "weights average beyond 1e6" in refused.words()
+    assert shown.words().startswith("IS: beyond 1e6 [beyond 1e6, beyond 1e6]")
+    assert "mean beyond 1e6" in shown.diagnostics.lines()[1]
+    assert precise(shown.value, shown.standard_error) == number(shown.value) == "beyond 1e6"
+    assert (number(-1e7), precise(-1e7)) == ("beyond -1e6", "beyond -1e6")
+    assert value_chart({"IS": shown}, 1.0, None) == ""
+    for line in (refused.words(), shown.words(), *shown.diagnostics.lines()):
+        assert "e+" not in line

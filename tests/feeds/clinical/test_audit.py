@@ -1,15 +1,13 @@
 """The report of `feeds check`: whole, and red for every kind of leak."""
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
-from feeds.clinical import episodes
-from feeds.clinical.audit import auroc, check, future, ids, terminal
+from feeds.clinical.audit import auroc, check, future, ids
 from feeds.clinical.config import ClinicalConfig
 from feeds.clinical.states import StateCoder
 from tests.feeds.clinical.tables import ROLES, feed, table, write_set
@@ -39,7 +37,7 @@ def test_the_whole_report(tmp_path: Path) -> None:
         "ids       0 patients in two parts",
         "action    no feature tells the decision of its own row; the nearest is",
         "outcome   no feature tells who dies by itself; the nearest is",
-        "terminal  100% of the deaths of the training part reach training",
+        "terminal  100% of the deaths of the table reach training and judging",
         "proof     nothing leaks that was looked for",
     ):
         assert line in text, line
@@ -121,21 +119,46 @@ def test_a_horizon_that_is_not_declared_is_told() -> None:
         assert all(leak.passed for leak in leaks) == passed
 
 
-def test_deaths_that_never_reach_training_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = feed()
-    assert terminal(made, made.episodes("train")).told.startswith("100% of the deaths")
-    monkeypatch.setattr(episodes, "terminated", lambda records, ends: np.zeros(len(records.patient), bool))
-    leak = terminal(made, made.episodes("train"))
-    assert not leak.passed
-    assert leak.told.startswith("0% of the deaths")
+def test_deaths_that_never_reach_training_are_told(tmp_path: Path) -> None:
+    """A quarter of the patients die; half of these are left out: stays of one row, and stays that break a rule."""
+    died = (pl.col("subject_id").str.slice(3).cast(pl.Int64) - 7000) % 4 == 1
+    eighth = (pl.col("subject_id").str.slice(3).cast(pl.Int64) - 7000) % 8 == 1
+    short = FRAME.filter(~(died & eighth) | (pl.col("time_hour") == 0))
+    text, accepted = report(short, tmp_path / "short")
+    assert not accepted
+    assert (
+        "terminal  FAILED: 50% of the deaths of the table reach training and judging; lost are some in stays that"
+        in text
+    )
+    assert "hold no decision" in text
+    now_and_then = pl.int_range(pl.len()) % 2
+    broken = FRAME.with_columns(death=pl.when(died & eighth).then(now_and_then).otherwise("death"))
+    text, accepted = report(broken, tmp_path / "broken", policy="quarantine")
+    assert not accepted
+    assert (
+        "terminal  FAILED: 50% of the deaths of the table reach training and judging; lost are some in stays that"
+        in text
+    )
+    assert "broke a rule" in text.split("terminal")[1]
 
 
-def test_a_patient_in_two_parts_is_told() -> None:
-    people = {"train": ["a", "b"], "validation": ["b", "c"], "test": ["a"]}
-    shown: Any = SimpleNamespace(part=lambda split: SimpleNamespace(identities=np.array(people[split])))
-    leak = ids(shown)
-    assert not leak.passed
-    assert leak.told == "2 patients in two parts"
+def test_few_deaths_that_are_lost_are_not_counted(tmp_path: Path) -> None:
+    one = FRAME.filter((pl.col("subject_id") != "MRN7001") | (pl.col("time_hour") == 0))
+    text, accepted = report(one, tmp_path)
+    assert accepted
+    told = "terminal  not all (of few patients it is not told how many) of the deaths of the table reach training"
+    assert told in text
+
+
+def test_a_patient_in_two_parts_under_names_that_look_alike_is_told(tmp_path: Path) -> None:
+    other = FRAME.with_columns(
+        subject_id=pl.format("mrn0{} ", pl.col("subject_id").str.slice(3)), stay_id=pl.col("stay_id") + 1_000
+    )
+    text, accepted = report(pl.concat([FRAME, other]), tmp_path)
+    assert not accepted
+    assert "in two parts, maybe under names that differ in case, blanks or leading zeros" in text
+    assert "ids       FAILED: " in text
+    assert ids(feed()).passed
 
 
 def test_the_area_by_hand() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feeds.clinical.audit import audit
-from feeds.clinical.disclosure import LEAST, hidden, small, told
+from feeds.clinical.disclosure import LEAST, hidden, small, told, told_profile
 from feeds.clinical.outcomes import ends_untold, untold
 from feeds.clinical.split import SPLITS
 from tests.feeds.clinical.tables import feed, table
@@ -89,7 +89,7 @@ def test_an_audit_tells_no_part_of_which_a_report_is_silent() -> None:
         [line] = [line for line in text.splitlines() if line.startswith(f"split     {split}:")]
         assert not hide or line.endswith("ends: not told (few patients)")
     [line] = [line for line in text.splitlines() if line.startswith("terminal")]
-    assert line.endswith("100% of the deaths of the training part reach training")
+    assert line.endswith("100% of the deaths of the table reach training and judging")
 
 
 def test_few_deaths_after_the_record_do_not_follow_from_how_records_ended() -> None:
@@ -99,3 +99,9 @@ def test_few_deaths_after_the_record_do_not_follow_from_how_records_ended() -> N
     plain, some = table(200), table(200).with_columns(traj_end_reason=ends)
     assert feed(plain).records.ends()["death"] == 50
     assert set(feed(some).records.ends().values()) == {None}
+
+
+def test_few_rows_of_unknown_categories_are_not_told() -> None:
+    said = {"rows": 100, "unknown_categories": {"gender": 3, "unit": 11}}
+    assert told_profile(said) == {"rows": 100, "unknown_categories": {"gender": "not told (few patients)", "unit": 11}}
+    assert told_profile({"bars": 9}) == {"bars": 9}
