@@ -133,6 +133,9 @@ def key_numbers(found: ClinicalValue, run: RunSummary) -> str:
         entries.append(
             ("True survival", f"{found.ward.survival:.3f}", f"± {1.96 * found.ward.error:.3f}, made-up patients")
         )
+        entries.append(
+            ("True end alive", f"{found.ward.paid:.3f}", "not cut: what the reward survival pays, and estimates tell")
+        )
     entries.append(("Trained", f"{run.steps:,}", "decisions in a model of patients" if practised(run) else "updates"))
     return tiles(entries)
 

@@ -82,7 +82,13 @@ def _value(found: ClinicalValue) -> dict[str, Any]:
             "all_decisions": found.study.belief and asdict(found.study.belief) if found.study else None,
             "note": "the agent's own belief, no estimate of its value",
         },
-        "true_survival": found.ward and {"share": found.ward.survival, "standard_error": found.ward.error},
+        "true_survival": found.ward
+        and {
+            "share": found.ward.survival,
+            "standard_error": found.ward.error,
+            "share_ended_alive": found.ward.paid,
+            "note": "estimates of the reward survival are of share_ended_alive: a record that was cut earns nothing",
+        },
         "drugs": found.drugs,
         "propensities": found.behaviour,
         "fitted_values": found.fitted,

@@ -116,7 +116,9 @@ def cartpole() -> FeedSpec:
     return spec
 
 
-def test_what_shaping_adds_telescopes() -> None:
+@pytest.mark.parametrize("hours", [None, 4.0])
+def test_what_shaping_adds_telescopes(hours: float | None) -> None:
+    """The first action takes these hours, and what shaping adds counts at the action itself."""
     agent = advised(cartpole())
     inner = agent.agent = Constant()  # type: ignore[assignment]
     chance = torch.tensor([[0.2], [0.4], [0.6], [0.1]])  # the third row is the last of its episode
@@ -127,17 +129,19 @@ def test_what_shaping_adds_telescopes() -> None:
         discount=torch.tensor([[1.0], [1.0], [0.0], [1.0]]),
         first=torch.tensor([[True], [False], [False], [True]]),
         last=torch.tensor([[False], [False], [True], [False]]),
+        elapsed=None if hours is None else torch.tensor([[0.0], [hours], [1.0], [0.0]]),
     )
     width = agent.adviser.layout.size
     extras = {"advice/chance": chance, "advice/features": torch.zeros(4, 1, width)}
     extras["advice/safe"] = torch.ones(4, 1, 2, dtype=torch.bool)
     agent.learn(Window(percept, torch.zeros(3, 1, dtype=torch.int64), extras, torch.ones(1)))
-    got = inner.seen[0].reward.squeeze(1)
-    gamma, kappa = agent.gamma, 0.5
-    wanted = torch.tensor([1.0 + kappa * (0.2 - gamma * 0.4), 2.0 + kappa * 0.4, 0.0])
+    window, gamma, kappa = inner.seen[0], agent.gamma, 0.5
+    later, paid = (gamma, 1.0) if hours is None else (gamma**hours, gamma ** (hours - 1.0))
+    got = (window.reward * window.paid(gamma)).squeeze(1)
+    wanted = torch.tensor([paid * 1.0 + kappa * (0.2 - later * 0.4), 2.0 + kappa * 0.4, 0.0])
     torch.testing.assert_close(got, wanted)
-    added = got[:2] - torch.tensor([1.0, 2.0])
-    torch.testing.assert_close(added[0] + gamma * added[1], torch.tensor(kappa * 0.2))  # minus the first potential
+    added = got[:2] - torch.tensor([paid * 1.0, 2.0])
+    torch.testing.assert_close(added[0] + later * added[1], torch.tensor(kappa * 0.2))  # minus the first potential
     assert torch.equal(percept.reward.squeeze(1), torch.tensor([0.0, 1.0, 2.0, 0.0])), "the replay's rewards stay"
 
 
