@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from angle_domains import checkpoint, config_text
-from angle_domains.drafts import point, replace, sweep
+from angle_domains.drafts import point, replace, sweep, written
 from angle_domains.errors import CheckpointError, ConfigError, nearest
 from angle_domains.replay import ReplayBuffer, archive
 
@@ -69,7 +69,8 @@ class RunFolder:
     def create(self, config: dict[str, Any]) -> None:
         """Makes the folder and writes the configuration; ConfigError where the run exists."""
         self.check_free()
-        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        with written(self.checkpoints):
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
         self.write_config(config)
 
     def write_config(self, config: dict[str, Any]) -> None:
@@ -161,16 +162,18 @@ class RunFolder:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Holds the run for this process; the kernel lets go of it when the process dies."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "lock").open("a+") as file:
+        with written(path := self.path / "lock"):
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = path.open("a+")
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 file.seek(0)
                 raise ConfigError(f"the run {self.path} is held by process {file.read().strip()}") from None
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
+            with written(path):
+                file.truncate(0)
+                os.write(file.fileno(), str(os.getpid()).encode())  # at once: closing would try again
             checkpoint.sweep(self.checkpoints)
             sweep(self.last, self.best)
             yield
@@ -227,9 +230,7 @@ def find_config(text: str, root: Path) -> Path:
 def write_group(folder: RunFolder, config: dict[str, Any], variants: Sequence[tuple[str, dict[str, Any]]]) -> None:
     """Keeps what a group of runs needs to go on: what they share, and label and settings of each."""
     folder.note(variants=[[label, settings] for label, settings in variants], status="RUNNING")
-    draft = folder.path / f"{_GROUP}.tmp"
-    draft.write_text(config_text.dump(config))
-    os.replace(draft, folder.path / _GROUP)
+    replace(folder.path / _GROUP, config_text.dump(config))
 
 
 def read_group(folder: RunFolder) -> dict[str, Any]:

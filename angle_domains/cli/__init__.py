@@ -1,11 +1,12 @@
 """The command line `angle-domains`. Nothing heavy is imported before a command needs it: `--help` answers at once."""
 
+import errno
 import os
 import sys
 import traceback
 from collections.abc import Sequence
 
-from angle_domains.errors import AngleError
+from angle_domains.errors import AngleError, CheckpointError
 
 __all__ = ["main"]
 
@@ -13,7 +14,8 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and gives the exit code: 0 success, 2 wrong use, 1 failure, 128 + n for signal n.
 
-    A mistake becomes one sentence on standard error; `--debug`, anywhere on the line, shows the traceback too.
+    A mistake becomes one sentence on standard error; `--debug`, anywhere on the line, shows the traceback too. A full
+    disk is a 2 wherever it is met.
     """
     # read once, when torch loads: waiting threads that spin cost a busy machine most of its speed
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -31,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         _tell(f"{where}{error.strerror or error} (--debug shows where it happened)", debug)
-        return 1
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)  # as where a checkpoint meets it
+        return CheckpointError.exit_code if full else 1
     except Exception as error:
         said = str(error).strip() or "no message"
         _tell(f"{type(error).__name__}: {said}\nThis was not foreseen; --debug shows where it happened.", debug)

@@ -8,7 +8,7 @@ from angle_domains.tracking.journal import Journal, read_key
 from angle_domains.tracking.memory import MemoryTracker, NullTracker
 from angle_domains.tracking.mlflow import MlflowTracker
 from angle_domains.tracking.origin import provenance
-from angle_domains.tracking.recover import Recovered, recover
+from angle_domains.tracking.recover import Recovered, close_open_run, recover
 from angle_domains.tracking.seeds import finish_parent
 from angle_domains.tracking.store import Store, resolve_store
 from angle_domains.tracking.tensorboard import TensorboardTracker
@@ -82,7 +82,11 @@ def reopen_tracker(tracking: "TrackingConfig", folder: Path) -> Tracker:
 
 
 def send_rest(tracking: "TrackingConfig", folder: Path) -> None:
-    """Sends what a process that died at the end of the run in `folder` could not; mostly nothing is left to send."""
+    """Sends what a process that died at the end of the finished run in `folder` could not; mostly nothing is left."""
     journal = Journal(folder)
-    if tracking.uri != OFF and journal.exists and not journal.arrived(journal.load()):
-        reopen_tracker(tracking, folder).finish()
+    if tracking.uri == OFF or not journal.exists or journal.arrived(journal.load()):
+        return
+    journal.open()
+    close_open_run(journal, "FINISHED")
+    journal.close()
+    reopen_tracker(tracking, folder).finish()

@@ -8,6 +8,7 @@ from typing import Any
 
 from angle_domains.addresses import mask
 from angle_domains.errors import ConfigError
+from angle_domains.tracking.base import Status
 from angle_domains.tracking.courier import ENDED, OWNER, Courier
 from angle_domains.tracking.journal import Journal, journals
 from angle_domains.tracking.owner import Owner
@@ -67,7 +68,7 @@ def _forsaken(store: Store, runs: Path) -> Iterator[Journal]:
         yield journal
 
 
-def close_open_run(journal: Journal) -> bool:
+def close_open_run(journal: Journal, status: Status = "KILLED") -> bool:
     """Writes the end that the process could not write any more; True where it was missing.
 
     Metrics after the end were added to a run that had ended: only another start opens it again.
@@ -76,8 +77,8 @@ def close_open_run(journal: Journal) -> bool:
     ends = [entry["op"] for entry in entries if entry["op"] in ("start", "finish")]
     if not entries or ends[-1:] == ["finish"]:
         return False
-    owner = Owner.parse(journal.load().owner)
-    journal.append("finish", status="KILLED", tags={ENDED: _reason(owner)}, ended=entries[-1]["t"])
+    tags = {ENDED: _reason(Owner.parse(journal.load().owner))} if status == "KILLED" else {}
+    journal.append("finish", status=status, tags=tags, ended=entries[-1]["t"])
     return True
 
 

@@ -1,9 +1,11 @@
 """Run folders: names, locks, pointers, and falling back to the checkpoint before a damaged one."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -119,8 +121,54 @@ def test_drafts_of_a_killed_process_are_swept(tmp_path: Path) -> None:
         (run.path / name).symlink_to("checkpoints/step-000000000001")
     (run.checkpoints / ".writing-step-000000000002-77").mkdir()
     with run.lock():
-        assert not [path for path in run.path.rglob(".*")]
+        assert not list(run.path.rglob(".*"))
     assert run.last.exists()
+
+
+def enter(run: RunFolder) -> None:
+    with run.lock():
+        pass
+
+
+def create(run: RunFolder) -> None:
+    run.create({})
+
+
+def group(run: RunFolder) -> None:
+    write_group(run, {}, [])
+
+
+@pytest.mark.parametrize(
+    ("act", "module", "name", "call"),
+    [
+        (create, Path, "mkdir", 0),
+        (create, Path, "write_text", 0),
+        (enter, Path, "mkdir", 0),
+        (enter, Path, "open", 0),
+        (enter, os, "write", 0),
+        (group, Path, "write_text", 0),
+        (group, Path, "write_text", 1),
+        (group, os, "replace", 1),
+    ],
+)
+def test_a_full_disk_is_one_sentence_wherever_a_run_meets_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: Any, module: Any, name: str, call: int
+) -> None:
+    run = RunFolder(tmp_path / "run")
+    run.path.mkdir()
+    calls, real = iter(range(call + 1)), getattr(module, name)
+
+    def full(*given: Any, **named: Any) -> Any:
+        if next(calls, None) == call:
+            raise OSError(28, "No space left on device")
+        return real(*given, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, name, full)
+        with pytest.raises(CheckpointError, match="could not be written: .*No space left"):
+            act(run)
+    assert not list(run.path.rglob("*.tmp"))
+    act(run)
 
 
 def test_damaged_facts_are_named(tmp_path: Path) -> None:

@@ -132,14 +132,14 @@ def test_what_was_not_foreseen(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "code", "told"),
     [
-        (OSError(28, "No space left on device"), "error: No space left on device (--debug shows"),
-        (OSError(30, "Read-only file system", "/x/runs"), "error: /x/runs: Read-only file system (--debug shows"),
+        (OSError(28, "No space left on device"), 2, "error: No space left on device (--debug shows"),
+        (OSError(30, "Read-only file system", "/x/runs"), 1, "error: /x/runs: Read-only file system (--debug shows"),
     ],
 )
 def test_a_disk_that_does_not_take_more_is_one_sentence(
-    error: OSError, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    error: OSError, code: int, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from angle_domains import training
 
@@ -147,7 +147,7 @@ def test_a_disk_that_does_not_take_more_is_one_sentence(
         raise error
 
     monkeypatch.setattr(training, "train", explode)
-    assert run("train", "--feed", "market", "--agent", "ppo") == 1
+    assert run("train", "--feed", "market", "--agent", "ppo") == code
     said = capsys.readouterr().err
     assert said.startswith(told)
     assert "Traceback" not in said

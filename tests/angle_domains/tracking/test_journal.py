@@ -110,3 +110,11 @@ def test_journals_are_found_oldest_first(tmp_path: Path) -> None:
         journal.path.write_text(json.dumps({"op": "start", "t": age}) + "\n")
         journal.close()
     assert [journal.load().key for journal in journals(tmp_path)] == ["parent", "parent/seed-1", "b"]
+
+
+def test_a_draft_that_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "tracking.77.tmp").write_text("half a sta")
+    journal = Journal(tmp_path)
+    journal.open()
+    assert [path.name for path in tmp_path.iterdir()] == ["tracking.jsonl"]
+    journal.close()

@@ -46,7 +46,7 @@ def saved(folder: Path) -> Path:
     """The checkpoint of a PPO that was never trained."""
     config = load_config(feed="market", agent="ppo", overrides=["training.streams=2", "device=cpu"])
     agent = resolve(agent_spec("ppo").build)(config.agent, SPEC, streams=2, seed=0, device="cpu")
-    meta = {"step": 5, "config": config.to_dict(), "spec": spec_to_dict(SPEC)}
+    meta = {"step": 5, "agent": "ppo", "config": config.to_dict(), "spec": spec_to_dict(SPEC), "data": ""}
     return checkpoint.save(folder, {"agent": agent.state_dict()}, meta)
 
 

@@ -4,7 +4,7 @@ checkpoint and ends as if nothing had been, on the disk and in MLflow."""
 import random
 import time
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,25 @@ import pytest
 from angle_domains.config import AgentConfig, load_config
 from angle_domains.runs import RunFolder
 from angle_domains.tracking.gate import REVISED
-from tests.angle_domains.training.test_off_policy import GAME, LEARNING, market, weights
+from tests.angle_domains.training.conftest import SMALL
+from tests.angle_domains.training.test_off_policy import GAME, LEARNING
 from tests.angle_domains.training.victims import killed_at, warm_up
 from tests.angle_domains.training.worlds import points, the_run
 
 Points = dict[str, list[tuple[int, float]]]
+
+
+def market(prices: Path, *overrides: str) -> AgentConfig:
+    feed = [text for text in SMALL if not text.startswith("agent.")]
+    shape = ("feed.actions.mode=portfolios", "feed.actions.portfolios=[[1, 0, 0], [0, 1, 0], [0, 0, 0]]")
+    texts = (f"feed.path={prices}", *feed, *shape, *LEARNING, "name=one", *overrides)
+    return load_config(feed="market", agent="dqn", overrides=texts)
+
+
+def weights(run: RunFolder) -> dict[str, bytes]:
+    state, _, _ = run.load_last()
+    core = state["agent"]["core"]
+    return {f"{net}/{name}": t.numpy().tobytes() for net in ("online", "target") for name, t in core[net].items()}
 
 
 def watched(run: RunFolder) -> Callable[[], None]:
@@ -93,14 +107,14 @@ def test_killed_at_twenty_random_moments_a_run_ends_as_if_nothing_had_been(price
 @pytest.mark.slow
 def test_a_game_that_is_killed_goes_on_and_logs_no_step_twice(tmp_path: Path) -> None:
     """Its emulator cannot be saved, so it ends elsewhere; what was lived, learned and logged stays."""
-    shape = (*LEARNING, *GAME, "training.steps=3000", "tracking.uri=null")
+    shape = (*LEARNING, *GAME, "feed.max_steps=50", "tracking.uri=null")
     config = load_config(env="MountainCar-v0", agent="dqn", overrides=shape)
-    moments = drawn(2, timed(config, tmp_path / "whole"))
+    moments = drawn(7, timed(config, tmp_path / "whole"))
     expected = points(tmp_path / "whole")
     for folder in chains(config, tmp_path, moments, kills=6):
         found = points(folder)
         steps: dict[str, Any] = {key: [step for step, _ in found[key]] for key in settled(found)}
-        assert all(one < other for own in steps.values() for one, other in zip(own, own[1:], strict=False))
+        assert all(one < other for own in steps.values() for one, other in pairwise(own))
         for key in ("loss/q", "validation/score"):
             assert steps[key] == [step for step, _ in expected[key]]
         is_tidy(RunFolder(folder / "one"))

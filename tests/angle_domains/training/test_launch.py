@@ -1,6 +1,5 @@
 """Runs from opening to their last word, in processes of their own where signals are sent."""
 
-import json
 import os
 import random
 import signal
@@ -17,8 +16,9 @@ from angle_domains.errors import CheckpointError, ConfigError
 from angle_domains.policy import load_policy
 from angle_domains.runs import RunFolder
 from angle_domains.tracking import MemoryTracker
+from angle_domains.tracking.gate import REVISED
 from angle_domains.training import evaluate, session, train
-from tests.angle_domains.training.worlds import Lines, start, the_run, wait_for, weights
+from tests.angle_domains.training.worlds import Lines, points, start, the_run, wait_for, weights
 
 
 def test_a_run_ends_with_its_report_and_the_test_part_opened_once(configure: Any, tmp_path: Path) -> None:
@@ -197,25 +197,30 @@ def test_a_signal_saves_and_says_how_to_go_on(configure: Any, tmp_path: Path, nu
 
 
 @pytest.mark.slow
-def test_killed_at_random_moments_a_run_ends_as_if_nothing_had_been(configure: Any, tmp_path: Path) -> None:
-    config = configure("name=one", "training.steps=8192", "training.checkpoint_every=128")
-    whole = tmp_path / "whole"
-    train(config, console=Lines(), root=whole)
-
-    chance = random.Random(1)
-    process = start(config, tmp_path)
-    run = RunFolder(tmp_path / "runs" / "one")
-    for _ in range(4):
-        wait_for(run.last, process)
-        time.sleep(chance.uniform(0.0, 0.5))
-        process.send_signal(signal.SIGKILL)
+def test_the_command_line_goes_on_after_sigkill_at_random_moments(configure: Any, tmp_path: Path) -> None:
+    """From its first import to its last word; `test_kills` has more moments, in processes that begin faster."""
+    config = configure("name=one", "tracking.uri=null", "training.steps=8192", "training.checkpoint_every=128")
+    whole, run, chance = tmp_path / "whole", RunFolder(tmp_path / "runs" / "one"), random.Random(1)
+    whole.mkdir()
+    began = time.monotonic()
+    process = start(config, whole)
+    _, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    longest = time.monotonic() - began
+    for _ in range(3):
+        process = start(config, tmp_path, *(("--resume", "one") if run.config.exists() else ()))
+        time.sleep(chance.uniform(0.0, longest))
+        process.kill()
         process.communicate()
-        process = start(config, tmp_path, "--resume", "one")
-    out, err = process.communicate(timeout=120)
+    process = start(config, tmp_path, *(("--resume", "one") if run.config.exists() else ()))
+    out, err = process.communicate(timeout=240)
     assert process.returncode == 0 or "has finished" in err, err
     assert "Traceback" not in out + err
-    assert weights(run) == weights(RunFolder(whole / "one"))
-    assert json.loads((run.path / "run.json").read_text())["curve"] == RunFolder(whole / "one").note()["curve"]
+    assert weights(run) == weights(RunFolder(whole / "runs" / "one"))
+    assert run.note()["curve"] == RunFolder(whole / "runs" / "one").note()["curve"]
+    found, expected = points(run.path.parent), points(whole / "runs")
+    assert found.keys() == expected.keys()
+    assert all(found[key] == expected[key] for key in found.keys() - REVISED)
 
 
 def test_what_cannot_be_resumed_is_named(configure: Any, tmp_path: Path) -> None:

@@ -1,20 +1,15 @@
-"""Runs that learn off policy: killed again and again they end as if nothing had been; games go on as they can."""
+"""Runs of games that learn off policy: they go on as they can, and are filmed and drawn on the way."""
 
-import multiprocessing
-import random
-import signal
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from angle_domains.config import AgentConfig, load_config
+from angle_domains.config import load_config
 from angle_domains.errors import ConfigError
 from angle_domains.runs import RunFolder
 from angle_domains.training import train
 from tests.angle_domains.tracking.worlds import read_events
-from tests.angle_domains.training.conftest import SMALL
 from tests.angle_domains.training.worlds import Lines
 
 LEARNING = (
@@ -37,53 +32,6 @@ GAME = (
     "tracking.uri=off",
     "name=one",
 )
-
-
-def market(prices: Path, *overrides: str) -> AgentConfig:
-    feed = [text for text in SMALL if not text.startswith("agent.")]
-    shape = ("feed.actions.mode=portfolios", "feed.actions.portfolios=[[1, 0, 0], [0, 1, 0], [0, 0, 0]]")
-    texts = (f"feed.path={prices}", *feed, *shape, *LEARNING, "name=one", *overrides)
-    return load_config(feed="market", agent="dqn", overrides=texts)
-
-
-def weights(run: RunFolder) -> dict[str, bytes]:
-    state, _, _ = run.load_last()
-    core = state["agent"]["core"]
-    return {f"{net}/{name}": t.numpy().tobytes() for net in ("online", "target") for name, t in core[net].items()}
-
-
-def go_on(config: AgentConfig, root: Path) -> None:
-    """What a process does that is to be killed: begins the run, or goes on with it."""
-    begun = (root / config.name / "last").exists() if config.name else False
-    train(config, console=Lines(), root=root, resume=config.name if begun else None)
-
-
-@pytest.mark.parametrize("moments", [5, pytest.param(20, marks=pytest.mark.gate)])
-def test_killed_at_random_moments_a_run_ends_as_if_nothing_had_been(prices: Path, tmp_path: Path, moments: int) -> None:
-    steps = (f"training.steps={600 * moments}", f"training.evaluate_every={200 * moments}")
-    config = market(prices, "training.checkpoint_every=256", *steps)
-    train(config, console=Lines(), root=tmp_path / "whole")
-
-    forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload(["angle_domains.training", "angle_domains.agents.dqn", "feeds.market.feed"])
-    chance, run, kills = random.Random(1), RunFolder(tmp_path / "one"), 0
-    while True:
-        process = forks.Process(target=go_on, args=(config, tmp_path))
-        before = run.last.resolve() if run.last.exists() else None
-        process.start()
-        while process.is_alive() and (not run.last.exists() or run.last.resolve() == before):
-            time.sleep(0.005)  # else nothing would ever be gained
-        if kills < moments:
-            process.join(chance.uniform(0.0, 0.1))
-            process.kill()
-            kills += 1
-        process.join()
-        if process.exitcode == 0:
-            break
-        assert process.exitcode == -signal.SIGKILL
-    assert kills == moments
-    assert weights(run) == weights(RunFolder(tmp_path / "whole" / "one"))
-    assert run.note()["curve"] == RunFolder(tmp_path / "whole" / "one").note()["curve"]
 
 
 def test_a_run_of_games_goes_on_with_all_it_has_lived(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Runs in processes that may be killed at any moment, and that begin within a blink: what they import is loaded once."""
+"""Runs in processes that may be killed at any moment, and that begin at once: what they import is loaded before."""
 
 import multiprocessing
 from collections.abc import Callable, Iterator
@@ -14,7 +14,8 @@ from tests.angle_domains.training.worlds import Lines
 
 LOADED = (
     *("angle_domains.training", "angle_domains.agents.dqn", "angle_domains.evaluation.market", "feeds.market.feed"),
-    *("feeds.classic.feed", "mlflow.store.tracking.sqlalchemy_store", "mlflow.store.artifact.local_artifact_repo"),
+    *("angle_domains.evaluation.games", "feeds.classic.feed", "torch._dynamo"),
+    *("mlflow.store.tracking.sqlalchemy_store", "mlflow.store.artifact.local_artifact_repo", "mlflow.pyfunc"),
 )
 
 
