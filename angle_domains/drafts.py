@@ -23,6 +23,13 @@ def replace(path: Path, text: str) -> None:
         draft.write_text(text)
 
 
+def sweep(*links: Path) -> None:
+    """Removes drafts of these links that a killed process left behind."""
+    for link in links:
+        for draft in link.parent.glob(f".{link.name}-*"):
+            draft.unlink(missing_ok=True)
+
+
 @contextmanager
 def written(path: Path) -> Iterator[None]:
     """CheckpointError in place of what the disk says where it refuses `path`."""

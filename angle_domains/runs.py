@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from angle_domains import checkpoint, config_text
-from angle_domains.drafts import point, replace
+from angle_domains.drafts import point, replace, sweep
 from angle_domains.errors import CheckpointError, ConfigError, nearest
 from angle_domains.replay import ReplayBuffer, archive
 
@@ -172,6 +172,7 @@ class RunFolder:
             file.write(str(os.getpid()))
             file.flush()
             checkpoint.sweep(self.checkpoints)
+            sweep(self.last, self.best)
             yield
 
     def _of_step(self, step: int) -> Path:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 def evaluate(
     run: options.Runs = None,
     split: options.Split = "test",
-    episodes: options.Episodes = None,
+    episodes: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Whole episodes of each seed to play, where they are drawn.")
+    ] = None,
     seeds: Annotated[
         str | None, typer.Option(metavar="0,1,2", help="Seeds of the episodes; each is a stratum of the intervals.")
     ] = None,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, PositiveInt
@@ -40,7 +40,7 @@ class OpeConfig(BaseModel):
     seed: int = 0
 
     @classmethod
-    def of(cls, settings: JudgingConfig, *, seed: int = 0) -> Self:
+    def of(cls, settings: JudgingConfig, *, seed: int = 0) -> "OpeConfig":
         """As the settings of a run have it."""
         method: Method = "t" if settings.interval == "influence" else settings.interval
         return cls(

@@ -130,7 +130,10 @@ class ReplayBuffer:
         self.sampler.reprioritise(priority)
 
     def cut(self) -> None:
-        """Ends the newest row's episodes there, as if truncated: what their last action led to was lost."""
+        """Ends the newest row's episodes there, as if truncated: what their last action led to was lost.
+
+        Of an episode that had just begun one row is left, at which no window starts.
+        """
         if self.size:
             self._columns[_LAST][(self.added - 1) % self.rows] = True
 
@@ -196,7 +199,7 @@ class ReplayBuffer:
         slots = torch.arange(self.added - self.size, self.added, device=self._rows_on) % self.rows
         first, last, discount = (self._columns[f"percept/{n}"][slots].cpu() for n in ("first", "last", "discount"))
         assert torch.equal(first[1:], last[:-1]), "an episode begins exactly where one ended on the tick before"
-        assert not (first & last).any(), "an episode has at least one action"
+        # A row may be both: an episode that was cut, or that a game ended, in the row it began in.
         assert (last | (discount > 0)).all(), "only the last row of an episode may have discount 0"
 
     def _oldest_whole(self) -> int:

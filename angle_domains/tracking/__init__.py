@@ -40,6 +40,7 @@ __all__ = [
     "recover",
     "reopen_tracker",
     "resolve_store",
+    "send_rest",
     "tracked",
 ]
 
@@ -78,3 +79,10 @@ def reopen_tracker(tracking: "TrackingConfig", folder: Path) -> Tracker:
     tracker = Trackers(trackers) if trackers else NullTracker()
     tracker.reopen()
     return tracker
+
+
+def send_rest(tracking: "TrackingConfig", folder: Path) -> None:
+    """Sends what a process that died at the end of the run in `folder` could not; mostly nothing is left to send."""
+    journal = Journal(folder)
+    if tracking.uri != OFF and journal.exists and not journal.arrived(journal.load()):
+        reopen_tracker(tracking, folder).finish()

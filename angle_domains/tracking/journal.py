@@ -73,6 +73,8 @@ class Journal:
             owner = Owner.parse(known.owner) if known else None
             holder = f"process {owner.pid} on {owner.host}" if owner else "another process"
             raise ConfigError(f"the run in {self.folder} is held by {holder}") from None
+        for draft in self.folder.glob(f"{self._state_path.stem}.*.tmp"):  # of a process that was killed
+            draft.unlink(missing_ok=True)
         self._cut_torn_line()
         self._clock = max((line.entry["t"] for line in self.lines()), default=0)  # of the process before, too
 
@@ -90,6 +92,10 @@ class Journal:
     def size(self) -> int:
         """Bytes; none where somebody removed the folder under a run."""
         return self.path.stat().st_size if self.path.exists() else 0
+
+    def arrived(self, delivery: Delivery) -> bool:
+        """Whether all lines have reached the store, the end of the run among them."""
+        return delivery.sent >= self.size and delivery.closed
 
     def append(self, operation: str, **content: Any) -> None:
         """One more line, on the disk when this returns. A full disk costs the line, never the training."""

@@ -58,7 +58,7 @@ def _forsaken(store: Store, runs: Path) -> Iterator[Journal]:
     """Journals that go to this store, are not whole there, and are held by nobody."""
     for journal in journals(runs):
         delivery = journal.peek()
-        if delivery is None or delivery.uri != store.uri or (delivery.sent >= journal.size and delivery.closed):
+        if delivery is None or delivery.uri != store.uri or journal.arrived(delivery):
             continue
         try:
             journal.open()

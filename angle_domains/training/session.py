@@ -12,7 +12,7 @@ from angle_domains.policy import check_observations
 from angle_domains.runs import RunFolder
 from angle_domains.specs import spec_from_dict
 from angle_domains.tables import feed_entry, make_feed
-from angle_domains.tracking import DatasetInfo, RunInfo, Status, open_tracker
+from angle_domains.tracking import DatasetInfo, RunInfo, Status, open_tracker, send_rest
 from angle_domains.training.signals import StopSignal
 from angle_domains.training.trainer import AgentTrainer, Console
 from angle_domains.training.verdicts import judge_run, openings, same_data, terms_of, told_of
@@ -89,6 +89,7 @@ class Session:
             self.console.line(problem)
         step, steps = meta["step"], self.config.training.steps
         if step >= steps and self.folder.note().get("status") == "FINISHED":
+            send_rest(self.config.tracking, self.folder.path)
             raise ConfigError(f"the run {self.folder.name} has finished its {step:,} steps: give more with --steps")
         same_run(meta["config"], self.config, self.folder.name)
         same_data(meta, trainer.feed, self.folder)

@@ -10,6 +10,8 @@ from typing import Any, Self
 from angle_domains.errors import ConfigError
 from angle_domains.watch.film import Picture, magnified
 
+_UNSEEN = ("dummy", "offscreen")  # SDL's drivers that draw into memory
+
 
 def no_window() -> str | None:
     """Why no window can be opened here; None where one can."""
@@ -23,6 +25,9 @@ def no_window() -> str | None:
         pygame.display.init()
     except pygame.error as error:
         return f"no display can be opened ({error})"
+    if (driver := pygame.display.get_driver()) in _UNSEEN:
+        pygame.display.quit()
+        return f"no display can be opened (SDL draws by its driver '{driver}', which nobody sees)"
     return None
 
 
@@ -58,7 +63,7 @@ class Window:
 
         large = magnified(picture)
         if self._screen is None:
-            pygame.init()
+            pygame.display.init()
             self._screen = pygame.display.set_mode((large.shape[1], large.shape[0]))
             pygame.display.set_caption(self.title)
         self._screen.blit(pygame.surfarray.make_surface(large.swapaxes(0, 1)), (0, 0))

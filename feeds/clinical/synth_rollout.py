@@ -33,9 +33,15 @@ class Decide(Protocol):
 
 
 def survival(feed: ClinicalFeed, decide: Decide, patients: int, seed: int) -> Value | None:
-    """The share of patients who do not die within the hours of the record; None where the ward is another's, or the
-    feed shows what the ward cannot tell before the decision."""
-    return true_value(Ward(feed, decide), patients, seed) if knowable(feed) else None
+    """The share of patients who do not die within the hours of the record, and of those whose stay terminates alive as
+    the feed's settings say; None where the ward is another's, or the feed shows what the ward cannot tell before the
+    decision."""
+    if not knowable(feed):
+        return None
+    ends = feed.config.ends
+    settings = {"discharge": ends.discharge, "transfer": ends.transfer, "hour_cap": ends.hour_cap}
+    alive = [reason for reason, setting in settings.items() if setting == "terminated"]
+    return true_value(Ward(feed, decide), patients, seed, alive)
 
 
 def knowable(feed: ClinicalFeed) -> bool:

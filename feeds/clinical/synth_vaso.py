@@ -7,7 +7,7 @@ who got it die more often. All chance of patient i is a function of (seed, i) wh
 compared on the same patients.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -33,10 +33,12 @@ _FRAIL = 0.4  # share of patients
 
 
 class Value(NamedTuple):
-    """Share of patients who do not die within the hours of the record, with its standard error."""
+    """Share of patients who do not die within the hours of the record, and of those whose record ends alive."""
 
     survival: float
-    error: float
+    error: float  # standard error
+    paid: float = 0.0  # what the reward `survival` pays: nothing where the record is cut, by transfer or cap
+    paid_error: float = 0.0
 
 
 class _Patient(NamedTuple):
@@ -74,10 +76,12 @@ def rollout(policy: Policy, patients: int, seed: int = 0) -> pl.DataFrame:
     return _rollout(policy, patients, seed, False).table
 
 
-def true_value(policy: Policy, patients: int = 20_000, seed: int = 0) -> Value:
-    """What a policy is worth, by rolling out the model itself."""
-    died = rollout(policy, patients, seed).group_by("stay_id").agg(pl.col("death").first())["death"].to_numpy()
-    return Value(float(1.0 - died.mean()), float(died.std() / np.sqrt(patients)))
+def true_value(policy: Policy, patients: int = 20_000, seed: int = 0, alive: Sequence[str] = ("discharge",)) -> Value:
+    """What a policy is worth, by rolling out the model itself; a record ends alive by the end reasons `alive`."""
+    ends = rollout(policy, patients, seed).group_by("stay_id").agg(pl.col("traj_end_reason").first())["traj_end_reason"]
+    lived, paid = (ends != "death").to_numpy().astype(float), ends.is_in(list(alive)).to_numpy().astype(float)
+    errors = (share.std() / np.sqrt(patients) for share in (lived, paid))
+    return Value(float(lived.mean()), float(next(errors)), float(paid.mean()), float(next(errors)))
 
 
 def clinicians(seen: Seen, frail: Vector | None = None) -> Chances:

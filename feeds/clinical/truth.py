@@ -31,8 +31,8 @@ def known_states(feed: ClinicalFeed) -> Float[np.ndarray, "s d"] | None:
 
 
 def true_value(policy: Float[np.ndarray, "s a"], gamma: float = 1.0) -> float:
-    """The expected survival of patients who are treated by it, by linear solve.
+    """The expected survival of patients who are treated by it, by linear solve; `gamma` is an hour's.
 
-    `gamma` is an hour's; what is paid counts in full an hour after the first decision, as for agents.
+    As everywhere, what is paid at the end of a decision's hours counts in full after the first of them.
     """
-    return gamma ** (HOURS - 1.0) * exact_value(policy, gamma**HOURS)
+    return gamma ** (HOURS - 1) * exact_value(policy, gamma**HOURS)

@@ -18,7 +18,7 @@ from metalearn.forecasting.models import dense
 from metalearn.risk.calibration import Isotonic, Temperature, controlled_threshold
 from metalearn.risk.labels import event_within
 from metalearn.risk.measures import highest_before, measure
-from metalearn.risk.shrinkage import Axes, Fold, cross_fitted, fit
+from metalearn.risk.shrinkage import Fold, learned
 from metalearn.settings import RiskConfig
 from metalearn.states import Scaler, States, folds_of, parts_of
 from metalearn.steering import Q
@@ -166,17 +166,14 @@ class RiskSubstrate:
         fitted = torch.stack([fitted for fitted, _ in folds]).any(0)
         trust = torch.full_like(features[0], _TRUST)
         trust[: self.entries] = 1.0
-        axes = Axes.fitted(features[fitted], trust)
-        along = axes.apply(features)
-        penalty, score = cross_fitted(along, label, lift, folds)
-        line = fit(along[fitted], label[fitted], lift[fitted], penalty)
+        axes, line, score = learned(features, label, lift, folds, trust)
         weight, shift = line.of_features(axes)
         [layer] = self.network
         assert isinstance(layer, nn.Linear)
         with torch.no_grad():
             layer.weight.copy_(weight.unsqueeze(0))
             layer.bias.copy_(shift)
-        ended = binary_cross_entropy_with_logits(line(along[fitted]), label[fitted], lift[fitted])
+        ended = binary_cross_entropy_with_logits(line(axes.apply(features[fitted])), label[fitted], lift[fitted])
         return float(ended), (score + line.shift).float()
 
     def _descend(

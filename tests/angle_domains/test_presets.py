@@ -1,4 +1,7 @@
-"""Every file that came along fits the feed and the agent it names: the agent is made, and decides."""
+"""Every file that came along fits the feed and the agent it names: the agent is made, and decides.
+
+Every agent that can play a game has one for each feed of games.
+"""
 
 from typing import Any
 
@@ -9,7 +12,7 @@ import torch
 from angle_domains.advised import make_agent
 from angle_domains.config import find_config, known_configs, load_config
 from angle_domains.policy import first_percept
-from angle_domains.tables import make_feed
+from angle_domains.tables import AGENTS, make_feed
 
 SMALL: dict[str, dict[str, Any]] = {  # what would be long in coming, or another environment than an agent's can be
     "atari": {"env": "Pong"},
@@ -21,6 +24,9 @@ SMALL: dict[str, dict[str, Any]] = {  # what would be long in coming, or another
     "glucose": {"env": "adult#001"},
     "retro": {"env": "Airstriker-Genesis-v0"},
 }
+
+GAMES = {"atari": "Pong", "minatar": "MinAtar/Breakout-v1", "retro": "Airstriker-Genesis-v0"}
+PLAYERS = [name for name, spec in AGENTS.items() if "Discrete" in spec.actions and not spec.offline]
 
 
 @pytest.mark.parametrize("name", known_configs())
@@ -37,3 +43,11 @@ def test_a_file_that_came_along_makes_an_agent_that_decides(name: str) -> None:
     obs = torch.from_numpy(np.stack([np.clip(np.zeros(space.shape, space.dtype), space.low, space.high)] * 2))
     decision = agent.act(first_percept(obs, feed.spec), None, explore=False)
     assert all(feed.spec.action_space.contains(action) for action in decision.action.numpy())
+
+
+@pytest.mark.parametrize("agent", PLAYERS)
+@pytest.mark.parametrize("feed", GAMES)
+def test_an_agent_of_choices_is_made_for_every_feed_of_games(feed: str, agent: str) -> None:
+    config = load_config(feed=feed, agent=agent, env=GAMES[feed])
+    make_agent(config, make_feed(feed, config.feed).spec, "cpu")
+    assert config.agent.network.images

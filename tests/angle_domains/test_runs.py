@@ -112,6 +112,17 @@ def test_a_best_checkpoint_that_was_saved_but_not_pointed_to_is_found(tmp_path: 
     assert run.best.resolve().name.endswith("2")
 
 
+def test_drafts_of_a_killed_process_are_swept(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    save(run, 1, best=True)
+    for name in (".last-77", ".best-77"):
+        (run.path / name).symlink_to("checkpoints/step-000000000001")
+    (run.checkpoints / ".writing-step-000000000002-77").mkdir()
+    with run.lock():
+        assert not [path for path in run.path.rglob(".*")]
+    assert run.last.exists()
+
+
 def test_damaged_facts_are_named(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     (tmp_path / "run.json").write_text("")

@@ -62,6 +62,17 @@ def test_version_and_an_empty_line(capsys: pytest.CaptureFixture[str]) -> None:
         (["train", "--env", "PongDeterministic-v3", "--agent", "dqn"], "did you mean 'PongDeterministic-v4'?"),
         (["train", "--env", "ALE/Breakot-v5", "--agent", "dqn"], "did you mean 'ALE/Breakout-v5'?"),
         (["train", "--env", "Breakot", "--agent", "dqn"], "did you mean 'Breakout'?"),
+        (["train", "--env", "MinAtar/Breakot-v1", "--agent", "dqn"], "did you mean 'MinAtar/Breakout-v1'?"),
+        (["train", "--env", "CartPol-v1", "--agent", "dqn"], "did you mean 'CartPole-v1'?"),
+        (
+            ["train", "--feed", "retro", "--env", "Pong", "--agent", "dqn"],
+            "belongs to the feed 'atari', not to 'retro'",
+        ),
+        (
+            ["train", "--env", "SonicTheHedgehg-Genesis", "--agent", "dqn"],
+            "did you mean 'SonicTheHedgehog-Genesis-v0'?",
+        ),
+        (["train", "--env", "InsectorX-Nes", "--agent", "dqn"], "`python -m stable_retro.import FOLDER`"),
         (["train", "--feed", "market", "--agent", "ppo", "--set", "agent.gama=1"], "did you mean 'agent.gamma'?"),
         (["train", "--feed", "market", "--agent", "ppo", "--device", "gpu"], "--device"),
         (["train", "--feed", "market", "--agent", "ppo", "--seeds", "0,x"], "--seeds 0,x: write whole numbers"),

@@ -61,3 +61,9 @@ def test_the_words_that_others_rely_on() -> None:
     flags = {flag for parameter in train.params for flag in parameter.opts}
     wanted = "feed agent algo env config set steps seed seeds streams device resume name experiment tracking-uri"
     assert {f"--{word}" for word in (*wanted.split(), "tensorboard", "register")} <= flags
+
+
+def test_episodes_that_are_judged_are_counted_for_each_seed() -> None:
+    evaluate = typer.main.get_command(app).commands["evaluate"]  # type: ignore[attr-defined]
+    (episodes,) = (parameter for parameter in evaluate.params if parameter.name == "episodes")
+    assert "of each seed" in episodes.help

@@ -44,7 +44,7 @@ def test_configs_show_prints_yaml_that_gives_the_same_run(tmp_path: Path, capsys
     overrides = ["agent.gamma=0.5", "feed.side_tables=[{path: 'x, # y.csv'}]"]
     assert load_config(file="shown.yaml") == load_config(feed="market", agent="ppo", overrides=overrides)
     assert text.splitlines()[0].endswith("configs/market/ppo.yaml")
-    (gamma, _) = (line for line in text.splitlines() if "gamma:" in line)  # the agent's, and that of returns ahead
+    gamma = next(line for line in text.splitlines() if "gamma:" in line)  # the agent's; others come after it
     assert gamma.split() == ["gamma:", "0.5", "#", "--set"]
     (patience,) = (line for line in text.splitlines() if "patience:" in line)
     assert patience.endswith("# default")

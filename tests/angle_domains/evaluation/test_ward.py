@@ -118,7 +118,8 @@ def test_a_verdict_tells_the_columns_of_published_tables(monkeypatch: pytest.Mon
     assert found["concordance_action_vaso"] == pytest.approx(given.sum() / (~rows.last).sum())
     assert found["q_self_per_decision"] == 3.0
     assert found["q_self_gain"] == pytest.approx(2.0 * (1.0 - found["concordance_action_vaso"]))
-    assert 0.0 < found["true_survival"] < 1.0
+    assert 0.0 < found["true_paid"] <= found["true_survival"] < 1.0
+    assert any(line.startswith("truth of what is estimated: 0.") for line in verdict.lines)
     assert any(line.startswith("truth: 0.") and "made up" in line for line in verdict.lines)
     assert any(line.startswith("action_vaso: 100.0% of patients") for line in verdict.lines)
 

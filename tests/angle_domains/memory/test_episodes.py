@@ -42,6 +42,10 @@ def test_a_terminated_episode_ends_in_nothing() -> None:
     assert told(rows, 100)[1] == [2.0 + 0.5 * 4.0 + 0.25 * 8.0, 4.0 + 0.5 * 8.0, 8.0]
 
 
+def test_an_episode_that_ends_in_the_row_it_began_in_tells_nothing() -> None:
+    assert told([row(0.0, 1, 99.0, 0.0, 1.0)], 2) == ([], [])
+
+
 def test_the_room_of_a_long_episode_is_given_back() -> None:
     running = None
     for tick in range(1_000):

@@ -67,6 +67,24 @@ def test_an_inconsistent_row_is_found() -> None:
         replay.check_valid()
 
 
+@pytest.mark.parametrize("discount", [None, 0.0, 1.0])
+def test_an_episode_may_end_in_the_row_it_began_in(discount: float | None) -> None:
+    """It was cut there, or an emulator ended the game as it went on after a life."""
+    replay = replay_of(20)
+    fill(replay, 4, 3)
+    if discount is None:
+        replay.insert(row(4, first=True), decision(4))
+        replay.cut()
+    else:
+        replay.insert(row(4, first=True, last=True, discount=discount), decision(4))
+    for tick in range(5, 8):
+        replay.insert(row(tick, first=tick == 5), decision(tick))
+    replay.check_valid()
+    window = replay.get_batch(200, 1)
+    assert set(window.action[0].tolist()) == {0, 1, 2, 5, 6}
+    assert window.same_episode.all()
+
+
 @settings(max_examples=30)
 @given(st.integers(8, 40), st.integers(1, 5), st.integers(1, 4), st.integers(20, 60))
 def test_windows_are_consecutive_rows_that_start_at_a_taken_action(

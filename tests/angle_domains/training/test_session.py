@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from angle_domains.cli import main
 from angle_domains.errors import CheckpointError, ConfigError
 from angle_domains.runs import RunFolder
+from angle_domains.tracking import Journal
 from angle_domains.training import AgentTrainer, train
 from tests.angle_domains.training.worlds import Lines, points, the_run, weights
 
@@ -96,3 +98,19 @@ def test_where_checkpoints_were_and_none_is_whole_nothing_begins_anew(
     with pytest.raises(CheckpointError, match="has no whole checkpoint to resume from"):
         train(configure("name=one"), console=Lines(), root=tmp_path, resume="one")
     assert run.saved == before
+
+
+def test_what_a_run_had_not_sent_at_its_end_is_sent_when_it_is_asked_to_go_on(configure: Any, tmp_path: Path) -> None:
+    """As SIGKILL leaves it between the last word to the disk and the last one to the store."""
+    config = configure("name=one", "tracking.uri=null")
+    train(config, console=Lines(), root=tmp_path)
+    expected, before = points(tmp_path), the_run(tmp_path).info
+    (tmp_path / "mlflow.db").unlink()
+    journal = Journal(tmp_path / "one")
+    journal.store(replace(journal.load(), sent=0, closed=False, run_id=None, experiment_id=None))
+    with pytest.raises(ConfigError, match="has finished its 1,536 steps"):
+        train(config, console=Lines(), root=tmp_path, resume="one")
+    after = the_run(tmp_path).info
+    assert points(tmp_path) == expected
+    assert (after.status, after.end_time) == ("FINISHED", before.end_time)
+    assert journal.arrived(journal.load())

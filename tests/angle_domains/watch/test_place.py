@@ -18,13 +18,6 @@ from tests.games import Camera, LadderFeed
 
 
 @pytest.fixture
-def headless(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DISPLAY", raising=False)
-    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    monkeypatch.setattr("sys.platform", "linux")
-
-
-@pytest.fixture
 def windows(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What windows were shown, where there is a display."""
     shown: list[Any] = []
@@ -93,17 +86,30 @@ def test_a_window_without_a_folder_for_films_is_refused_with_the_way_out() -> No
 
 
 def test_a_window_wants_pygame_and_a_display_that_opens(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("pygame", reason="pip install 'angle-domains[play]'")
+    pygame = pytest.importorskip("pygame", reason="pip install 'angle-domains[play]'")
     monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    assert "'dummy', which nobody sees" in str(window.no_window())
+    monkeypatch.setattr(window, "_UNSEEN", ())
     assert window.no_window() is None
-    import pygame
-
     pygame.display.quit()
     monkeypatch.setenv("SDL_VIDEODRIVER", "nonsense")
     assert "no display can be opened" in str(window.no_window())
     monkeypatch.setattr(window, "find_spec", lambda name: None)
     assert "angle-domains[play]" in str(window.no_window())
+
+
+def test_a_window_shows_the_game_at_its_pace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pygame = pytest.importorskip("pygame", reason="pip install 'angle-domains[play]'")
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    monkeypatch.setattr(window, "_UNSEEN", ())
+    sizes: list[tuple[int, int]] = []
+    flip = pygame.display.flip
+    monkeypatch.setattr("pygame.display.flip", lambda: sizes.append(pygame.display.get_surface().get_size()) or flip())
+    (told,) = played(folder=tmp_path)
+    assert sizes == [(330, 440)] * int(told.split(" in ")[1].split()[0])
+    assert not pygame.display.get_init()
 
 
 class Blind(LadderFeed):

@@ -74,6 +74,21 @@ def test_the_value_is_that_of_the_model_itself(on: bool) -> None:
     assert found == pytest.approx(true_value(always(on), 80, seed=3))
 
 
+def test_who_is_cut_alive_survives_and_earns_nothing_unless_the_cut_is_an_end() -> None:
+    """The value that the log's rewards estimate is that of the same settings."""
+    shares = []
+    for ends in ({}, {"transfer": "terminated", "hour_cap": "terminated"}):
+        feed = made(actions=VASO, ends=ends)
+        found = survival(feed, lambda obs, mask, patient: np.zeros(len(obs), int), 300, seed=3)
+        assert found is not None
+        shares.append(found)
+    assert shares[0].paid < shares[0].survival == shares[1].survival == shares[1].paid
+    table = rollout(always(False), 300, seed=3)
+    records = ClinicalFeed(ClinicalConfig.model_validate({"path": "unused", "roles": feed.records.schema}), frame=table)
+    earned = sum(records.episodes(split).reward.sum() for split in ("train", "validation", "test"))
+    assert earned / 300 == pytest.approx(shares[0].paid)
+
+
 def test_it_is_known_only_where_the_ward_can_show_what_the_feed_shows() -> None:
     same_hour = {**BOTH, "ACTION_COLUMNS": ["action_vaso"], "ACTION_TYPES": ["binary"]}
     del same_hour["roles"]

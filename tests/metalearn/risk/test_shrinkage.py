@@ -5,7 +5,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from metalearn.risk.measures import auroc
-from metalearn.risk.shrinkage import Axes, cross_fitted, fit
+from metalearn.risk.shrinkage import Axes, cross_fitted, fit, learned
 
 
 def world(rows: int, seed: int, *, signal: float = 1.0, features: int = 20) -> tuple[torch.Tensor, torch.Tensor]:
@@ -71,9 +71,9 @@ def test_few_labels_decide_along_the_axis_on_which_rows_differ() -> None:
         even = torch.ones(60, dtype=torch.float64)
         axes = Axes.fitted(features, torch.ones(20, dtype=torch.float64))
         along = axes.apply(features)
-        penalty, _ = cross_fitted(along, label, even, folds(60))
+        penalty, _, _ = cross_fitted(along, label, even, folds(60))
         ours.append(auroc(fit(along, label, even, penalty)(axes.apply(test)), came))
-        penalty, _ = cross_fitted(features, label, even, folds(60))
+        penalty, _, _ = cross_fitted(features, label, even, folds(60))
         plain.append(auroc(fit(features, label, even, penalty)(test), came))
     assert sum(ours) > sum(plain) + 8 * 0.02
 
@@ -86,7 +86,23 @@ def test_noise_is_shrunk_to_nothing_and_a_row_has_no_part_in_what_it_is_given() 
     assert cross_fitted(signal, told, torch.ones(4_000, dtype=torch.float64), folds(4_000))[0] <= 300.0
     [fold, *_] = folds(200)
     fitted, held = fold
-    penalty, score = cross_fitted(rows, label, even, [fold])
+    penalty, score, _ = cross_fitted(rows, label, even, [fold])
     line = fit(rows[fitted], label[fitted], even[fitted], penalty)
     torch.testing.assert_close(score[held], rows[held] @ line.weight, atol=1e-5, rtol=1e-3)
     assert not score[fitted].any()
+
+
+def test_a_small_sign_is_found_where_it_tells_and_what_differs_most_elsewhere() -> None:
+    drawn = torch.Generator().manual_seed(3)
+    features, label = world(400, 5, features=6)
+    sign = 0.2 * torch.randn(400, 1, generator=drawn, dtype=torch.float64)
+    follows = (torch.rand(400, generator=drawn, dtype=torch.float64) < torch.sigmoid(15.0 * sign.squeeze(1))).double()
+    shown, even = torch.cat([features, sign], 1), torch.ones(400, dtype=torch.float64)
+    trust = torch.cat([torch.ones(6), torch.tensor([0.2])]).double()  # it hardly differs, in units of trust
+    for wanted, told in ((0.0, follows), (2.0, label)):
+        axes, line, score = learned(shown, told, even, folds(400), trust)
+        alike = Axes.fitted(shown, trust, wanted)
+        torch.testing.assert_close(axes.turn, alike.turn)
+        penalty, expected, _ = cross_fitted(alike.apply(shown), told, even, folds(400))
+        torch.testing.assert_close(score, expected)
+        torch.testing.assert_close(line.weight, fit(alike.apply(shown), told, even, penalty).weight)
