@@ -106,7 +106,7 @@ def metrics(found: ClinicalValue) -> dict[str, float]:
         told["q_self"] = found.q_self
     if found.ward is not None:
         told |= {"true_survival": found.ward.survival, "true_survival_error": found.ward.error}
-        if found.spec.units.get("reward") == "survival":
+        if found.spec.units.get("reward") == "survival" and found.judging.gamma == 1.0:
             told |= {"true_paid": found.ward.paid, "true_paid_error": found.ward.paid_error}
     told |= found.drugs
     return told | _truths(found)
@@ -161,7 +161,7 @@ def lines(found: ClinicalValue) -> Iterator[str]:
     if found.ward is not None:
         lived = f"{found.ward.survival:.4f} (standard error {found.ward.error:.4f})"
         yield f"truth: {lived} of patients survive under it, as it is valued: new ones were made up and treated by it"
-        if found.spec.units.get("reward") == "survival":
+        if found.spec.units.get("reward") == "survival" and found.judging.gamma == 1.0:
             paid = f"{found.ward.paid:.4f} (standard error {found.ward.paid_error:.4f})"
             yield f"truth of what is estimated: {paid} end alive; who lives but whose record is cut earns nothing"
     if found.truth is not None:
