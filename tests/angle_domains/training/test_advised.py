@@ -29,11 +29,12 @@ ALL = {
 
 @pytest.mark.parametrize("agent", ["ppo", "dqn"])
 def test_advised_agents_go_on_to_the_bit(tmp_path: Path, agent: str) -> None:
+    steps = 2_560 if agent == "dqn" else 1_536
     config = settings(
-        agent, **ALL, **{"training.steps": 2_560, "meta.every": 512, "meta.drift": "none", "meta.budget": 0.2}
+        agent, **ALL, **{"training.steps": steps, "meta.every": 512, "meta.drift": "none", "meta.budget": 0.2}
     )
     whole = trained(config, tmp_path / "whole")
-    first = trained(config, tmp_path / "parts", StopsAfter(8 if agent == "dqn" else 60))
+    first = trained(config, tmp_path / "parts", StopsAfter(8 if agent == "dqn" else 45))
     assert 512 < first.step < config.training.steps
     second = AgentTrainer(config, RunFolder(tmp_path / "parts"), Lines())
     second.resume(RunFolder(tmp_path / "parts").load_last()[0])
@@ -50,7 +51,7 @@ def test_records_bear_advice_that_is_renewed(tmp_path: Path, control: str) -> No
     small = {"training.steps": 768, "training.evaluate_every": 768, "device": "cpu", "feed.patients": 300}
     small |= {"training.judging.checkpoint": "last", "training.checkpoint_every": 256}
     told = {**SMALL, **ALL, "meta.risk.event": "told", "meta.risk.horizon": 20, "meta.serve.control": control}
-    told |= {"meta.budget": 0.2}
+    told |= {"meta.budget": 0.2, "meta.serve.folds": 2}
     config = load_config(feed="clinical", agent="cql", options={**small, **told}, overrides=["agent.bounds=null"])
     whole = trained(config, tmp_path / "whole")
     replay, agent = whole.experience.replay, whole.agent
