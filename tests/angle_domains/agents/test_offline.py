@@ -84,16 +84,18 @@ def pole(streams: int) -> SyncVectorEnv:
 
 
 def mixed_play(steps: int) -> Rows:
-    """CartPole by a rule that balances well, one that sways, and chance, each for episodes of its own stream."""
+    """CartPole by a rule that balances, and more often by its opposite, each stream in a share of its own.
+
+    Where chance alone is mixed in, the likeliest action is the rule's, and who imitates plays as well as can be.
+    """
     envs = pole(9)
     state, chance = loops.begin(envs, 0), torch.Generator().manual_seed(0)
     replay = ReplayBuffer(2 * steps, 9, torch.Generator())
-    random = torch.tensor([0.1] * 3 + [0.6] * 3 + [1.0] * 3)
+    opposite = torch.tensor([0.05] * 3 + [0.6] * 3 + [0.95] * 3)
     while state.step < steps:
         obs = state.percept.obs
         balanced = (obs[:, 2] + 0.5 * obs[:, 3] + 0.05 * obs[:, 0] + 0.1 * obs[:, 1] > 0).long()
-        drawn = torch.randint(2, (9,), generator=chance)
-        action = torch.where(torch.rand(9, generator=chance) < random, drawn, balanced)
+        action = torch.where(torch.rand(9, generator=chance) < opposite, 1 - balanced, balanced)
         replay.insert(state.percept, Decision(action))
         loops.advance(envs, state, action, None)
     return whole({name: column.numpy() for name, column in replay.read_rows(0, replay.added).items()})
