@@ -34,7 +34,7 @@ class ForecastConfig(Settings):
     coupling: Coupling = "gated"  # of networks; ridge has no loss that Q could enter
     updates: PositiveInt = 20  # of the network, each time it is trained
     batch: PositiveInt = 128
-    learning_rate: PositiveFloat = 1e-3
+    learning_rate: PositiveFloat = 3e-3
     max_grad_norm: PositiveFloat = 1.0
     slowness: float = Field(default=0.9, ge=0, lt=1)  # of the copy that serves the agent, for each time it is trained
     penalty: PositiveFloat = 10.0  # of ridge

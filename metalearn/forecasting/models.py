@@ -54,8 +54,11 @@ class NLinear(nn.Module):
 
     def forward(self, history: History) -> Float[Tensor, "*b h d q"]:
         scale = history.scale(self.typical)
-        level = history.level().unsqueeze(-2)
-        read = torch.cat([history.relative(scale), 1.0 - history.seen, level], -2).mT  # [*b, d, 2 l + 1]
+        # the values about their own mean, and that mean: as far apart as they can be told, so that descent is quick
+        relative, level = history.relative(scale), (history.level() / scale).unsqueeze(-2)
+        mean = relative.sum(-2, keepdim=True) / history.seen.sum(-2, keepdim=True).clamp(min=1.0)
+        about = (relative - mean) * history.seen
+        read = torch.cat([about, 1.0 - history.seen, mean + level], -2).mT  # [*b, d, 2 l + 1]
         raw = (read.unsqueeze(-2) @ self.weight).squeeze(-2) + self.bias
         return anchored(history, scale, raw.unflatten(-1, (self.horizons, len(LEVELS))).transpose(-2, -3))
 
@@ -80,7 +83,7 @@ class Mixer(nn.Module):
 
     def forward(self, history: History) -> Float[Tensor, "*b h d q"]:
         scale = history.scale(self.typical)
-        level = history.level().unsqueeze(-2).expand_as(history.value)
+        level = (history.level() / scale).unsqueeze(-2).expand_as(history.value)
         x = torch.cat([history.relative(scale), 1.0 - history.seen, level], -1)
         for place, (over_time, widen, narrow) in enumerate(zip(self.over_time, self.widen, self.narrow, strict=True)):
             x = x + torch.relu(over_time(self.norms[2 * place](x).mT)).mT

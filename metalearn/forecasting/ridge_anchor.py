@@ -64,6 +64,6 @@ class RidgeAnchor:
 
     def _rows(self, history: History) -> Float[Tensor, "b d f"]:
         scale = history.scale(self.typical)
-        level = history.level().unsqueeze(-2)
+        level = (history.level() / scale).unsqueeze(-2)
         columns = [history.relative(scale), 1.0 - history.seen, level, torch.ones_like(level)]
         return torch.cat(columns, -2).mT

@@ -17,6 +17,7 @@ from metalearn.states import Scaler, States, parts_of
 from metalearn.steering import Q, Steering
 
 _GAIN = 0.01
+_LEAST_SPREAD = 0.1  # standard deviations: forecasts closer to each other say little, and are not blown up further
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {"linear": NLinear, "mixer": Mixer, "gru": DecayingGRU}
 
@@ -39,6 +40,7 @@ class ForecastSubstrate:
         self.trust = torch.ones(len(config.horizons), entries)  # in the median, against the last value
         self.scaler: Scaler | None = None
         self.typical = torch.ones(entries)
+        self.spread: Float[Tensor, "h d"] | None = None  # how far medians that serve lie apart, once that was measured
 
     @property
     def ready(self) -> bool:
@@ -182,8 +184,14 @@ class ForecastSubstrate:
         if len(ends):
             self.trust = torch.ones_like(self.trust)
             self.trust = trusted(self._raw(history)[..., MEDIAN], history.last(), future)
+            self._measure(self._raw(history)[..., MEDIAN])
             self.conformal.forget()
             self.conformal.observe(self._raw(history), future.value, future.seen, history.scale(self.typical))
+
+    def _measure(self, median: Float[Tensor, "b h d"]) -> None:
+        """How far forecasts lie apart, for those who want them of the usual size; it moves as slowly as what serves."""
+        now = median.std(0, correction=0).clamp(_LEAST_SPREAD, 1.0)
+        self.spread = now if self.spread is None else torch.lerp(now, self.spread, self.config.slowness)
 
     def _judge(self, states: States, rows: Bool[Tensor, " n"]) -> dict[str, float]:
         """How what serves does on rows that nothing was fitted to or calibrated on."""
@@ -211,6 +219,7 @@ class ForecastSubstrate:
             "conformal": self.conformal.state_dict(),
             "typical": self.typical,
             "trust": self.trust,
+            "spread": self.spread,
             "scaler": None if self.scaler is None else self.scaler._asdict(),
         }
         if self.network is not None:
@@ -224,7 +233,7 @@ class ForecastSubstrate:
         self.steering.order, self.steering.heard = state["order"], state["heard"]
         self.ridge.load_state_dict(state["ridge"])
         self.conformal.load_state_dict(state["conformal"])
-        self.typical, self.trust = state["typical"], state["trust"]
+        self.typical, self.trust, self.spread = state["typical"], state["trust"], state["spread"]
         self.scaler = None if state["scaler"] is None else Scaler(**state["scaler"])
         if self.network is not None:
             self.network.load_state_dict(state["network"])

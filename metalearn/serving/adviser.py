@@ -96,8 +96,10 @@ class Adviser:
         return risk.chance(past.history(self.trainer.config.risk.length, risk.scaler))
 
     def _foreseen(self, past: Past) -> Float[Tensor, "b k"]:
-        """The median, standardised; its change from the last value and the quartile range, in changes of the usual
-        size; the mean width of intervals. Of returns the level tells most, of prices the change."""
+        """The median, in units of how far medians lie apart; its change from the last value and the quartile range, in
+        changes of the usual size; the mean width of intervals. Of returns the level tells most, of prices the change.
+
+        What is foreseen of returns is small beside them: left so, an agent would hardly hear it."""
         forecast, horizons = self.trainer.forecast, len(self.trainer.config.forecast.horizons)
         if forecast.scaler is None:
             return torch.zeros(len(past.elapsed), (3 * len(self._spoken) + 1) * horizons)
@@ -108,7 +110,8 @@ class Adviser:
         change = (level - history.last().unsqueeze(1)) / scale
         spread = (made[..., _QUARTERS[1]] - made[..., _QUARTERS[0]]) / scale
         width = ((made[..., _TENTHS[1]] - made[..., _TENTHS[0]]) / scale).clamp(max=_MOST)
-        told = torch.stack([level, change, spread], 2)[..., self._spoken].clamp(-_MOST, _MOST)
+        heard = level if forecast.spread is None else level / forecast.spread
+        told = torch.stack([heard, change, spread], 2)[..., self._spoken].clamp(-_MOST, _MOST)
         return torch.cat([told.flatten(1), width[..., self._spoken].mean(-1)], 1)
 
     def _shuffled(self, advice: Advice, *, keep: bool) -> Advice:

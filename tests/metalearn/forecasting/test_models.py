@@ -1,12 +1,15 @@
 """What every forecaster must be: blind to what was not seen, fit for vmap, and skilled where there is skill."""
 
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from metalearn.forecasting.histories import Future, History, cut
+from feeds.synthetic.worlds import mean_reverting
+from metalearn.forecasting.histories import Future, History, cut, typical_change
 from metalearn.forecasting.models import DecayingGRU, Mixer, NLinear
 from metalearn.forecasting.quantiles import LEVELS, MEDIAN, masked_mean, pinball
 from metalearn.forecasting.ridge_anchor import RidgeAnchor
@@ -81,7 +84,7 @@ def test_ridge_solves_the_normal_equations_and_starts_from_the_last_value() -> N
     variable, horizon = 1, 0
     kept = future.seen[:, horizon, variable] > 0
     scale = history.scale(torch.ones(2))
-    past, level = history.relative(scale), history.last().clamp(-3, 3)[kept, variable, None]
+    past, level = history.relative(scale), (history.last().clamp(-3, 3) / scale)[kept, variable, None]
     columns = [past[kept, :, variable], 1.0 - history.seen[kept, :, variable], level, torch.ones_like(level)]
     rows = torch.cat(columns, -1).double()
     change = (future.value[:, horizon] - history.last()) / scale
@@ -127,3 +130,34 @@ def test_what_was_carried_forward_is_read_only_where_nothing_was_seen(kind: Call
     assert unseen.any()
     noisy = history._replace(value=torch.where(unseen, 1e3, history.value))
     torch.testing.assert_close(forecaster(noisy), forecaster(history))
+
+
+@pytest.mark.parametrize("kind", ["ridge", "linear", "gru"])
+def test_what_returns_tell_of_the_next_is_found_though_anchored_on_the_last(kind: str) -> None:
+    """Of returns to a mean that nobody shows, 16 of them foresee a correlation of .26 with the next."""
+    returns = torch.from_numpy(np.diff(mean_reverting(np.random.default_rng(3)).extras["deviation"][:, 0])).float()
+    returns = (returns / returns.std()).unsqueeze(-1)
+    first = torch.zeros(len(returns), dtype=torch.bool)
+    shape = {"length": 16, "horizons": (1,)}
+    history, future, ends = cut(returns, torch.ones_like(returns), torch.ones(len(returns)), first, **shape)  # type: ignore[arg-type]
+    fitted = ends < 20_000
+    read, wanted = (type(each)(*(x[fitted] for x in each)) for each in (history, future))
+    generator = torch.Generator().manual_seed(0)
+    if kind == "ridge":
+        model: Any = RidgeAnchor(16, 1, 1)
+        model.typical = typical_change(read)
+        model.update(read, wanted)
+    else:
+        model = {"linear": NLinear, "gru": DecayingGRU}[kind](16, 1, 1, generator)
+        model.typical.copy_(typical_change(read))
+        optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+        for _ in range(1_000):
+            some = torch.randint(len(read.value), (128,), generator=generator)
+            made = model(History(*(each[some] for each in read)))
+            optimizer.zero_grad()
+            pinball(made, wanted.value[some]).mean().backward()
+            optimizer.step()
+    later = History(*(each[ends > 30_000] for each in history))
+    with torch.no_grad():
+        median = model(later)[:, 0, 0, MEDIAN]
+    assert torch.corrcoef(torch.stack([median, future.value[ends > 30_000, 0, 0]]))[0, 1] > 0.18
