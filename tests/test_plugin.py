@@ -58,6 +58,14 @@ def test_an_installed_environment_is_trained_on(site: Path, tmp_path: Path) -> N
     assert (tmp_path / "runs" / "one" / "report.html").is_file()
 
 
+def test_an_environment_of_the_folder_one_stands_in_is_found_by_the_installed_command(tmp_path: Path) -> None:
+    (tmp_path / "my_package.py").write_text(block("# my_package.py", "python"))
+    words = (sys.executable, "-P", "-m", "angle_domains", "train", "--env", "my_package:Gues-v0", "--agent", "ppo")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert "did you mean 'Guess-v0'?" in done.stderr
+
+
 def test_a_misspelled_one_is_told_the_nearest(site: Path, tmp_path: Path) -> None:
     done = run(site, tmp_path, "train", "--env", "my_package:Gues-v0", "--agent", "ppo")
     assert done.returncode == 2

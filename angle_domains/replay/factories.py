@@ -68,7 +68,8 @@ def _rows(agent: Experienced, streams: int, steps: int, stack: int, period: int 
     config, ticks = agent.replay, agent.length + 1
     if config.warm_up >= steps:
         raise ConfigError(
-            f"training.steps={steps:,} ends before agent.replay.warm_up={config.warm_up:,}: nothing would be learned"
+            f"training.steps={steps:,} ends before agent.replay.warm_up={config.warm_up:,}: nothing would be learned; "
+            f"for a short trial --set agent.replay.warm_up={max(steps // 4, 1)}"
         )
     if -(-config.warm_up // streams) < ticks:
         raise ConfigError(

@@ -1,6 +1,7 @@
 """The report of an agent that plays a game: how well, how surely, beside chance and, where known, people."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 from itertools import pairwise
 from pathlib import Path
@@ -121,11 +122,12 @@ def histogram(found: GameScores) -> str:
     ticks = tuple(((t - low) / (high - low), f"{t:,.4g}") for t in shown)
     names = np.array([f"{a + 0.5:.4g}" if whole else f"{a:.4g} to {b:.4g}" for a, b in pairwise(edges)])
     axis = Axis((edges[:-1] - low) / (high - low), names, ticks)
+    counts = linear(number, zero=True, count=4)
     frame = Frame(
         "Episodes by return",
         "episodes",
         axis,
-        linear(number, zero=True, count=4),
+        replace(counts, ticks=tuple(tick for tick in counts.ticks if not tick % 1)),
         _whole,
         0,
         size="middle",

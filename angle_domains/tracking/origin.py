@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 _PACKAGES = (
+    "ale-py",
     "angle-domains",
     "arch",
     "gymnasium",

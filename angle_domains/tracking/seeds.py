@@ -79,7 +79,7 @@ def _told(newest: Mapping[str, float], count: int) -> tuple[str, ...]:
     for key in (key for key in HEADLINES if key in newest):
         bounds = [newest[name] for name in (f"{key}_low", f"{key}_high") if name in newest]
         interval = f" [{bounds[0]:.4g}, {bounds[1]:.4g}]" if bounds else ""
-        lines.append(f"{key}: {newest[key]:.4g}{interval}, mean of {count} seeds")
+        lines.append(f"{key}: {newest[key]:.4g}{interval}, mean of {count} seed{'s' if count != 1 else ''}")
     return tuple(lines)
 
 

@@ -143,18 +143,20 @@ def _make_database(store: Store) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}-{os.getpid()}")
-    with _cache() as folder:
-        shutil.copyfile(_template(folder), draft)
-    with closing(sqlite3.connect(draft)) as database:
-        database.execute("UPDATE experiments SET artifact_location = ?", (str(artifacts / "0"),))
-        database.commit()
-        database.execute("PRAGMA journal_mode = WAL")
     try:
-        os.link(draft, path)  # fails where another process was faster: its database may be in use
-    except OSError:
-        if not path.exists():  # a disk without links
-            os.replace(draft, path)
-    draft.unlink(missing_ok=True)
+        with _cache() as folder:
+            shutil.copyfile(_template(folder), draft)
+        with closing(sqlite3.connect(draft)) as database:
+            database.execute("UPDATE experiments SET artifact_location = ?", (str(artifacts / "0"),))
+            database.commit()
+            database.execute("PRAGMA journal_mode = WAL")
+        try:
+            os.link(draft, path)  # fails where another process was faster: its database may be in use
+        except OSError:
+            if not path.exists():  # a disk without links
+                os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)  # on a full disk, too: half a copy would take what is left of it
 
 
 def _template(folder: Path) -> Path:

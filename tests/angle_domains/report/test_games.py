@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -44,3 +45,10 @@ def test_whole_returns_have_a_bar_each_and_others_share_bins() -> None:
         assert f">{value}<" in few
     assert ">20.5<" not in few
     assert " to " in bars(0.1, 0.2, 0.35, 7.0)
+
+
+def test_episodes_are_counted_in_whole_numbers() -> None:
+    nothing = GameScores.__new__(GameScores)
+    object.__setattr__(nothing, "returns", (np.repeat(np.linspace(0.5, 9.5, 4), (10, 1, 1, 1)),))
+    ticks = re.findall(r'<span class="y"[^>]*>([^<]+)<', histogram(nothing))
+    assert ticks == ["0", "5", "10"]

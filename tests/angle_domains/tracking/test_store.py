@@ -1,3 +1,4 @@
+import errno
 import os
 import sqlite3
 import subprocess
@@ -31,6 +32,17 @@ def test_an_old_mlruns_folder_here_changes_nothing(tmp_path: Path, monkeypatch: 
     assert [path.name for path in (tmp_path / "runs" / "artifacts").rglob("*.toml")] == ["pyproject.toml"]
     assert [path.name for path in (tmp_path / "mlruns").iterdir()] == ["0"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mlruns", "runs"]
+
+
+def test_a_database_that_does_not_fit_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def half(_source: Path, target: Path) -> None:
+        target.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("angle_domains.tracking.store.shutil.copyfile", half)
+    with pytest.raises(OSError, match="No space"):
+        connect(resolve_store(None, tmp_path))
+    assert not list(tmp_path.rglob("*"))
 
 
 def test_the_store_stands_in_a_folder_with_a_space(tmp_path: Path) -> None:
