@@ -85,7 +85,7 @@ def configured(world: str, arm: str, seed: int, steps: int, folder: Path) -> Age
     options |= {
         "meta.on": True, "meta.serve.forecast": "f" in parts, "meta.serve.risk": "r" in parts,
         "meta.serve.control": "shuffled" if "s" in parts else "none",
-        "meta.forecast.kind": "linear", "meta.forecast.updates": 100, "meta.forecast.length": 16, "meta.budget": 1.0,
+        "meta.forecast.kind": "gru", "meta.forecast.updates": 100, "meta.forecast.length": 16, "meta.budget": 1.0,
         "meta.forecast.coupling": "gated" if "q" in parts else "none", "meta.risk.steering": float("q" in parts),
         "meta.adaptations": 1, "meta.drift": "none",
     }  # fmt: skip
