@@ -19,8 +19,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     # read once, when torch loads: waiting threads that spin cost a busy machine most of its speed
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # for `--env my_package:MyEnv-v0`; last, so that it hides no installed package
+    if "" not in sys.path:
+        sys.path.append(
+            ""
+        )  # the current folder, for `--env my_package:MyEnv-v0`; last, so that it hides no installed package
     from angle_domains.cli.app import app
 
     given = list(sys.argv[1:] if arguments is None else arguments)

@@ -184,9 +184,10 @@ class ForecastSubstrate:
         if len(ends):
             self.trust = torch.ones_like(self.trust)
             self.trust = trusted(self._raw(history)[..., MEDIAN], history.last(), future)
-            self._measure(self._raw(history)[..., MEDIAN])
+            made = self._raw(history)
+            self._measure(made[..., MEDIAN])
             self.conformal.forget()
-            self.conformal.observe(self._raw(history), future.value, future.seen, history.scale(self.typical))
+            self.conformal.observe(made, future.value, future.seen, history.scale(self.typical))
 
     def _measure(self, median: Float[Tensor, "b h d"]) -> None:
         """How far forecasts lie apart, for those who want them of the usual size; it moves as slowly as what serves."""

@@ -90,6 +90,29 @@ def test_what_is_told_is_what_the_models_hold() -> None:
     assert not torch.equal(again.features[50:], told.features[50:])
 
 
+def test_what_is_foreseen_is_told_in_the_usual_size_however_small_it_is() -> None:
+    """An entry of which a quarter comes back: its forecasts lie a quarter of a deviation apart, what is told a whole."""
+
+    def returning(seed: int) -> States:
+        states = rows(seed, episodes=400)
+        for row in range(1, len(states.first)):
+            if not states.first[row]:
+                states.observation[row, 1] += 0.25 * states.observation[row - 1, 1]
+        return states
+
+    made = adviser()
+    for seed in range(3):
+        made.trainer.update(seed, returning(seed), None)
+    told = made.advise_record(returning(9)).features
+    spread = made.trainer.forecast.spread
+    assert spread is not None
+    assert 0.15 < float(spread[0, 1]) < 0.4
+    assert 0.7 < float(told[:, 1].std()) < 1.4
+    other = adviser()
+    other.trainer.forecast.load_state_dict(made.trainer.forecast.state_dict())
+    assert torch.equal(other.advise_record(returning(9)).features[:, :4], told[:, :4])
+
+
 def test_shuffled_advice_was_told_at_other_times() -> None:
     made = adviser(control="shuffled")
     made.trainer.update(0, rows(0), None)
