@@ -91,7 +91,7 @@ def test_what_is_told_is_what_the_models_hold() -> None:
 
 
 def test_what_is_foreseen_is_told_in_the_usual_size_however_small_it_is() -> None:
-    """An entry of which a quarter comes back: its forecasts lie a quarter of a deviation apart, what is told a whole."""
+    """Of an entry a quarter comes back: its forecasts lie a quarter of a deviation apart, what is told a whole."""
 
     def returning(seed: int) -> States:
         states = rows(seed, episodes=400)
