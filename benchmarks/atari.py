@@ -12,6 +12,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from angle_domains.cli.machine import settle
+
+settle()
+
 import ale_py
 import gymnasium as gym
 import stable_baselines3

@@ -9,7 +9,9 @@ import time
 from itertools import count
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+from angle_domains.cli.machine import settle
+
+settle()
 
 import numpy as np
 

@@ -8,7 +8,9 @@ import tempfile
 import time
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+from angle_domains.cli.machine import settle
+
+settle()
 
 from angle_domains.config import AgentConfig, load_config
 from angle_domains.runs import RunFolder

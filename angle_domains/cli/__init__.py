@@ -1,11 +1,11 @@
 """The command line `angle-domains`. Nothing heavy is imported before a command needs it: `--help` answers at once."""
 
 import errno
-import os
 import sys
 import traceback
 from collections.abc import Sequence
 
+from angle_domains.cli.machine import settle
 from angle_domains.errors import AngleError, CheckpointError
 
 __all__ = ["main"]
@@ -17,12 +17,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     A mistake becomes one sentence on standard error; `--debug`, anywhere on the line, shows the traceback too. A full
     disk is a 2 wherever it is met.
     """
-    # read once, when torch loads: waiting threads that spin cost a busy machine most of its speed
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if "" not in sys.path:
-        sys.path.append(
-            ""
-        )  # the current folder, for `--env my_package:MyEnv-v0`; last, so that it hides no installed package
+    settle()
+    if "" not in sys.path:  # the current folder, for `--env my_package:MyEnv-v0`; last: it hides no installed package
+        sys.path.append("")
     from angle_domains.cli.app import app
 
     given = list(sys.argv[1:] if arguments is None else arguments)
