@@ -28,11 +28,19 @@ def match_env(env: str, asked: Layers) -> None:
     if feed is not None and _judges_itself(feed_entry(feed)):
         return
     if owner is None or (feed is not None and feed != owner):
-        told = (
-            f"belongs to the feed '{owner}', not to '{feed}'" if owner else f"is unknown: {nearest(env, known_envs())}"
-        )
+        meant = None if feed is None else _meant(env, feed)
+        told = f"is unknown: {nearest(env, known_envs()) if meant is None else meant}"
+        if owner:
+            told = f"belongs to the feed '{owner}', not to '{feed}'" + ("" if meant is None else f": {meant}")
         raise ConfigError(f"--env {env}: this environment {told}")
     asked.put(("feed", "name"), owner, Source("--env", "--env"))
+
+
+def _meant(env: str, feed: str) -> str | None:
+    """The feed's own environment of that name, as `MinAtar/Breakout-v1` for Breakout."""
+    listing = feed_entry(feed).listing
+    own = [name for name in (resolve(listing)() if listing else ()) if env.lower() in name.lower()]
+    return f"did you mean '{own[0]}'?" if len(own) == 1 else None
 
 
 def _judges_itself(entry: FeedEntry) -> bool:

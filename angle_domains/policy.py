@@ -13,7 +13,7 @@ from angle_domains import checkpoint
 from angle_domains.advised import Advised, make_agent, make_trainer, restore
 from angle_domains.config import AgentConfig
 from angle_domains.errors import CheckpointError
-from angle_domains.runs import META, find_checkpoint
+from angle_domains.runs import META, check_place, find_checkpoint
 from angle_domains.specs import spec_from_dict
 from angle_domains.types import Agent, Percept
 from feeds.base import FeedSpec
@@ -74,6 +74,7 @@ def load_policy(path: str | Path, root: str | Path = "runs") -> Policy:
     """The policy of a checkpoint folder or of a run (its best checkpoint); CheckpointError where there is none."""
     folder = find_checkpoint(str(path), Path(root))
     state, meta = checkpoint.load(folder, META)
+    check_place(folder, meta)
     config, spec = AgentConfig.from_dict(meta["config"]), spec_from_dict(meta["spec"])
     agent = make_agent(config, spec, "cpu")
     agent.load_state_dict(state["agent"])

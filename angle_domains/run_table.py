@@ -72,11 +72,13 @@ class Row:
         return None if low is None or high is None else (low, high)
 
     def cell(self, key: str) -> str:
-        """The metric as text, with its interval where there is one."""
+        """The metric as text, with its interval; one of no width is none, as where all episodes returned the same."""
         value, interval = self.metrics.get(key), self.interval(key)
         if value is None:
             return NOT_ESTIMABLE if self.refuses(key) else "–"
-        return number(value) + (f" [{number(interval[0])}, {number(interval[1])}]" if interval else "")
+        return number(value) + (
+            f" [{number(interval[0])}, {number(interval[1])}]" if interval and interval[0] < interval[1] else ""
+        )
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ class RunFolder:
         for folder in reversed(self.saved):
             try:
                 state, meta = checkpoint.load(folder, META)
-                _check_step(folder, meta["step"])
+                check_place(folder, meta)
                 if "replay" in meta:
                     state["replay"] = archive.load(self.replay, meta["replay"], state["replay"])
             except CheckpointError as error:
@@ -273,6 +273,21 @@ def find_checkpoint(text: str, root: Path) -> Path:
         if link.exists():
             return link.resolve()
     raise CheckpointError(f"the run {run.path} has no checkpoint yet")
+
+
+def check_place(folder: Path, meta: dict[str, Any]) -> None:
+    """CheckpointError where a checkpoint that stands in a run's folder is of another run's agent, feed or step."""
+    folder = folder.resolve()
+    run = RunFolder(folder.parent.parent)
+    if folder.parent != run.checkpoints:
+        return  # it stands for itself
+    _check_step(folder, meta["step"])
+    for part in ("agent", "feed") if run.config.is_file() else ():
+        own, told = (config.get(part, {}).get("name") for config in (run.read_config(), meta["config"]))
+        if own != told:
+            raise CheckpointError(
+                f"{folder} belongs to another run: its {part} is '{told}', that of {run.name} '{own}'"
+            )
 
 
 def _step_of(folder: Path) -> int:

@@ -265,11 +265,13 @@ def make_feed(name: str, settings: Any) -> Any:
     return resolve(feed_entry(name).build)(settings)
 
 
-def check_actions(agent: str, spec: Any) -> None:
-    """ConfigError where an agent cannot act in a feed's action space; it names the agents that can."""
+def check_actions(agent: str, spec: Any, *, logged: bool) -> None:
+    """ConfigError where an agent cannot act in a feed's action space; it names those that can and, where the feed holds
+    no records, need none."""
     if (kind := type(spec.action_space).__name__) in agent_spec(agent).actions:
         return
-    able = [name for name in names(AGENTS, "angle_domains.agents") if kind in agent_spec(name).actions]
+    known = {name: agent_spec(name) for name in names(AGENTS, "angle_domains.agents")}
+    able = [name for name, entry in known.items() if kind in entry.actions and (logged or not entry.offline)]
     raise ConfigError(
         f"the agent '{agent}' acts in {' and '.join(agent_spec(agent).actions)} spaces, actions of '{spec.name}' are "
         f"{spec.action_space}: {', '.join(able) or 'none of the agents'} would do"

@@ -20,14 +20,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settle()
     if "" not in sys.path:  # the current folder, for `--env my_package:MyEnv-v0`; last: it hides no installed package
         sys.path.append("")
-    from angle_domains.cli.app import app
-
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     try:
+        from angle_domains.cli.app import app
+
         app([word for word in given if word != "--debug"], prog_name="angle-domains")
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
+    except KeyboardInterrupt:  # while the libraries load
+        _tell("interrupted before anything began", debug)
+        return 130
     except AngleError as error:
         _tell(str(error), debug)
         return error.exit_code

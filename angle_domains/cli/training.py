@@ -55,14 +55,14 @@ def train(
 
 
 def _train(wish: "Wish", seeds: list[int] | None, sweep: list[str], resume: str | None) -> int:
-    resolved = _configuration(wish, resume)
-    config = resolved.config
-    if resume is None and config.env is None and resolved.source(("feed", "env")) == "default":
-        _tell_env(config)
-    from angle_domains.console import Progress
-    from angle_domains.training import train
-
     try:
+        resolved = _configuration(wish, resume)
+        config = resolved.config
+        if resume is None and config.env is None and resolved.source(("feed", "env")) == "default":
+            _tell_env(config)
+        from angle_domains.console import Progress
+        from angle_domains.training import train
+
         results = train(config, seeds=seeds, sweep=sweep, resume=resume, root=options.ROOT, console=Progress())
         code = tell(results)
         if results:

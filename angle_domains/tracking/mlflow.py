@@ -79,6 +79,7 @@ class MlflowTracker:
         if self.journal.exists and not info.resume:
             raise ConfigError(f"{self.journal.folder} holds a run already: resume it or choose another name")
         load_mlflow()
+        self._check_only()
         self.journal.open()
         self.gate = MetricGate(info.steps)
         self.gate.restore((key, step) for step, _, values in self.journal.points() for key in values)
@@ -89,12 +90,24 @@ class MlflowTracker:
     def reopen(self) -> None:
         """As the protocol says; ConfigError where another process has the run, or its state is damaged."""
         load_mlflow()
+        self._check_only()
         self._take()
         close_open_run(self.journal)  # where its process died: it is none that goes on
         self.journal.store(replace(self.journal.load(), owner=str(Owner.current())))
         self.gate.restore((key, step) for step, _, values in self.journal.points() for key in values)
         self._reopened = True
         self._write()
+
+    def _check_only(self) -> None:
+        """ConfigError where this folder was copied from one that is still there: both would write into one run."""
+        own = self.journal.peek() if self.journal.exists else None
+        for other in journals(self.runs) if own else ():
+            known = other.peek()
+            if own and known and known.key == own.key and other.folder.resolve() != self.journal.folder.resolve():
+                raise ConfigError(
+                    f"{self.journal.folder} and {other.folder} are one run to MLflow, a copy of the other: remove "
+                    "tracking.json and tracking.jsonl from the copy, and it is tracked as a run of its own"
+                )
 
     def _take(self) -> None:
         """The journal; a start of another process may be sending it, which takes a moment."""

@@ -50,7 +50,8 @@ def finish_parent(
         parent.log(by_step[step], step)
     parent.finish(status)
     newest = {key: points[max(points)] for key, points in curves.items()}
-    return (*_told(newest, len(seeds)), *_comparison(children))
+    told = _told(newest, len(seeds)) if status == "FINISHED" else ()
+    return (*told, *_comparison(children))
 
 
 def aggregate(seeds: Sequence[Curves]) -> dict[str, dict[int, float]]:

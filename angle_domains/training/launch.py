@@ -88,8 +88,11 @@ def _open_again(folder: RunFolder, config: AgentConfig, feed: Any, links: dict[s
         return judged
     finally:
         if openings(folder) > before:
-            tracker.log(told_of("test", judged, folder), folder.last_step())
-            tracker.tag(judged.tags if judged else {})
+            own = (
+                judged if judged is not None and judged.usual is None else None
+            )  # a run's numbers are of its own terms
+            tracker.log(told_of("test", own, folder), folder.last_step())
+            tracker.tag(own.tags if own else {})
             for path in judged.files if judged else ():
                 tracker.artifact(path)
         tracker.finish()

@@ -94,7 +94,7 @@ class AgentTrainer:
         entry = feed_entry(config.feed_name)
         self.judge, self.terms = resolve(entry.judge), terms_of(config, "validation", full=False)
         self.feed = make_feed(config.feed_name, config.feed) if feed is None else feed
-        check_actions(config.agent_name, self.feed.spec)
+        check_actions(config.agent_name, self.feed.spec, logged=entry.logged)
         check_rewards(config.agent_name, self.feed.spec)
         self.agent = make_agent(config, self.feed.spec, self.device)
         if config.training.compile:

@@ -20,6 +20,8 @@ from angle_domains.tracking import OFF, find_trials, provenance, read_key, resol
 from angle_domains.tracking.policies import Signatures
 from feeds.base import FeedSpec
 
+_NAMED = 8  # seeds that stand in the name of a page
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -29,6 +31,7 @@ class Judged:
     notes: dict[str, str] = field(default_factory=dict)  # how it was chosen, in words
     beside: dict[str, float] = field(default_factory=dict)  # metrics of the models that learned beside the agent
     models: Signatures = field(default_factory=dict)  # of those that the checkpoint holds trained
+    usual: Path | None = None  # the page of the verdict under the run's own terms, where this one is under others
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -39,7 +42,10 @@ class Judged:
     @property
     def lines(self) -> tuple[str, ...]:
         told = (f"{what}: {words}" for what, words in self.notes.items())
-        return (*self.verdict.lines, *told, f"report: {self.report}")
+        kept = (
+            () if self.usual is None else (f"under other terms than the run's own, whose verdict stays: {self.usual}",)
+        )
+        return (*self.verdict.lines, *told, *kept, f"report: {self.report}")
 
     @property
     def tags(self) -> dict[str, str]:
@@ -87,14 +93,26 @@ def judge_run(folder: RunFolder, config: AgentConfig, feed: Any, terms: Terms, *
     notes = {what: facts[what] for what in ("checkpoint", "selection") if facts.get(what)}
     found = study(config, feed, policy, split)
     summary = _summary(folder, config, facts, links, notes, () if found is None else foreseen(found))
-    page = write(verdict, summary, page_of(folder, split))
+    path = _page_under(terms, folder, terms_of(config, split, full=terms.full).episodes)
+    page = write(verdict, summary, path)
     models = {} if policy.beside is None else signatures(policy.beside)
-    return Judged(verdict, page, policy.meta["step"], notes, {} if found is None else found.metrics, models)
+    beside, usual = {} if found is None else found.metrics, page_of(folder, split)
+    return Judged(verdict, page, policy.meta["step"], notes, beside, models, None if path == usual else usual)
 
 
 def page_of(folder: RunFolder, split: str) -> Path:
     """Where the page of a part lies."""
     return folder.report if split == "test" else folder.path / f"report-{split}.html"
+
+
+def _page_under(terms: Terms, folder: RunFolder, episodes: int | None) -> Path:
+    """The page of a part, or one of its own where that is taken and others than the run's usual episodes are played."""
+    usual = page_of(folder, terms.split)
+    if (terms.episodes, terms.seeds) == (episodes, ()) or not usual.is_file():
+        return usual
+    seeds = "-".join(map(str, terms.seeds)) if len(terms.seeds) <= _NAMED else f"{len(terms.seeds)}-of-them"
+    own = f"-seeds-{seeds}" if terms.seeds else ""
+    return usual.with_stem(f"report-{terms.split}-{terms.episodes}-episodes{own}")
 
 
 def _summary(

@@ -178,5 +178,8 @@ def test_a_refused_value_is_said_to_be_that_and_updates_are_called_updates(tmp_p
     plays = Row("b", "2", "0", "market", "ppo", "FINISHED", 1, {"test/sharpe": 1.0}, {"training.steps": "1536"})
     assert plays.trained == "1,536 environment steps"
     assert plays.cell("test/wis") == "–"
+    alike = {"test/return": 500.0, "test/return_low": 500.0, "test/return_high": 500.0}  # no interval can be had
+    level = Row("d", "4", "0", "classic", "ppo", "FINISHED", 1, alike, {})
+    assert level.cell("test/return") == "500"
     control = Row("c", "3", "0", "clinical", "dqn", "FINISHED", 1, {}, {"training.source": "records"})
     assert (control.unit, control.trained) == ("updates", "–")

@@ -68,6 +68,8 @@ def test_version_and_an_empty_line(capsys: pytest.CaptureFixture[str]) -> None:
             ["train", "--feed", "retro", "--env", "Pong", "--agent", "dqn"],
             "belongs to the feed 'atari', not to 'retro'",
         ),
+        (["train", "--feed", "minatar", "--env", "breakout", "--agent", "dqn"], "did you mean 'MinAtar/Breakout-v1'?"),
+        (["train", "--env", "CartPole-v1", "--agent", "td3"], "a2c, agent57, dqn, nec, ngu, ppo, qrdqn, r2d2, rainbow"),
         (
             ["train", "--env", "SonicTheHedgehg-Genesis", "--agent", "dqn"],
             "did you mean 'SonicTheHedgehog-Genesis-v0'?",
