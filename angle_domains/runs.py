@@ -283,7 +283,7 @@ def check_place(folder: Path, meta: dict[str, Any]) -> None:
         return  # it stands for itself
     _check_step(folder, meta["step"])
     for part in ("agent", "feed") if run.config.is_file() else ():
-        own, told = (config.get(part, {}).get("name") for config in (run.read_config(), meta["config"]))
+        own, told = ((config.get(part) or {}).get("name") for config in (run.read_config(), meta["config"]))
         if own != told:
             raise CheckpointError(
                 f"{folder} belongs to another run: its {part} is '{told}', that of {run.name} '{own}'"

@@ -12,7 +12,7 @@ from angle_domains.chance import seeded
 from angle_domains.errors import CheckpointError
 from angle_domains.replay.frames import find_past, source_of_frames, stacks_of, strip_of
 from angle_domains.replay.samplers import Sampler, Uniform
-from angle_domains.replay.storage import Ints, Storage, allocate, ring_slices
+from angle_domains.replay.storage import Ints, Storage, allocate, fits, ring_slices
 from angle_domains.types import Brief, Decision, Percept, Window
 
 _FIELDS = [field for field in Percept._fields if field not in Percept._field_defaults]
@@ -231,9 +231,10 @@ class ReplayBuffer:
 
     def _allocate(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> None:
         """A column for values `[streams, ...]`."""
-        rows = self.rows + (name == _OBS)
-        folder = (self.folder or Path(tempfile.gettempdir())) if self.storage == "disk" else None
-        column = allocate((rows, *shape), dtype, device=self._rows_on, folder=folder)
+        whole = (self.rows + (name == _OBS), *shape)
+        to_disk = self.storage == "disk" or (self.storage == "auto" and not fits(whole, dtype))
+        folder = (self.folder or Path(tempfile.gettempdir())) if to_disk else None
+        column = allocate(whole, dtype, device=self._rows_on, folder=folder)
         self._columns[name], self._flat[name] = column[: self.rows], column.flatten(0, 1)
         self._extras = [name for name in self._columns if name.startswith("extras/")]
         if self._rows_on == "cpu" and dtype != torch.bfloat16:  # which NumPy lacks; else it takes half the time

@@ -11,7 +11,8 @@ class ReplayConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     capacity: PositiveInt = 1_000_000  # rows
-    storage: Literal["memory", "disk", "device"] = "memory"  # "disk": a memory-mapped file; "device": where it computes
+    storage: Literal["auto", "memory", "disk", "device"] = "auto"  # "disk": a memory-mapped file, as auto takes where
+    # memory is short; "device": where it computes
     warm_up: PositiveInt = 20_000  # steps before the first update
     learn_every: PositiveFloat = 4.0  # steps for each update; below 1, several updates for each step
     batch: PositiveInt = 32  # windows of an update

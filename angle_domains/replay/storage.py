@@ -1,5 +1,7 @@
 """Where rows lie: in memory, on the device that computes, or in a file that is mapped into memory."""
 
+import logging
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -12,9 +14,39 @@ from torch import Tensor
 
 from angle_domains.errors import ConfigError
 
-Storage = Literal["memory", "disk", "device"]
+Storage = Literal["auto", "memory", "disk", "device"]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
+
+
+_SHARE = 0.75  # of the memory that is free which one column of rows may take
+_MEMINFO, _LIMIT, _USED = (
+    Path(name) for name in ("/proc/meminfo", "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current")
+)
+_logger = logging.getLogger(__name__)
+
+
+def free_memory() -> float:
+    """Bytes that this process may still take: of the machine, and of the container that it may be in; infinity where
+    the system does not tell."""
+    lines = _MEMINFO.read_text().splitlines() if _MEMINFO.is_file() else []
+    told = [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+    if _LIMIT.is_file() and (limit := _LIMIT.read_text().strip()).isdecimal():
+        told.append(int(limit) - int(_USED.read_text()))
+    return float(min(told, default=math.inf))
+
+
+def fits(shape: tuple[int, ...], dtype: torch.dtype) -> bool:
+    """Whether rows of that shape find room in memory; a warning where they do not."""
+    size, free = torch.empty(0, dtype=dtype).element_size() * math.prod(shape), free_memory()
+    if size <= _SHARE * free:
+        return True
+    _logger.warning(
+        "the replay takes %.1f GB, of memory %.1f GB are free: it is kept in a file, which is slower",
+        size / 1e9,
+        free / 1e9,
+    )
+    return False
 
 
 def allocate(shape: tuple[int, ...], dtype: torch.dtype, *, device: str, folder: Path | None) -> Tensor:
@@ -24,7 +56,7 @@ def allocate(shape: tuple[int, ...], dtype: torch.dtype, *, device: str, folder:
     """
     if folder is None and torch.device(device).type != "cpu":
         return torch.zeros(shape, dtype=dtype, device=device)
-    size = torch.empty(0, dtype=dtype).element_size() * int(np.prod(shape))
+    size = torch.empty(0, dtype=dtype).element_size() * math.prod(shape)
     if folder is None:
         return torch.from_numpy(np.zeros(size, np.uint8)).view(dtype).view(shape)  # NumPy asks for large pages
     try:
