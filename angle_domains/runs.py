@@ -282,9 +282,9 @@ def check_place(folder: Path, meta: dict[str, Any]) -> None:
     if folder.parent != run.checkpoints:
         return  # it stands for itself
     _check_step(folder, meta["step"])
-    for part in ("agent", "feed") if run.config.is_file() else ():
-        own, told = ((config.get(part) or {}).get("name") for config in (run.read_config(), meta["config"]))
-        if own != told:
+    wanted, found = run.read_config() if run.config.is_file() else {}, meta["config"] or {}
+    for part in wanted.keys() & found.keys() & {"agent", "feed"}:
+        if (own := wanted[part]["name"]) != (told := found[part]["name"]):
             raise CheckpointError(
                 f"{folder} belongs to another run: its {part} is '{told}', that of {run.name} '{own}'"
             )

@@ -9,6 +9,7 @@ from torch import Tensor
 from metalearn.states import States
 
 _LEAST = 200  # ticks of a stream: fewer hold no task and hardly a label
+_UNIT = 100  # rows of one episode, at most, that are held out together
 
 
 class Diary:
@@ -23,6 +24,9 @@ class Diary:
         self.terminated = torch.zeros(rows, streams, dtype=torch.bool)
         self.action = torch.zeros(rows, streams, dtype=torch.int64)
         self.moment = torch.zeros(rows, streams, dtype=torch.int64)
+        self.unit = torch.zeros(rows, streams, dtype=torch.int64)
+        self.running, self.length = torch.zeros(2, streams, dtype=torch.int64)  # the unit of each stream, its rows
+        self.units = 0  # so far
         self.discrete, self.dated = True, False
         self.written = 0
 
@@ -51,7 +55,16 @@ class Diary:
         self.dated = moment is not None
         if moment is not None:
             self.moment[at] = moment[few]
+        self.unit[at] = self._unit_of(begins)
         self.written += 1
+
+    def _unit_of(self, begins: Bool[Tensor, " b"]) -> Int[Tensor, " b"]:
+        """An episode is a unit, a long one several; numbers are given once, in the order in which units begin."""
+        new = begins | (self.length >= _UNIT) | (self.written == 0)
+        self.running = torch.where(new, self.units + new.long().cumsum(0) - 1, self.running)
+        self.length = torch.where(new, 1, self.length + 1)
+        self.units += int(new.sum())
+        return self.running
 
     def __len__(self) -> int:
         """Rows held, of all streams together."""
@@ -82,6 +95,7 @@ class Diary:
             action=flat(self.action) if self.discrete else None,
             entity=begins.long().cumsum(0) - 1,
             moment=flat(self.moment) if self.dated else None,
+            unit=flat(self.unit),
         )
 
     def state_dict(self) -> dict[str, Any]:

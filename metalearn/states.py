@@ -23,6 +23,7 @@ class States(NamedTuple):
     entity: Int[Tensor, " n"]  # asset, patient or stream
     event: Bool[Tensor, " n"] | None = None  # what the feed tells of and nobody wants, as a death; None: of nothing
     moment: Int[Tensor, " n"] | None = None  # the bar of a calendar that all entities share; None: they share none
+    unit: Int[Tensor, " n"] | None = None  # a lasting number of rows that are held out together; None: entities are
 
     @classmethod
     def whole(
@@ -92,8 +93,10 @@ class Parts(NamedTuple):
 def parts_of(states: States, reach: int) -> Parts:
     """By entity where there are `_SHARE` of them, of every ten one and one; else by time within each.
 
-    `reach` is how many rows ahead targets lie: rows whose targets lie in a later part are left out. Entities that share
-    a calendar, as streams of one market do, live through the same days: there its days are parted, for all alike.
+    `reach` is how many rows ahead targets lie: rows whose targets lie in another part are left out. Entities that share
+    a calendar, as streams of one market do, live through the same days: there its days are parted, for all alike. Units
+    stand for entities where what is told of them grows from update to update: what was fitted to once is never judged
+    by later, for their numbers last.
     """
     if states.moment is not None:
         days, ahead = states.moment, _ahead(states, reach)
@@ -101,10 +104,13 @@ def parts_of(states: States, reach: int) -> Parts:
             [_share_of(states.rows, _SHARE - 2), _share_of(states.rows, _SHARE - 1)]
         ]
         return Parts(ahead < calibrated, (days >= calibrated) & (ahead < judged), days >= judged)
-    entity, place, size = _within(states.entity)
-    if int(entity.max()) + 1 >= _SHARE:
-        turn = entity % _SHARE
-        return Parts(turn < _SHARE - 2, turn == _SHARE - 2, turn == _SHARE - 1)
+    if (turn := _turn(states)) is not None:
+        fit, calibrate, judge = turn < _SHARE - 2, turn == _SHARE - 2, turn == _SHARE - 1
+        if states.unit is None:
+            return Parts(fit, calibrate, judge)
+        then = turn[_later(states, reach)]  # a unit may end within an episode
+        return Parts(fit & (then < _SHARE - 2), calibrate & (then == _SHARE - 2), judge & (then == _SHARE - 1))
+    _, place, size = _within(states.entity)
     fitted, judged = (size * (_SHARE - 2)) // _SHARE, (size * (_SHARE - 1)) // _SHARE
     ahead = place + reach
     return Parts(ahead < fitted, (place >= fitted) & (ahead < judged), place >= judged)
@@ -129,11 +135,10 @@ def folds_of(states: States, parts: Parts, reach: int) -> list[tuple[Bool[Tensor
             until = ahead[held].max() if held.any() else begin
             folds.append((kept & ((ahead < begin) | (days > until)), held))
         return folds
-    entity, _, _ = _within(states.entity)
-    if int(entity.max()) + 1 < _SHARE:
+    if (turn := _turn(states)) is None:
         return [(parts.fit, parts.calibrate)]
-    turn, kept = entity % _SHARE % _FOLDS, parts.fit | parts.calibrate
-    return [(kept & (turn != fold), kept & (turn == fold)) for fold in range(_FOLDS)]
+    now, then, kept = turn % _FOLDS, turn[_later(states, reach)] % _FOLDS, parts.fit | parts.calibrate
+    return [(kept & (now != fold) & (then != fold), kept & (now == fold)) for fold in range(_FOLDS)]
 
 
 def _share_of(count: int, parts: int, of: int = _SHARE) -> int:
@@ -141,12 +146,26 @@ def _share_of(count: int, parts: int, of: int = _SHARE) -> int:
     return min(count * parts // of, count - 1)
 
 
-def _ahead(states: States, reach: int) -> Int[Tensor, " n"]:
-    """The days of rows so many further on, or of the last of the episode."""
-    assert states.moment is not None
+def _turn(states: States) -> Int[Tensor, " n"] | None:
+    """Which of ten a row's entity or unit is; None where there are too few to hold some out."""
+    if states.unit is None:
+        number, _, _ = _within(states.entity)
+        return number % _SHARE if int(number.max()) + 1 >= _SHARE else None
+    turn = states.unit % _SHARE
+    return turn if len(turn.unique()) == _SHARE else None
+
+
+def _later(states: States, reach: int) -> Int[Tensor, " n"]:
+    """The places of rows so many further on, or of the last of the episode."""
     places = torch.arange(states.rows)
     ends = torch.where(states.last, places, states.rows).flip(0).cummin(0).values.flip(0)
-    return states.moment[torch.minimum(places + reach, ends)]
+    return torch.minimum(places + reach, ends)
+
+
+def _ahead(states: States, reach: int) -> Int[Tensor, " n"]:
+    """The days of those rows."""
+    assert states.moment is not None
+    return states.moment[_later(states, reach)]
 
 
 def _within(entity: Int[Tensor, " n"]) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"], Int[Tensor, " n"]]:
