@@ -26,6 +26,7 @@ class MetaLearner(nn.Module):
         self.network = Network(inputs, config.hidden, outputs, generator)
         self.log_penalty = nn.Parameter(torch.zeros(()))  # of ridge, learned with the features
         self.optimizer = torch.optim.Adam(self.parameters(), lr=config.learning_rate, fused=True)
+        self.updates = 0  # batches of tasks that it learned from
 
     def adapt(self, support: Examples, *, steps: int | None = None, learning: bool = False) -> Weights:
         """Weights for each task; `learning` lets gradients flow into the network's own."""
@@ -62,6 +63,7 @@ class MetaLearner(nn.Module):
 
     def learn(self, tasks: Tasks) -> dict[str, float]:
         """One update from a batch of tasks; what is to be logged of it."""
+        self.updates += 1
         if self.config.inner == "reptile":
             return self._follow(tasks)
         loss = self.loss(tasks)
@@ -84,8 +86,10 @@ class MetaLearner(nn.Module):
 
     def state(self) -> dict[str, Any]:
         """Weights and optimiser, to be saved; `restore` puts them back."""
-        return {"network": dict(self.state_dict()), "optimizer": self.optimizer.state_dict()}
+        told = {"network": dict(self.state_dict()), "optimizer": self.optimizer.state_dict()}
+        return told | {"updates": self.updates}
 
     def restore(self, state: dict[str, Any]) -> None:
         self.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.updates = state["updates"]

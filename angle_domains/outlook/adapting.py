@@ -49,6 +49,7 @@ class Curve(NamedTuple):
     sizes: tuple[float, ...]  # in the unit
     points: tuple[Point, ...]
     tasks: int
+    untaught: bool = False  # the run met too few tasks to learn from: ridge that begins from nothing adapts instead
 
     @property
     def sentence(self) -> str:
@@ -57,11 +58,14 @@ class Curve(NamedTuple):
         size = f"{self.sizes[-1]:g} {self.unit}"
         if self.tasks < FEWEST_TASKS:
             return f"{self.tasks} tasks are too few to say how fast the models adapt: give more data or less support"
+        whose = ""
+        if self.untaught:
+            whose = f"the run met fewer than {FEWEST_TASKS} tasks to learn from, ridge regression adapts in its stead; "
         if after.high < 1.0:
             told = f"after {size} its error is {after.estimate:.3f} of the last value's"
-            return f"it adapts: {told}, {before.estimate:.3f} before"
-        return f"no skill: after {size} its error is {after.estimate:.3f} [{after.low:.3f}, {after.high:.3f}] of the " \
-               "last value's"  # fmt: skip
+            return f"{whose}it adapts: {told}, {before.estimate:.3f} before"
+        bounds = f"[{after.low:.3f}, {after.high:.3f}]"
+        return f"{whose}no skill: after {size} its error is {after.estimate:.3f} {bounds} of the last value's"
 
 
 def parse_support(text: str) -> Support:
@@ -101,6 +105,7 @@ def adapt(trainer: MetaLearnerTrainer, walk: Walk, support: Support, *, query: i
         tuple(share * support.amount for share in _FRACTIONS),
         tuple(_point(errors[share]) for share in _FRACTIONS),
         len(places[:_MOST_TASKS]),
+        untaught=not trainer.learner.updates,
     )
 
 
@@ -111,7 +116,10 @@ def _point(found: list[tuple[int, float, float]]) -> Point:
 
 
 def _learned(learner: MetaLearner, given: Examples, x: Float[Tensor, "k n i"]) -> Float[Tensor, "k n o"]:
-    """What the learner foresees after adapting; with nothing to adapt to, as it begins."""
+    """What the learner foresees after adapting; with nothing to adapt to, as it begins. One that never learned is as
+    good as its first random weights: ridge takes its place."""
+    if not learner.updates:
+        return _scratch(given, x)
     weights = learner.adapt(given) if given.x.shape[1] else learner.network.for_tasks(len(x))
     with torch.no_grad():
         return learner.predict(x, weights)

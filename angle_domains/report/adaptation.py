@@ -27,13 +27,14 @@ def adaptation(curve: Curve, run: str) -> str:
     frame = Frame("Error against the last value", f"1: no better than it; over {curve.unit} to adapt to", axis,
                   linear(everything, count=5), lambda value, digits: f"{value:.{max(digits, 2)}f}", 3)  # fmt: skip
     series = [
-        Line("learned prior", learned[:, 0], "s0"),
+        *(() if curve.untaught else (Line("learned prior", learned[:, 0], "s0"),)),
         Line("from nothing", scratch[:, 0], "s1"),
         Line("the last value", np.ones(len(size)), "s2"),
     ]
+    shown = ("from nothing",) if curve.untaught else ("learned prior", "from nothing")
     rows: list[Row] = [
         (f"{s:g} {curve.unit}", f"{p.rows:,}", *(f"{e.estimate:.3f} [{e.low:.3f}, {e.high:.3f}]"
-                                                 for e in (p.learned, p.scratch)))
+                                                 for e in (p.learned, p.scratch)[-len(shown):]))
         for s, p in zip(curve.sizes, curve.points, strict=True)
     ]  # fmt: skip
     text = (
@@ -42,6 +43,6 @@ def adaptation(curve: Curve, run: str) -> str:
     )
     return section(
         f"{run}: how fast it adapts", paragraph(f"{curve.sentence[0].upper()}{curve.sentence[1:]}.", "verdict"),
-        lines(frame, series), table(("support", "rows", "learned prior", "from nothing"), rows, own=2),
+        lines(frame, series), table(("support", "rows", *shown), rows, own=2),
         paragraph(text), name="adaptation",
     )  # fmt: skip

@@ -1,5 +1,7 @@
 """Adapting to what was never seen: tasks that overlap nowhere, errors by hand, and a verdict that knows its limits."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from angle_domains.errors import ConfigError
 from angle_domains.interval import Interval
 from angle_domains.outlook.adapting import Curve, Point, _by_episode, _by_row, _scratch, adapt, parse_support
 from angle_domains.outlook.walk import Walk
+from angle_domains.report.adaptation import write_adaptation
 from metalearn.settings import ForecastConfig, InnerConfig, MetaLearningConfig, RiskConfig
 from metalearn.states import States
 from metalearn.tasks import Examples
@@ -116,3 +119,15 @@ def test_too_few_tasks_say_nothing() -> None:
     assert "it adapts" in Curve("rows", (0.0, 4.0), (point, point), 8).sentence
     with pytest.raises(ConfigError, match="hold no task of that size"):
         adapt(trained(), swings(0, episodes=1, rows=20), parse_support("24"))
+
+
+def test_a_learner_that_met_too_few_tasks_gives_way_to_ridge(tmp_path: Path) -> None:
+    trainer = MetaLearnerTrainer(CONFIG, 1, seed=0)
+    assert trainer.update(0, swings(0, episodes=2).states, None)["meta/tasks"] < 8
+    curve = adapt(trainer, swings(99), parse_support("24"))
+    assert curve.untaught
+    assert [point.learned for point in curve.points] == [point.scratch for point in curve.points]
+    assert "ridge regression adapts in its stead" in curve.sentence
+    page = write_adaptation(curve, tmp_path / "page.html", "run").read_text()
+    assert "learned prior" not in page
+    assert not adapt(trained(), swings(99), parse_support("24")).untaught
