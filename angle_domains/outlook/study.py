@@ -21,7 +21,7 @@ from metalearn.forecasting.histories import cut
 from metalearn.forecasting.quantiles import LEVELS, MEDIAN, pinball
 from metalearn.forecasting.ridge_anchor import RidgeAnchor
 from metalearn.forecasting.skill import Skill, skill
-from metalearn.risk.judgement import Foretold, RiskJudgement, judge_risk
+from metalearn.risk.judgement import Foretold, RiskJudgement, judge_risk, telltales
 from metalearn.risk.labels import event_within
 from metalearn.risk.resamples import auroc_interval
 from metalearn.serving.layout import LEFT_OUT
@@ -71,6 +71,7 @@ class Study:
     example: Example | None
     risk: RiskJudgement | None
     auroc: tuple[float, float] | None  # interval of 95 %, episodes resampled; None where they are few
+    telltales: dict[str, float]  # entries that tell events all by themselves: AUROC by name
     risk_horizon: int
     unit: str  # of the time between rows, in words
     serving: dict[str, str]  # what the models gave the agent, in words
@@ -86,6 +87,7 @@ class Study:
             found["forecast_coverage_80"] = float(np.mean([group.coverage for group in self.groups]))
         if self.risk is not None and self.risk.events >= FEWEST_EVENTS and len(self.risk.roc):
             found["risk_auroc"], found["risk_ece"] = self.risk.measures.auroc, self.risk.measures.ece
+            found["risk_telltales"] = float(len(self.telltales))
         return found
 
 
@@ -104,7 +106,7 @@ def study(config: AgentConfig, feed: Any, policy: Policy, split: str) -> Study |
     seen = go(split)
     rival = None if trainer.forecast.network is None else _ridge(trainer, go("train"))
     made = forecasts(trainer, seen)
-    (risk, auroc), serve = _risk(trainer, seen), trainer.config.serve
+    (risk, auroc, tell), serve = _risk(trainer, seen), trainer.config.serve
     serving = {
         "forecast features": "served" if serve.forecast else "not served",
         "risk features": "served" if serve.risk else "not served",
@@ -120,6 +122,7 @@ def study(config: AgentConfig, feed: Any, policy: Policy, split: str) -> Study |
         example=_example(trainer, seen, made, feed.spec),
         risk=risk,
         auroc=auroc,
+        telltales=tell,
         risk_horizon=trainer.config.risk.horizon,
         unit="hours" if isinstance(feed, LoggedFeed) else "ticks",
         serving=serving,
@@ -270,17 +273,23 @@ def _example(trainer: MetaLearnerTrainer, seen: Walk, made: Forecasts, spec: Fee
     )  # fmt: skip
 
 
-def _risk(trainer: MetaLearnerTrainer, seen: Walk) -> tuple[RiskJudgement | None, tuple[float, float] | None]:
-    """With the interval of the AUROC; None where the detector was never trained, or episodes are few."""
+def _risk(
+    trainer: MetaLearnerTrainer, seen: Walk
+) -> tuple[RiskJudgement | None, tuple[float, float] | None, dict[str, float]]:
+    """With the interval of the AUROC, None where the detector was never trained or episodes are few, and entries that
+    tell events all by themselves."""
     substrate, states, config = trainer.risk, seen.states, trainer.config.risk
     if substrate.scaler is None or not substrate.ready:
-        return None, None
+        return None, None, {}
     rows = torch.arange(states.rows)
     chance = substrate.chance(pasts(states, rows, config.length).history(config.length, substrate.scaler))
     told = Foretold(chance, substrate.events(states), states.first, states.terminated, states.elapsed)
     found = judge_risk(told, config.horizon)
-    if int(states.first.sum()) < _FEW_EPISODES or not len(found.roc):
-        return found, None
+    if not len(found.roc):
+        return found, None, {}
     label, known, _ = event_within(told.event, states.first, states.terminated, config.horizon)
     kept = (known > 0) & ~states.last
-    return found, auroc_interval(chance[kept], label[kept], states.first.long().cumsum(0)[kept])
+    tell = telltales(states.observation[kept], label[kept], seen.names)
+    if int(states.first.sum()) < _FEW_EPISODES:
+        return found, None, tell
+    return found, auroc_interval(chance[kept], label[kept], states.first.long().cumsum(0)[kept]), tell

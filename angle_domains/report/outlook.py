@@ -146,9 +146,16 @@ def risks(found: Study) -> str:
             told += " Its interval includes chance: no skill."
     if measures.brier_skill <= 0.0:
         told += " Its chances are no better than the share of events itself: no skill."
+    alarm = ""
+    if found.telltales:
+        named = ", ".join(f"{name} ({area:.3f})" for name, area in found.telltales.items())
+        alarm = paragraph(
+            f"Alarm: alone these tell events from the rest, look whether they are known in time: {named}."
+        )
     return section(
         "Risk",
         paragraph(told, "verdict"),
+        alarm,
         tiles(
             [
                 ("AUROC", f"{measures.auroc:.3f}", reach),

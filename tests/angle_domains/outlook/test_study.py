@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from angle_domains.outlook.foreseen import forecasts, write_forecasts, write_risks
-from angle_domains.outlook.study import Study, _Compared, spoken_entries, study
+from angle_domains.outlook.study import Study, _Compared, _risk, spoken_entries, study
 from angle_domains.outlook.walk import Walk
 from angle_domains.policy import load_policy
 from angle_domains.report.outlook import foreseen
@@ -119,3 +119,22 @@ def test_entries_that_say_the_same_stand_together() -> None:
     from tests.metalearn.serving.test_adviser import SPEC
 
     assert spoken_entries(SPEC) == {"assets a": [0, 2], "assets b": [1, 3]}
+
+
+def test_an_entry_that_tells_events_all_by_itself_raises_the_alarm(run: tuple[Path, Any]) -> None:
+    trainer, walk = MetaLearnerTrainer(CONFIG, 1, seed=0), swings(3)
+    ends = walk.states.last
+    soon = torch.stack([ends.roll(-step) for step in range(1, CONFIG.risk.horizon + 1)]).any(0)
+    for seed in range(2):
+        trainer.update(seed, swings(seed).states._replace(terminated=swings(seed).states.last), None)
+    ended = walk._replace(states=walk.states._replace(terminated=ends))
+    assert _risk(trainer, ended)[2] == {}, "what swings tells of no end"
+    shifted = ended.states._replace(observation=soon[:, None].float())  # the label itself among the entries
+    assert _risk(trainer, ended._replace(states=shifted))[2] == {"value": 1.0}
+    folder, config = run
+    found = study(config, make_feed("classic", config.feed), load_policy(str(folder / "last")), "validation")
+    assert found is not None
+    assert "Alarm: alone" not in foreseen(replace(found, telltales={}))[1]
+    told = foreseen(replace(found, telltales={"<label>": 1.0}))[1]
+    assert "&lt;label&gt; (1.000)" in told
+    assert replace(found, telltales={"<label>": 1.0}).metrics["risk_telltales"] == 1.0
