@@ -1,5 +1,6 @@
 """Models that learn beside an agent: from what it lives through or what was recorded, steered by its values."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -85,7 +86,9 @@ class Beside:
 
     def update(self, step: int, seconds: float) -> dict[str, float]:
         """Trains where that is due; `seconds` is what training took so far. Metrics, empty where nothing was done."""
+        begun = time.monotonic()
         alarmed = self.diary is not None and self.trainer.watch(step, self.diary.states(self._recent))
+        self.trainer.seconds += time.monotonic() - begun  # watching is paid for as updates are
         told = {"meta/drift_alarm": 1.0} if alarmed else {}
         if not self.trainer.meta_learning_condition(step, seconds):
             return told
@@ -98,7 +101,7 @@ class Beside:
         if self.held_out is not None:
             self.held_out.update(states, q)
         self._annotate()
-        return told
+        return told | {"meta/share": self.trainer.seconds / max(seconds + time.monotonic() - begun, 1e-9)}
 
     def _annotate(self) -> None:
         """Rows of a log bear what is said of them now, where that may be by models that did not learn from them."""
