@@ -83,7 +83,7 @@ FEEDS: dict[str, FeedEntry] = {
         latex="angle_domains.report.patients.latex:write_tables",
         check="feeds.clinical.audit:check",
         logged=True,
-        envs=("angle_domains/Clinical-v*",),
+        envs=("angle_domains/Clinical-v*", "angle_domains/Records-v*"),
     ),
     "glucose": _game(
         "glucose",

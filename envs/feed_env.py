@@ -34,8 +34,8 @@ class FeedEnv(gymnasium.Env[Any, Any]):
         elif self._seed is None:
             self._seed = int(self.np_random.integers(2**31))
         keys = episode_keys(np.array([self._seed]), np.array([self._episode]))
+        self._state, step = self._begin(keys, options or {})
         self._episode += 1
-        self._state, step = self.feed.reset(keys, split=self.split)
         return step.observation[0], _first(step)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -49,6 +49,10 @@ class FeedEnv(gymnasium.Env[Any, Any]):
             bool(step.truncated[0]),
             _first(step),
         )
+
+    def _begin(self, keys: np.ndarray, options: dict[str, Any]) -> tuple[Any, Step]:
+        """The episode of the key `[1]`; these environments have no options."""
+        return self.feed.reset(keys, split=self.split)
 
     def state_dict(self) -> dict[str, Any]:
         """All that the episodes to come depend on: arrays and numbers."""

@@ -3,13 +3,12 @@
 from typing import Any
 
 from gymnasium.vector import AutoresetMode
-from pydantic import ValidationError
 
 from envs.feed_env import FeedEnv
+from envs.settings import checked
 from envs.vector import FeedVectorEnv
 from feeds.clinical.config import ProcessConfig
 from feeds.clinical.process import IcuSepsisFeed
-from feeds.errors import FeedError, nearest
 
 
 def make_icu_sepsis(*, split: str = "train", render_mode: None = None, **settings: Any) -> FeedEnv:
@@ -30,10 +29,4 @@ def make_icu_sepsis_vector(
 
 
 def _feed(settings: dict[str, Any]) -> IcuSepsisFeed:
-    try:
-        return IcuSepsisFeed(ProcessConfig(**settings))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        hint = nearest(key, ProcessConfig.model_fields) if first["type"] == "extra_forbidden" else first["msg"]
-        raise FeedError(f"ICU-Sepsis does not take {key}={first['input']!r}: {hint}") from error
+    return IcuSepsisFeed(checked(ProcessConfig, settings, "ICU-Sepsis"))

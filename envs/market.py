@@ -5,14 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from gymnasium.vector import AutoresetMode
-from pydantic import ValidationError
 
 from envs.feed_env import FeedEnv
+from envs.settings import checked
 from envs.vector import FeedVectorEnv
-from feeds.errors import FeedError, nearest
 from feeds.market.bars import Bars
 from feeds.market.config import MarketConfig
 from feeds.market.feed import MarketFeed
+
+_WHOSE = "the market environment"
 
 
 def make_market(
@@ -37,8 +38,8 @@ def make_market_vector(
 
 def _feed(settings: dict[str, Any], bars: Bars | None) -> MarketFeed:
     if bars is not None:
-        return MarketFeed(_config({"path": bars.source or "bars", **settings}), bars=bars)
-    config = _config(settings)
+        return MarketFeed(checked(MarketConfig, {"path": bars.source or "bars", **settings}, _WHOSE), bars=bars)
+    config = checked(MarketConfig, settings, _WHOSE)
     # a file may change between two environments; what is built in does not, and a feed holds nothing of its streams
     return MarketFeed(config) if Path(config.path).exists() else _built_in(config)
 
@@ -46,13 +47,3 @@ def _feed(settings: dict[str, Any], bars: Bars | None) -> MarketFeed:
 @lru_cache(maxsize=4)
 def _built_in(config: MarketConfig) -> MarketFeed:
     return MarketFeed(config)
-
-
-def _config(settings: dict[str, Any]) -> MarketConfig:
-    try:
-        return MarketConfig(**settings)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        hint = nearest(key, MarketConfig.model_fields) if first["type"] == "extra_forbidden" else first["msg"]
-        raise FeedError(f"the market environment does not take {key}={first['input']!r}: {hint}") from error

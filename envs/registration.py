@@ -10,6 +10,7 @@ ENVIRONMENTS = {
     "Clinical-v0": ("metalearn.patient_env:make_clinical", "metalearn.patient_env:make_clinical_vector"),
     "IcuSepsis-v0": ("envs.icu_sepsis:make_icu_sepsis", "envs.icu_sepsis:make_icu_sepsis_vector"),
     "Market-v0": ("envs.market:make_market", "envs.market:make_market_vector"),
+    "Records-v0": ("envs.records:make_records", "envs.records:make_records_vector"),
 }
 PROBES = {"Chain-v0": "long-chain", "DeepSea-v0": "deep-sea", "Recall-v0": "recall"}
 

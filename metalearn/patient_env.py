@@ -5,15 +5,16 @@ from functools import lru_cache
 from typing import Any
 
 from gymnasium.vector import AutoresetMode
-from pydantic import BaseModel, ValidationError
 
 from envs.feed_env import FeedEnv
+from envs.settings import checked
 from envs.vector import FeedVectorEnv
 from feeds.clinical.config import ClinicalConfig
 from feeds.clinical.feed import ClinicalFeed
-from feeds.errors import FeedError, nearest
 from metalearn.patient_model import PatientModel
 from metalearn.settings import PatientModelConfig
+
+_WHOSE = "the clinical environment"
 
 
 def make_clinical(
@@ -39,21 +40,11 @@ def make_clinical_vector(
 
 
 def _practice(settings: dict[str, Any], model: Mapping[str, Any] | None) -> PatientModel:
-    config = _checked(ClinicalConfig, settings)
-    return _fitted(config.model_dump_json(), _checked(PatientModelConfig, dict(model or {})).model_dump_json())
+    config = checked(ClinicalConfig, settings, _WHOSE)
+    return _fitted(config.model_dump_json(), checked(PatientModelConfig, model or {}, _WHOSE).model_dump_json())
 
 
 @lru_cache(maxsize=2)  # a model is fitted once for the environments that share its settings
 def _fitted(config: str, model: str) -> PatientModel:
     feed = ClinicalFeed(ClinicalConfig.model_validate_json(config))
     return PatientModel(feed, PatientModelConfig.model_validate_json(model))
-
-
-def _checked(kind: type[BaseModel], settings: dict[str, Any]) -> Any:
-    try:
-        return kind(**settings)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        hint = nearest(key, kind.model_fields) if first["type"] == "extra_forbidden" else first["msg"]
-        raise FeedError(f"the clinical environment does not take {key}={first['input']!r}: {hint}") from error

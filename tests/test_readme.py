@@ -60,8 +60,10 @@ def test_the_data_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_environments_are_made_without_an_import_of_ours() -> None:
-    done = subprocess.run([sys.executable, "-c", block("import gymnasium", "python")], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    for opening in ("import gymnasium\n", "import gymnasium as gym\n"):
+        code = block(opening, "python")
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
 
 
 def test_every_command_line_is_understood(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,8 @@ from pydantic import Field, PositiveInt
 from feeds.settings import Settings
 
 # Names that other feeds prepare in their own way; of ours the worlds whose optimum is known are nobody else's.
-_OTHERS = ("ALE/", "MinAtar/", "angle_domains/Clinical-", "angle_domains/IcuSepsis-", "angle_domains/Market-")
+_OWN = ("Clinical", "IcuSepsis", "Market", "Records")
+_OTHERS = ("ALE/", "MinAtar/", *(f"angle_domains/{name}-" for name in _OWN))
 
 
 class ClassicConfig(Settings):

@@ -146,6 +146,7 @@ def test_names_lead_to_feeds() -> None:
         "MinAtar/Breakout": "minatar",
         "angle_domains/Market-v0": "market",
         "angle_domains/Clinical-v0": "clinical",
+        "angle_domains/Records-v0": "clinical",
         "angle_domains/IcuSepsis-v0": "icu-sepsis",
         "angle_domains/DeepSea-v0": "classic",
         "angle_domains/Recall-v0": "classic",
