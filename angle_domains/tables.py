@@ -33,6 +33,7 @@ class FeedEntry:
     logged: bool = False  # it holds recorded episodes, and nothing to try out
     valued: str | None = None  # (feed, agent, terms) -> Episodes, by which policies are selected; None: they are not
     check: str | None = None  # (path, config) -> report, and whether the data are accepted; None: no data
+    export: str | None = None  # (path, config, folder) -> what was written as MEDS; None: it holds no patients' records
     envs: tuple[str, ...] = ()  # names that --env may give for this feed; `*` matches anything
     knows: str | None = None  # name -> whether --env may give it, beyond the patterns of `envs`
     listing: str | None = None  # () -> names that --env may give, to tell the nearest of a misspelled one
@@ -82,6 +83,7 @@ FEEDS: dict[str, FeedEntry] = {
         valued="angle_domains.evaluation.clinical:under",
         latex="angle_domains.report.patients.latex:write_tables",
         check="feeds.clinical.audit:check",
+        export="feeds.clinical.export:export",
         logged=True,
         envs=("angle_domains/Clinical-v*", "angle_domains/Records-v*"),
     ),

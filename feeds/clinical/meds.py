@@ -183,7 +183,7 @@ def _table(
 def _column(part: pl.DataFrame, name: str, schema: Schema, stay: np.ndarray, offset: np.ndarray) -> pl.Series:
     """One column of the table; events of one row are in order of time, so that the newest is written last."""
     rows = part["row"].to_numpy()
-    if schema.kind(name) == "categorical" and name in schema.state:
+    if name in schema.words or (name in schema.labels and part["text"].null_count() < len(part)):
         at = np.full(len(stay), -1)
         at[rows] = np.arange(len(rows))
         text = part.select(pl.coalesce("text", pl.col("number").cast(pl.String))).to_series()

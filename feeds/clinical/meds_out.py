@@ -34,13 +34,13 @@ def write_meds(
 ) -> Path:
     """A table (see `feeds.clinical.read`) as a MEDS 0.4 data set; `splits`: subjects of train, validation and test.
 
-    Hours count from 1970 where the table's time is a number, a stay after the other with a day between. Subjects must
-    be whole numbers, as MEDS wants it.
+    Hours count from 1970 where the table's time is a number, a patient's stays one after another with a day between.
+    FeedError, before anything is written, where subjects are no whole numbers, as MEDS wants them.
     """
     root = Path(folder)
+    events = _to_events(table, schema)
     for part in ("data", "metadata"):
         (root / part).mkdir(parents=True, exist_ok=True)
-    events = _to_events(table, schema)
     parquet.write_table(to_arrow(events, DATA), root / "data" / "0.parquet")
     codes = events.select(pl.col("code").unique().sort()).with_columns(
         description=pl.lit(None, pl.String), parent_codes=pl.lit(None, pl.List(pl.String))
@@ -71,17 +71,23 @@ def _to_events(table: pl.DataFrame, schema: Schema) -> pl.DataFrame:
         micros = time.cast(pl.Datetime("us")).to_physical()
     else:
         hours = time.cast(pl.Float64) * HOURS[schema.time_unit]
-        span = np.ceil(float(hours.max() or 0)) + 24.0  # type: ignore[arg-type]
-        micros = ((hours + number.cast(pl.Float64) * span) * _MICROS).round().cast(pl.Int64)
+        first = min(0.0, float(hours.min() or 0))  # type: ignore[arg-type]
+        span = np.ceil(float(hours.max() or 0) - first) + 24.0  # type: ignore[arg-type]
+        # counted within the patient: of many patients the times would leave the calendar
+        ranks = pl.DataFrame({"subject": subject, "stay": number}).select(pl.col("stay").rank("dense").over("subject"))
+        turn = ranks["stay"].cast(pl.Float64) - 1
+        micros = ((hours - first + turn * span) * _MICROS).round().cast(pl.Int64)
     base = pl.DataFrame({"subject_id": subject.cast(pl.Int64), "micros": micros, "stay": number})
-    parts = [_column_events(base, table[name], name, schema) for name in (*schema.state, *schema.action)]
+    marked = (schema.subject, schema.stay, schema.time, schema.outcome, schema.end_reason)
+    names = [name for name in schema.columns() if name not in marked]
+    parts = [_column_events(base, table[name], name, schema) for name in names]
     whole = pl.concat([*parts, _mark_events(base, table, schema)])
     whole = whole.with_columns(pl.col("micros").cast(pl.Datetime("us")).alias("time"))
-    return whole.sort("subject_id", "time", "order", nulls_last=False).select(DATA.names)
+    return whole.sort("subject_id", "time", "order", nulls_last=False, maintain_order=True).select(DATA.names)
 
 
 def _column_events(base: pl.DataFrame, column: pl.Series, name: str, schema: Schema) -> pl.DataFrame:
-    text = schema.kind(name) == "categorical" and name in schema.state
+    text = name in schema.words or (name in schema.labels and column.dtype == pl.String)
     return base.select(
         "subject_id",
         "micros",
@@ -98,7 +104,7 @@ def _mark_events(base: pl.DataFrame, table: pl.DataFrame, schema: Schema) -> pl.
     said = table[schema.end_reason].cast(pl.String) if schema.end_reason else pl.lit("discharge")
     spans = (
         base.with_columns(died=outcome, said=said)
-        .group_by("stay")
+        .group_by("stay", maintain_order=True)
         .agg(
             pl.col("subject_id").first(),
             pl.col("micros").min().alias("begin"),

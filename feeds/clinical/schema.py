@@ -108,6 +108,17 @@ class Schema(Settings):
         """State columns of which the row before is shown: a decision must not see itself."""
         return frozenset(name for name, column in self.state.items() if column.lag or name in self.action)
 
+    @property
+    def words(self) -> frozenset[str]:
+        """State columns of categories."""
+        return frozenset(name for name, column in self.state.items() if column.kind == "categorical")
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """Columns that are only told apart, by words or numbers: the site, and static ones that no state shows."""
+        single = {self.site, *self.static} - {None, self.outcome, self.propensity}
+        return frozenset(name for name in single if name and name not in {*self.state, *self.action, *self.rewards})
+
     def columns(self) -> list[str]:
         """Every column that is read, each once."""
         single = (self.subject, self.stay, self.time, self.outcome, self.end_reason, self.propensity, self.site)

@@ -21,6 +21,7 @@ COMMANDS = [
     "ui",
     "feeds",
     "feeds check",
+    "feeds export",
     "agents",
     "configs",
     "configs show",
