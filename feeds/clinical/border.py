@@ -19,6 +19,7 @@ from feeds.clinical.rules import Draft, check, check_keys, check_order
 from feeds.errors import FeedError
 from feeds.findings import CheckReport, count
 
+_INSTANTS = 3e5  # hours since 1970, which text may hold: so many are no time within a stay
 _CAPPED = 0.05  # share of the stays that end alive: so many do not end in the same last hour by themselves
 
 
@@ -66,7 +67,7 @@ def _draft(table: Table) -> tuple[Draft, Findings]:
     order = np.flatnonzero(keyed)[np.lexsort((hours[keyed], stay[keyed]))]
     _, stays = np.unique(stay[order], return_inverse=True)
     starts = np.flatnonzero(np.diff(stays, prepend=-1))
-    if frame[schema.time].dtype.is_temporal() or hours[order].min(initial=0.0) > 3e5:  # instants, since 1970
+    if frame[schema.time].dtype.is_temporal() or hours[order].min(initial=np.inf) > _INSTANTS:
         hours = hours.copy()
         hours[order] -= hours[order][starts][stays]
     values, wrong, coded = _columns(frame, table, order)

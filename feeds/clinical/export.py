@@ -16,8 +16,6 @@ from feeds.clinical.split import SPLITS, patient_parts
 from feeds.errors import FeedError
 from feeds.findings import count
 
-_INSTANTS = 3e5  # hours since 1970: so many are no time within a stay
-
 
 def export(path: str, config: ClinicalConfig, folder: Path) -> str:
     """Writes what the config reads at `path` into `folder`, which its owner alone can open; gives the words for that.
@@ -85,12 +83,6 @@ def _bins(records: Records, rows: np.ndarray) -> float | None:
     return 1.0 if not len(steps) else float(steps[0]) if len(steps) == 1 else None
 
 
-def _since(records: Records) -> np.ndarray:
-    """The hours [N] of the records; of instants since the stay began, so that no date is written."""
-    dated = records.hours.min() > _INSTANTS
-    return records.hours - records.hours[records.starts][records.stay] if dated else records.hours
-
-
 def _table(records: Records, schema: Schema, people: np.ndarray, rows: np.ndarray) -> pl.DataFrame:
     """Some rows of the records as a table like the one that they were read from."""
     stay = records.stay[rows]
@@ -105,7 +97,7 @@ def _table(records: Records, schema: Schema, people: np.ndarray, rows: np.ndarra
     columns[schema.subject] = people[records.patient[stay]]
     if schema.stay:
         columns[schema.stay] = stay
-    columns[schema.time] = _since(records)[rows] / HOURS[schema.time_unit]
+    columns[schema.time] = records.hours[rows] / HOURS[schema.time_unit]
     assert schema.outcome is not None
     assert schema.end_reason is not None
     columns[schema.outcome] = (reason == DEATH).astype(np.int64)

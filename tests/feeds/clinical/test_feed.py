@@ -113,6 +113,10 @@ def test_instants_are_hours_since_the_stay_began() -> None:
     instants = pl.lit("2150-03-01 06:30:00").str.to_datetime() + pl.duration(minutes=pl.col("time_hour") * 60)
     made = feed(table().with_columns(time_hour=instants))
     np.testing.assert_allclose(made.episodes("train").elapsed, feed().episodes("train").elapsed, atol=1e-9)
+    text = table().with_columns(time_hour=instants).with_columns(pl.col("time_hour").dt.to_string("%Y-%m-%d %H:%M:%S"))
+    written = feed(text)  # as CSV has them
+    np.testing.assert_array_equal(written.records.hours, made.records.hours)
+    assert written.records.hours.max() < 1_000, "no date stays in memory"
 
 
 def test_the_public_keys_are_taken(tmp_path: Path) -> None:
