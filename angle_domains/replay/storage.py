@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,9 +21,8 @@ Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 
 _SHARE = 0.75  # of the memory that is free which one column of rows may take
-_MEMINFO, _LIMIT, _USED = (
-    Path(name) for name in ("/proc/meminfo", "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current")
-)
+_MEMINFO = Path("/proc/meminfo")
+_CGROUP = Path("/sys/fs/cgroup")  # what the container is told, in its second version
 _logger = logging.getLogger(__name__)
 
 
@@ -31,8 +31,11 @@ def free_memory() -> float:
     the system does not tell."""
     lines = _MEMINFO.read_text().splitlines() if _MEMINFO.is_file() else []
     told = [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
-    if _LIMIT.is_file() and (limit := _LIMIT.read_text().strip()).isdecimal():
-        told.append(int(limit) - int(_USED.read_text()))
+    limit = _CGROUP / "memory.max"
+    if limit.is_file() and (most := limit.read_text().strip()).isdecimal():
+        given_back = re.search(r"^inactive_file (\d+)", (_CGROUP / "memory.stat").read_text(), re.MULTILINE)
+        used = int((_CGROUP / "memory.current").read_text()) - int(given_back[1] if given_back else 0)
+        told.append(int(most) - used)
     return float(min(told, default=math.inf))
 
 

@@ -33,16 +33,17 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_where_memory_is_short_rows_lie_in_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    meminfo, limit, used = (tmp_path / name for name in ("meminfo", "max", "current"))
-    for name, file in (("_MEMINFO", meminfo), ("_LIMIT", limit), ("_USED", used)):
-        monkeypatch.setattr(storage, name, file)
+    meminfo, limit = tmp_path / "meminfo", tmp_path / "memory.max"
+    monkeypatch.setattr(storage, "_MEMINFO", meminfo)
+    monkeypatch.setattr(storage, "_CGROUP", tmp_path)
     assert storage.free_memory() == math.inf
     meminfo.write_text("MemTotal:       9000 kB\nMemAvailable:   8000 kB\n")
     assert storage.free_memory() == 8000 * 1024
     limit.write_text("max\n")
     assert storage.fits((6000, 1024), torch.uint8)
     limit.write_text("5000000\n")  # of a container
-    used.write_text("1000000\n")
+    (tmp_path / "memory.current").write_text("1500000\n")
+    (tmp_path / "memory.stat").write_text("anon 900000\ninactive_file 500000\n")  # a cache, given back when asked
     assert storage.free_memory() == 4_000_000
     assert not storage.fits((6000, 1024), torch.uint8)
     assert "of memory 0.0 GB are free: it is kept in a file" in caplog.text
