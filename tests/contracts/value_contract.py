@@ -83,6 +83,18 @@ class ValueContract(OffPolicyContract):
         assert rates == pytest.approx([0.1, 0.075, 0.05, 0.025, 0.0, 0.0])
         assert steady.optimizer.param_groups[0]["lr"] == 0.1
 
+    def test_the_gradient_is_held_at_its_norm(self) -> None:
+        agent = self.build(self.spec(), STREAMS, max_grad_norm=1e-3)
+        window = self.window(agent, self.spec())
+        window.percept.reward[1:] += 1_000.0
+        [group] = agent.optimizer.param_groups
+        before = [parameter.detach().clone() for parameter in group["params"]]
+        told = float(agent.learn(window).metrics["optimiser/gradient_norm"])
+        assert told > 0.01  # as it was
+        gradient = torch.cat([parameter.grad.flatten() for parameter in group["params"]])
+        assert gradient.norm().item() == pytest.approx(1e-3, rel=1e-2)
+        assert any(not torch.equal(old, new) for old, new in zip(before, group["params"], strict=True))
+
     def test_bounded_entries_are_scaled_and_others_are_left_alone(self) -> None:
         low, high = np.array([-1.2, -np.inf, 0.0], np.float32), np.array([0.6, np.inf, 4.0], np.float32)
         spec = FeedSpec("bounds", spaces.Box(low, high, dtype=np.float32), spaces.Discrete(2))

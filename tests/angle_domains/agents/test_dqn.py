@@ -50,6 +50,23 @@ class TestDQN(ValueContract):
         torch.testing.assert_close(got.item(), (losses[0] + 0.5 * losses[1]) / 2)
         torch.testing.assert_close(priority, (torch.tensor(targets) - 2.0).abs())
 
+    @pytest.mark.parametrize(("double", "values"), [(False, [4.0, -8.0, 4.0]), (True, [4.0, -8.0, -8.0])])
+    def test_a_forbidden_action_is_not_bootstrapped_from(self, double: bool, values: list[float]) -> None:
+        agent = self.build(self.spec(), 3, double=double)
+        answer(agent.core.online, [[0.0], [2.0]])  # would choose action 1
+        answer(agent.core.target, [[4.0], [-8.0]])  # would choose action 0
+        batch = Transitions(
+            obs=torch.zeros(3, 1),
+            mask=torch.tensor([[False, True]]).expand(3, -1),  # of where the action was taken: of no account
+            action=torch.ones(3, dtype=torch.int64),
+            reward=torch.ones(3),
+            discount=torch.full((3,), 0.5),
+            next_obs=torch.zeros(3, 1),
+            next_mask=torch.tensor([[True, False], [False, True], [True, True]]),
+            weight=torch.ones(3),
+        )
+        torch.testing.assert_close(agent.target(batch), 1.0 + 0.5 * torch.tensor(values))
+
     def test_epsilon_is_held_while_the_replay_warms_up_and_then_falls(self) -> None:
         envs = worlds.vector(worlds.Match, 4)
         agent = self.build(worlds.spec_of(envs), 4, epsilon=1.0, epsilon_end=0.2, epsilon_steps=100)
