@@ -2,6 +2,7 @@ import copy
 import math
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
@@ -50,6 +51,50 @@ class TestSAC(ContinuousContract):
         both = agent.q.target(batch.next_obs, -1.0 + 2.0 * raw.tanh())
         wanted = torch.minimum(both[0], both[1]) - 0.5 * distribution.log_prob(raw)
         torch.testing.assert_close(found, batch.reward + 0.9 * wanted)
+
+    def test_policy_loss_and_its_gradient_by_hand(self) -> None:
+        """Mean u, spread 1: log pi = -e^2 / 2 - log(2 pi) / 2 - log(1 - tanh(u)^2), e the draw, here at mean 0."""
+        agent = self.build(self.spec(), 4, temperature=0.5)
+        with torch.no_grad():
+            for parameter in agent.actor.parameters():
+                parameter.zero_()
+        batch = read(self.window(agent, self.spec()), 0.9, agent.see)
+        # the first critic is the lesser of samples 0 and 2 and climbs with the action, the second of 1 and 3 falls
+        above = torch.tensor([0.0, 50.0, 0.0, 50.0])
+        agent.q.Q_function = lambda obs, action: torch.stack([3.0 * action[:, 0] + above, 25.0 - 2.0 * action[:, 0]])
+        chance = torch.Generator().manual_seed(1)
+        loss, _, entropy = agent.loss(batch, chance)
+        loss.backward()
+        draws = torch.empty(4, 1).normal_(generator=torch.Generator().manual_seed(1)).flatten().tolist()
+        losses, slopes, densities = [], [], []
+        for place, draw in enumerate(draws):
+            squashed = math.tanh(draw)
+            action, edge = -1.0 + 2.0 * squashed, 1.0 - squashed**2  # the lever goes from -3 to 1
+            lesser, climb = (3.0 * action, 3.0) if place % 2 == 0 else (25.0 - 2.0 * action, -2.0)
+            densities.append(-(draw**2) / 2.0 - math.log(2.0 * math.pi) / 2.0 - math.log(edge))
+            losses.append(0.5 * densities[-1] - lesser)
+            slopes.append(0.5 * 2.0 * squashed - climb * 2.0 * edge)  # d log pi / d mean = 2 tanh(u)
+        assert loss.item() == pytest.approx(sum(losses) / 4, rel=1e-5)
+        torch.testing.assert_close(entropy, -torch.tensor(densities))
+        assert agent.actor.readout.whole.bias.grad[0].item() == pytest.approx(sum(slopes) / 4, rel=1e-4)
+
+    @pytest.mark.parametrize(("given", "log_std"), [(-1e3, -20.0), (-19.0, -19.0), (1.5, 1.5), (1e3, 2.0)])
+    def test_the_spread_of_the_policy_stays_within_its_bounds(self, given: float, log_std: float) -> None:
+        agent = self.build(self.spec(), 1)
+        with torch.no_grad():
+            for parameter in agent.actor.parameters():
+                parameter.zero_()
+            agent.actor.readout.whole.bias.copy_(torch.tensor([0.3, given]))  # mean and log of the spread
+        distribution = agent.actor(torch.zeros(1, 1))
+        torch.testing.assert_close(distribution.log_std, torch.tensor([[log_std]]))
+        raw = distribution.sample(torch.Generator().manual_seed(0))
+        assert distribution.log_prob(raw).isfinite().all()
+
+    def test_the_target_of_the_entropy_is_minus_one_for_each_action_unless_said_otherwise(self) -> None:
+        spec = worlds.spec_of(worlds.vector(lambda: worlds.Aim(spaces.Box(-2.0, 3.0, (3,), np.float32)), 1))
+        assert self.build(spec, 4).side.wanted(None).item() == -3.0
+        assert self.build(self.spec(), 4).side.wanted(None).item() == -1.0
+        assert self.build(spec, 4, target_entropy=-7.5).side.wanted(None).item() == -7.5
 
     def test_a_temperature_that_is_not_tuned_stays(self) -> None:
         agent = self.build(self.spec(), 4, tune_temperature=False, temperature=0.2)

@@ -35,6 +35,18 @@ class TestTD3(ContinuousContract):
             moved.append([any(not torch.equal(parts[n][k], now[n][k]) for k in parts[n]) for n in now])
         assert moved == [[False] * 3, [False] * 3, [True] * 3] * 2
 
+    def test_all_targets_go_the_share_tau_of_the_way_after_the_networks_have_moved(self) -> None:
+        agent = self.build(self.spec(), 4, tau=0.25, policy_delay=1)
+        window = self.window(agent, self.spec())
+        pairs = ((agent.actor, agent.actor_target), (agent.q.online, agent.q.target))
+        for _ in range(2):  # at first a target is its network, and its own place would not be seen
+            old = [[parameter.clone() for parameter in target.parameters()] for _, target in pairs]
+            agent.learn(window)
+            for start, (network, target) in zip(old, pairs, strict=True):
+                for before, now, leads in zip(start, target.parameters(), network.parameters(), strict=True):
+                    torch.testing.assert_close(now, 0.75 * before + 0.25 * leads.detach(), atol=1e-7, rtol=1e-6)
+                    assert not torch.equal(now, leads)
+
     def test_exploration_has_the_spread_of_the_settings(self) -> None:
         agent = self.build(self.spec(), 4, exploration=0.1, start_random=0)
         percept = see([[0.3]] * 4000)
