@@ -21,6 +21,19 @@ AGENTS = {
 }
 
 
+class Gallery(worlds.Picture):
+    """Three actions long, the same picture all along: what is remembered counts from the second on."""
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict]:
+        self.ticks = 0
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action: int) -> tuple[Any, float, bool, bool, dict]:
+        self.ticks += 1
+        seen, reward, _, _, info = super().step(action)
+        return seen, reward, self.ticks == 3, False, info
+
+
 @pytest.fixture(params=AGENTS)
 def built(request: pytest.FixtureRequest) -> tuple[Any, Any, ReplayBuffer]:
     return make(request.param)
@@ -73,6 +86,49 @@ def test_resume_is_exact(name: str) -> None:
     again.load_state_dict(saved[0])
     other.load_state_dict(saved[1])
     resumed = list(on_policy(again, saved[3], other, LoopState.from_state_dict(saved[2]), steps=2 * half))
+    assert resumed == straight
+    assert_same(agent.state_dict(), again.state_dict())
+
+
+@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize(
+    ("network", "shared", "size"),
+    [
+        ({"kind": "nature", "shared": True}, True, 36),
+        ({"kind": "nature", "shared": False}, False, 36),
+        ({"kind": "nature", "shared": True, "recurrent": 8}, True, 36),
+        ({"kind": "minatar", "shared": False}, False, 10),
+        ({"kind": "minatar", "shared": True, "recurrent": 8}, True, 10),
+    ],
+)
+def test_every_network_of_images_learns_a_window_and_resumes_to_the_bit(
+    name: str, network: dict[str, Any], shared: bool, size: int
+) -> None:
+    module, config = AGENTS[name]
+    network = {**network, "hidden": (16,), "precision": "float32"}
+    config = type(config)(**config.model_dump() | {"network": network, "horizon": 4, "entropy_weight": 0.01})
+
+    def parts(seed: int) -> tuple[Any, ReplayBuffer]:
+        agent = module.build(config, worlds.spec_of(envs), streams=3, seed=seed, device="cpu")
+        return agent, ReplayBuffer.for_agent(agent, 3, seed)
+
+    envs = worlds.vector(lambda: Gallery(size), 3)
+    (agent, replay), state = parts(0), begin(envs, 0)
+    assert (agent.core.model.value_torso is None) == shared
+    assert (agent.core.model.recurrence is not None) == ("recurrent" in network)
+    before = [parameter.detach().clone() for parameter in agent.core.parameters]
+    list(on_policy(agent, envs, replay, state, steps=4 * 3))
+    assert agent.updates == 1
+    for old, new in zip(before, agent.core.parameters, strict=True):
+        assert new.isfinite().all()
+        assert not torch.equal(old, new)
+    saved = copy.deepcopy((agent.state_dict(), replay.state_dict(), state.state_dict(), envs))
+    straight = list(on_policy(agent, envs, replay, state, steps=3 * 4 * 3))
+    again, other = parts(9)
+    again.load_state_dict(saved[0])
+    other.load_state_dict(saved[1])
+    resumed = list(on_policy(again, saved[3], other, LoopState.from_state_dict(saved[2]), steps=3 * 4 * 3))
+    assert straight
     assert resumed == straight
     assert_same(agent.state_dict(), again.state_dict())
 

@@ -1,12 +1,17 @@
+import math
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 
 from angle_domains.actor_critic import Samples
 from angle_domains.agents import ppo
+from angle_domains.replay import ReplayBuffer
 from tests.contracts import worlds
 from tests.contracts.actor_critic_contract import ActorCriticContract
+from tests.contracts.agent_contract import see
 
 
 class TestPPO(ActorCriticContract):
@@ -59,6 +64,31 @@ class TestPPO(ActorCriticContract):
             metrics = agent.learn(self.window(agent, spec, 3)).metrics
             assert metrics["policy/approximate_kl"] == pytest.approx(0.0, abs=1e-6)
             assert metrics["policy/clipped"] == 0.0
+
+    def test_actions_are_stored_unclipped_with_their_densities_and_clipped_for_the_environment(self) -> None:
+        """Mean 0, spread 2, in a box from -2 to 3: half the raw actions or more lie beyond -1 and 1, its edges."""
+        spec = worlds.spec_of(worlds.vector(lambda: worlds.Aim(spaces.Box(-2.0, 3.0, (2,), np.float32)), 1))
+        agent = self.build(spec, 64, horizon=2, log_std=math.log(2.0), epochs=1, minibatches=1)
+        with torch.no_grad():
+            agent.core.model.readout.whole.weight.zero_()
+            agent.core.model.readout.whole.bias.zero_()
+        replay, percept = ReplayBuffer.for_agent(agent, 64, seed=0), see([[0.1, 0.2, 0.3]] * 64)
+        percept = percept._replace(action=torch.zeros(64, 2))
+        decisions = [agent.act(percept, None, explore=True) for _ in range(2)]
+        for place, decision in enumerate(decisions):
+            replay.insert(percept._replace(first=percept.first & (place == 0)), decision)
+        raw = torch.stack([decision.extras["raw"] for decision in decisions])
+        assert 0.4 < (raw.abs() > 1.0).float().mean() < 0.8  # 0.617 by the table of the normal
+        density = (-0.5 * (raw / 2.0) ** 2 - math.log(2.0) - 0.5 * math.log(2.0 * math.pi)).sum(-1)
+        ends = percept._replace(action=decisions[-1].action, first=torch.zeros(64, dtype=torch.bool))
+        window = replay.newest(2, ends)
+        torch.testing.assert_close(window.action[-1], (0.5 + 2.5 * raw[-1]).clamp(-2.0, 3.0))
+        torch.testing.assert_close(decisions[0].action, (0.5 + 2.5 * raw[0]).clamp(-2.0, 3.0))
+        samples, taken = agent.core.samples(window)
+        assert torch.equal(samples.raw, raw.flatten(0, 1))
+        torch.testing.assert_close(samples.log_prob, density.flatten())
+        _, parts = agent.loss(samples.take(taken), 0.2)
+        assert parts[3].item() == pytest.approx(0.0, abs=1e-6)  # read anew, they are as likely as when drawn
 
     def test_the_learning_rate_falls_by_updates(self) -> None:
         spec = worlds.market_spec()

@@ -8,9 +8,11 @@ import pytest
 import torch
 from gymnasium import spaces
 
+from angle_domains.config import load_config
 from angle_domains.evaluation import Terms
 from angle_domains.evaluation.episodes import Chance, disturbed, play_episodes
 from angle_domains.evaluation.games import judge, standing
+from angle_domains.training.verdicts import terms_of
 from angle_domains.types import Decision, Percept
 from tests.games import SEEDS, Ladder, LadderFeed, SeededEnvs
 
@@ -156,3 +158,16 @@ def test_episodes_that_are_all_alike_have_no_interval() -> None:
     alike = judge(StillFeed(), Always(0), Terms("test", episodes=30))
     assert alike.lines[-1].startswith("No interval can be had: within each seed all episodes returned the same")
     assert standing(alike.detail) == "alike"
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_random_actions_of_the_configuration_reach_the_games_that_are_judged(full: bool) -> None:
+    """Where every action is drawn it is all one what the agent would do; by default none is."""
+    found = {}
+    for epsilon in (None, 0.0, 1.0):
+        texts = () if epsilon is None else (f"training.evaluation_epsilon={epsilon}",)
+        terms = terms_of(load_config(feed="classic", agent="dqn", overrides=texts), "test", full=full)
+        assert terms.epsilon == (epsilon or 0.0)
+        found[epsilon] = [judge(LadderFeed(), Always(action), terms).score for action in (0, 1)]
+    assert found[None] == found[0.0]
+    assert found[0.0][0] == 0.0 < found[1.0][0] == found[1.0][1] < found[0.0][1]
