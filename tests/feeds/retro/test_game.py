@@ -21,8 +21,9 @@ class Console:
     button_combos = ((0, 4, 8), (0, 16, 32), (0, 1))
     observation_space = spaces.Box(0, 255, (20, 40, 3), np.uint8)
 
-    def __init__(self, ends: int = 1000) -> None:
+    def __init__(self, ends: int = 1000, shades: tuple[int, ...] = ()) -> None:
         self.em = self.data = self
+        self.shades = shades  # of its frames, in place of their number
         self.ends, self.frames, self.held = ends, 0, np.zeros(7, np.uint8)
         self.tape: list[tuple[int, ...]] = []
 
@@ -44,7 +45,7 @@ class Console:
         return float(self.held[0]), self.frames >= self.ends, {}
 
     def get_screen(self, apply_rotation: bool = True) -> np.ndarray:
-        return np.full((20, 40, 3), self.frames % 256, np.uint8)
+        return np.full((20, 40, 3), self.shades[self.frames - 1] if self.shades else self.frames % 256, np.uint8)
 
     def close(self) -> None:
         pass
@@ -52,8 +53,8 @@ class Console:
 
 @pytest.fixture
 def play(monkeypatch: pytest.MonkeyPatch) -> Any:
-    def build(ends: int = 1000, **settings: Any) -> RetroGame:
-        monkeypatch.setattr(module, "start", lambda made: Console(ends))
+    def build(ends: int = 1000, shades: tuple[int, ...] = (), **settings: Any) -> RetroGame:
+        monkeypatch.setattr(module, "start", lambda made: Console(ends, shades))
         config = RetroConfig(**{"sticky": 0.0, "noop_max": 0, "size": 10} | settings)
         return RetroGame(Preparation(game="Toy", **config.model_dump(exclude={"env"})))
 
@@ -72,6 +73,14 @@ def test_frames_are_stacked_from_zeros(play: Any) -> None:
     ]
     assert game.reset()[0][:, 0, 0].tolist() == [0, 0, 0, 1]
     assert seen[1][:, 0, 0].tolist() == [0, 0, 1, 3]  # what was shown before stays
+
+
+@pytest.mark.parametrize(("maxpool", "newest"), [(True, [5, 90, 70, 60]), (False, [5, 50, 70, 60])])
+def test_the_brighter_of_the_last_two_frames_is_seen(play: Any, maxpool: bool, newest: list[int]) -> None:
+    """One step ends darker than the frame before and one brighter; neither sees the frame that is brightest of all."""
+    game = play(shades=(5, 200, 90, 50, 240, 30, 70, 60, 60, 60), frame_skip=3, maxpool=maxpool)
+    seen = [game.reset(seed=0)[0], *(game.step(0)[0] for _ in range(3))]
+    assert [int(obs[-1, 0, 0]) for obs in seen] == newest
 
 
 def test_an_action_lasts_its_frames_and_earns_their_sum(play: Any) -> None:
