@@ -38,7 +38,9 @@ SMALL = (
 WORLDS = {
     "atari": ("Breakout", ("feed.max_frames=160", "feed.size=36")),
     "minatar": ("MinAtar/Breakout-v1", ("feed.max_steps=60",)),
+    "retro": ("Airstriker-Genesis-v0", ("feed.max_frames=160", "feed.size=36")),
 }
+EXTRAS = {"minatar": "minatar", "retro": "stable_retro"}
 STOPPED = 256  # the step at which a signal comes
 TICKS = STOPPED // 2  # lived by each stream until then
 
@@ -80,11 +82,11 @@ def lived(config: AgentConfig, state: dict[str, Any]) -> Any:
 
 @pytest.mark.parametrize("feed", sorted(WORLDS))
 def test_a_run_on_images_goes_on_in_new_games_with_all_it_has_lived(feed: str, tmp_path: Path) -> None:
-    if feed == "minatar":
-        pytest.importorskip("minatar")
+    if feed in EXTRAS:
+        pytest.importorskip(EXTRAS[feed])
     env, own = WORLDS[feed]
     config = load_config(env=env, agent="dqn", overrides=(*SMALL, *own))
-    assert config.agent.network.kind == ("nature" if feed == "atari" else "minatar")
+    assert config.agent.network.kind == ("minatar" if feed == "minatar" else "nature")
     [result] = train(config, console=Interrupted(STOPPED, lambda: signal.raise_signal(signal.SIGTERM)), root=tmp_path)
     assert result.status == "KILLED"
     run = RunFolder(tmp_path / "one")
@@ -117,9 +119,11 @@ def test_a_run_on_images_goes_on_in_new_games_with_all_it_has_lived(feed: str, t
     assert seen.last[TICKS - 1].all()
     assert seen.first[TICKS].all()
     assert not seen.first[TICKS + 1 : TICKS + 4].any()
-    new, _ = make_feed(feed, config.feed).envs(2, split="train").reset(seed=spread(spread(config.seed) ^ STOPPED))
-    assert np.array_equal(seen.obs[TICKS].numpy(), new)  # of Atari three blank frames, and the first of a new game
-    if feed == "atari":
+    envs = make_feed(feed, config.feed).envs(2, split="train")
+    new, _ = envs.reset(seed=spread(spread(config.seed) ^ STOPPED))
+    envs.close()
+    assert np.array_equal(seen.obs[TICKS].numpy(), new)  # of stacks three blank frames, and the first of a new game
+    if feed != "minatar":
         for age in range(1, 4):
             old = seen.obs[TICKS + age]
             assert not old[:, : 3 - age].any()
