@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from feeds.clinical.vocabulary import ROLES, STATIC, VOCABULARY, canonical, described, tells_outcome
+from feeds.clinical.vocabulary import PERSONAL, ROLES, STATIC, VOCABULARY, canonical, described, tells_outcome
 from feeds.errors import FeedError, nearest
 from feeds.settings import Settings
 
@@ -187,7 +187,10 @@ def make_schema(given: Any, place: str) -> Schema:
 
 
 def public_roles(given: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of the public vasopressor pipeline as roles, and `more` roles, which say what those leave open."""
+    """The keys of the public vasopressor pipeline as roles, and `more` roles, which say what those leave open.
+
+    No key says what stays the same within a stay. Age, gender and ethnicity do, and reports judge a policy by them.
+    """
     actions = list(given.get("ACTION_COLUMNS", ()))
     kinds = list(given.get("ACTION_TYPES", ["binary"] * len(actions)))
     if len(kinds) == 1:
@@ -203,6 +206,7 @@ def public_roles(given: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str,
         "state": {name: {"kind": "categorical"} if name in categorical else {} for name in states},
         "action": {name: {"kind": kind} for name, kind in zip(actions, kinds, strict=True)},
         "outcome": given.get("DEATH_COL", "death"),
+        "static": more.get("static", tuple(name for name in states if canonical(name) in PERSONAL)),
     }
     for role in ("state", "action"):
         for name, said in _mapping(more.get(role, {})).items():

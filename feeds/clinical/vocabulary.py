@@ -43,7 +43,8 @@ VOCABULARY: dict[str, Known] = {
     "action_vaso": Known("binary", ""),
     "vaso_dose": Known("numeric", "U/min", 0, 0.2, ("vasopressin",)),
 }
-STATIC = ("height", "age", "gender", "ethnicity")
+PERSONAL = ("age", "gender", "ethnicity")  # by which a policy may do differently well
+STATIC = ("height", *PERSONAL)
 
 ROLES: dict[str, tuple[str, ...]] = {
     "subject": ("subject_id", "patient_id"),

@@ -7,6 +7,8 @@ import pytest
 
 from angle_domains.agents.cql import CQLConfig, TwinCQL, build
 from angle_domains.config import load_config
+from angle_domains.evaluation.patients.subgroups import subgroups
+from angle_domains.ope.settings import JudgingConfig
 from angle_domains.replay import recorded
 from feeds.clinical.config import Actions, Ends, Reward, States
 from feeds.clinical.episodes import deaths
@@ -73,6 +75,22 @@ def test_ends_and_parts() -> None:
     kept = made("feed.roles.end_reason=traj_end_reason", "feed.ends={hour_cap: truncated, transfer: truncated}")
     cut = kept.episodes("train")
     assert not cut.terminated[cut.last].all()  # what the record says, where it is read
+
+
+def test_age_gender_and_ethnicity_make_groups_and_of_few_patients_nothing_is_told() -> None:
+    feed = made("feed.patients=400")
+    found = subgroups(feed, "train", None, JudgingConfig())
+    assert {group.column for group in found} == {"age", "gender", "ethnicity"}
+    named = {group.label for group in found if group.column == "ethnicity"}
+    assert {"Asian", "Black", "Hispanic", "Other", "White"} >= named - {"other"} >= {"Black", "Other", "White"}
+    records = feed.part("train")
+    white = records.coded["ethnicity"].codes[records.starts] == records.coded["ethnicity"].names.index("White")
+    assert [group.patients for group in found if group.label == "White"] == [int(white.sum())]
+    few = subgroups(made(), "test", None, JudgingConfig())  # nine patients
+    assert few
+    assert all(group.patients is group.deaths is group.value is None for group in few)
+    told = made("feed.roles.static=[gender]")
+    assert {group.column for group in subgroups(told, "train", None, JudgingConfig())} == {"gender"}
 
 
 def test_simple_reward_by_hand() -> None:
