@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from angle_domains.compare_curves import colours, curves
+from angle_domains.report.banner import banner
 from angle_domains.report.page import typeset
 from angle_domains.report.scales import linear
 from angle_domains.run_table import CURVES, FACTS, NOTE, RunTable
@@ -51,6 +52,8 @@ def _page(table: RunTable) -> Iterator[str]:
     yield f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(names)}</title>'
     yield f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
     yield f"<h1>{len(table.rows)} runs side by side</h1>"
+    if told := banner(row.feed for row in table.rows):
+        yield f"<p>{told}</p>"
     yield f'<p class="note">{escape(NOTE)}.</p>'
     for key in CURVES:
         drawn = list(curves(table, key))

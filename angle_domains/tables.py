@@ -31,6 +31,7 @@ class FeedEntry:
     vector: str = "envs.vector:FeedVectorEnv"  # (feed, streams, *, split, device) -> vector environment
     films: bool = False  # `play` can make films, so training makes some of the best policy
     logged: bool = False  # it holds recorded episodes, and nothing to try out
+    health: bool = False  # it is about patients, be they made up: every page says that it is research
     valued: str | None = None  # (feed, agent, terms) -> Episodes, by which policies are selected; None: they are not
     check: str | None = None  # (path, config) -> report, and whether the data are accepted; None: no data
     export: str | None = None  # (path, config, folder) -> what was written as MEDS; None: it holds no patients' records
@@ -54,7 +55,7 @@ class AgentSpec:
     actions: tuple[str, ...] = ("Box", "Discrete", "MultiDiscrete")  # the spaces it can act in
 
 
-def _game(room: str, kind: str, summary: str, *, films: bool = True) -> FeedEntry:
+def _game(room: str, kind: str, summary: str, **more: Any) -> FeedEntry:
     """A feed that hands over native environments: judged by whole games, known by the names that it lists."""
     return FeedEntry(
         summary,
@@ -62,11 +63,11 @@ def _game(room: str, kind: str, summary: str, *, films: bool = True) -> FeedEntr
         build=f"feeds.{room}.feed:{kind}Feed",
         judge="angle_domains.evaluation.games:judge",
         play="angle_domains.watch.games:play",
-        films=films,
         report="angle_domains.report.games:write_report",
         vector="feeds.games:vector",
         knows=f"feeds.{room}.config:knows",
         listing=f"feeds.{room}.config:listing",
+        **{"films": True} | more,
     )
 
 
@@ -85,6 +86,7 @@ FEEDS: dict[str, FeedEntry] = {
         check="feeds.clinical.audit:check",
         export="feeds.clinical.export:export",
         logged=True,
+        health=True,
         envs=("angle_domains/Clinical-v*", "angle_domains/Records-v*"),
     ),
     "glucose": _game(
@@ -92,6 +94,7 @@ FEEDS: dict[str, FeedEntry] = {
         "Glucose",
         "Virtual patients with type-1 diabetes (simglucose): insulin by what a sensor reads",
         films=False,
+        health=True,
     ),
     "icu-sepsis": FeedEntry(
         summary="ICU-Sepsis, a process estimated from MIMIC-III to act in: every policy's value is known exactly",
@@ -100,6 +103,7 @@ FEEDS: dict[str, FeedEntry] = {
         judge="angle_domains.evaluation.icu_sepsis:judge",
         play="angle_domains.evaluation.icu_sepsis:play",
         report="angle_domains.report.icu_sepsis:write_report",
+        health=True,
         envs=("angle_domains/IcuSepsis-v*",),
     ),
     "market": FeedEntry(

@@ -97,7 +97,8 @@ def adapt(
     typer.echo(f"errors against the last value's, over {curve.tasks} tasks, 95 % intervals over tasks")
     typer.echo(curve.sentence)
     folder = find_run(run, options.ROOT)
-    typer.echo(f"report: {write_adaptation(curve, folder.path / 'adaptation.html', folder.name)}")
+    page = write_adaptation(curve, folder.path / "adaptation.html", folder.name, folder.read_config()["feed"]["name"])
+    typer.echo(f"report: {page}")
 
 
 def _walked(

@@ -11,14 +11,13 @@ from angle_domains.evaluation.drugs import drug_lines
 from angle_domains.evaluation.foreseen import Foreseen
 from angle_domains.evaluation.patients.study import Study
 from angle_domains.evaluation.robust import Robust
-from angle_domains.evaluation.words import count
+from angle_domains.evaluation.words import BANNER, count
 from angle_domains.ope.estimators import ESTIMATORS
 from angle_domains.ope.settings import JudgingConfig
 from angle_domains.ope.value import Estimate
 from feeds.base import FeedSpec, Rows
 from feeds.clinical.synth_vaso import Value
 
-BANNER = "Research, not for care."
 KEPT = ("IS", "WIS", "MIS", "DM", "MODEL", "DR")  # estimators that a store is told of; all stand on the page
 METHODS = {
     "influence": "the influence of each patient",

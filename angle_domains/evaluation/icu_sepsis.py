@@ -12,7 +12,7 @@ from jaxtyping import Float
 from angle_domains.errors import ConfigError
 from angle_domains.evaluation import Terms, Verdict
 from angle_domains.evaluation.episodes import play_episodes
-from angle_domains.evaluation.words import count
+from angle_domains.evaluation.words import BANNER, count
 from angle_domains.loops import LoopState, advance, begin
 from angle_domains.ope.policies import greedy, soft
 from angle_domains.showing import Showing
@@ -30,7 +30,6 @@ from feeds.clinical.process import (
 from feeds.data.icu_sepsis import DEATH, HOURS, NUM_ACTIONS, SURVIVAL, read_counts
 
 AGENT, CLINICIANS, OPTIMUM, RANDOM = "agent", "clinicians", "optimum", "random"
-BANNER = "Research, not for care."
 _LEVELS = 5  # of fluids, and of vasopressors
 _PATIENTS = 2_000  # who are treated where a policy is no table
 _STREAMS = 256

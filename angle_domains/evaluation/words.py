@@ -5,6 +5,7 @@ import numpy as np
 from angle_domains.evaluation.bootstrap import LEVEL, Interval
 from angle_domains.evaluation.comparison import BENCHMARK, Comparison
 
+BANNER = "Research, not for care."  # on whatever is said of patients
 _CONVINCING = 0.95  # deflated Sharpe ratio from which luck is no likely explanation
 _NEGLIGIBLE = 0.01  # difference in Sharpe ratio that nobody can use, however sure it is
 

@@ -5,18 +5,20 @@ from pathlib import Path
 import numpy as np
 
 from angle_domains.outlook.adapting import Curve
+from angle_domains.report.banner import banner
 from angle_domains.report.charts import Frame, Line, lines
 from angle_domains.report.page import Row, paragraph, section, table, write_page
 from angle_domains.report.scales import Axis, linear
 
 
-def write_adaptation(curve: Curve, path: Path, run: str) -> Path:
+def write_adaptation(curve: Curve, path: Path, run: str, feed: str) -> Path:
     """The page of an adaptation curve."""
-    return write_page(path, f"{run}: how fast it adapts", [adaptation(curve, run)])
+    return write_page(path, f"{run}: how fast it adapts", [adaptation(curve, run, feed)])
 
 
-def adaptation(curve: Curve, run: str) -> str:
-    """Errors over what was given to adapt to, drawn and in numbers."""
+def adaptation(curve: Curve, run: str, feed: str) -> str:
+    """Errors over what was given to adapt to, drawn and in numbers; feeds of patients say that it is research."""
+    of_patients = f"<p>{said}</p>" if (said := banner([feed])) else ""
     size = np.array(curve.sizes)
     axis = Axis(size / size[-1], np.array([f"{s:g} {curve.unit}" for s in size]),
                 tuple((float(s / size[-1]), f"{s:g}") for s in size))  # fmt: skip
@@ -42,7 +44,8 @@ def adaptation(curve: Curve, run: str) -> str:
         "as a share of those of staying at the last value."
     )
     return section(
-        f"{run}: how fast it adapts", paragraph(f"{curve.sentence[0].upper()}{curve.sentence[1:]}.", "verdict"),
+        f"{run}: how fast it adapts", of_patients,
+        paragraph(f"{curve.sentence[0].upper()}{curve.sentence[1:]}.", "verdict"),
         lines(frame, series), table(("support", "rows", *shown), rows, own=2),
         paragraph(text), name="adaptation",
     )  # fmt: skip

@@ -15,6 +15,7 @@ from angle_domains.evaluation.games import GameScores, sentence, standing, told_
 from angle_domains.evaluation.scores import RESAMPLES, interquartile_mean
 from angle_domains.evaluation.words import count
 from angle_domains.report import RunSummary
+from angle_domains.report.banner import banner
 from angle_domains.report.charts import Frame, Line, bars, lines
 from angle_domains.report.page import (
     definitions,
@@ -53,11 +54,12 @@ def write_report(verdict: Verdict, run: RunSummary, path: Path) -> Path:
 
 def headline(found: GameScores, run: RunSummary) -> str:
     """Name and protocol in a line, and the verdict in words."""
+    told = f" · {said}" if (said := banner([run.feed])) else ""
     cut = paragraph(f"{told_cut(found.cut, np.concatenate(found.lengths))}.") if found.cut else ""
     return (
         f"<header><h1>{escape(run.name)}</h1>"
         f'<p class="kicker">{escape(run.agent)} on {escape(found.name)} · {escape(found.split)} part, '
-        f"{count(found.episodes, 'whole episode')} under seeds that training never saw</p>"
+        f"{count(found.episodes, 'whole episode')} under seeds that training never saw{told}</p>"
         f'<div class="verdict {standing(found)}" id="verdict"><p>{typeset(sentence(found))}</p>{cut}</div>'
         "</header>"
     )

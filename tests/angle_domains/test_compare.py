@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from angle_domains.compare import compare
+from angle_domains.compare_page import write_page
 from angle_domains.errors import AngleError, ConfigError
 from angle_domains.run_table import Row, RunTable
 from angle_domains.tracking import MlflowTracker, RunInfo, Store, finish_parent, resolve_store
@@ -161,6 +162,18 @@ def test_many_runs_are_lines(tracked: tuple[Path, dict[str, str]], monkeypatch: 
     (line,) = [line for line in lines if line.startswith("│ first")]
     assert "0.5 [-0.5, 1.5]" in line
     assert "41,234" in line
+
+
+@pytest.mark.parametrize(
+    ("feeds", "said"),
+    [(("clinical",), 1), (("market", "icu-sepsis"), 1), (("glucose", "glucose"), 1), (("market", "gone"), 0)],
+)
+def test_a_page_with_a_run_on_patients_says_that_it_is_research(
+    feeds: tuple[str, ...], said: int, tmp_path: Path
+) -> None:
+    rows = tuple(Row(f"r{at}", str(at), "0", feed, "ppo", "FINISHED", 1, {}, {}) for at, feed in enumerate(feeds))
+    page = write_page(RunTable(Store("sqlite:///none"), rows), tmp_path / "page.html").read_text()
+    assert page.count("Research, not for care.") == said
 
 
 def test_a_refused_value_is_said_to_be_that_and_updates_are_called_updates(tmp_path: Path) -> None:

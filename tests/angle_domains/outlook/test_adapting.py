@@ -128,6 +128,13 @@ def test_a_learner_that_met_too_few_tasks_gives_way_to_ridge(tmp_path: Path) -> 
     assert curve.untaught
     assert [point.learned for point in curve.points] == [point.scratch for point in curve.points]
     assert "ridge regression adapts in its stead" in curve.sentence
-    page = write_adaptation(curve, tmp_path / "page.html", "run").read_text()
+    page = write_adaptation(curve, tmp_path / "page.html", "run", "classic").read_text()
     assert "learned prior" not in page
     assert not adapt(trained(), swings(99), parse_support("24")).untaught
+
+
+@pytest.mark.parametrize(("feed", "said"), [("clinical", 1), ("icu-sepsis", 1), ("glucose", 1), ("market", 0)])
+def test_a_page_about_patients_says_that_it_is_research(feed: str, said: int, tmp_path: Path) -> None:
+    point = Point(8, Interval(0.8, 0.7, 0.9, 1.0), Interval(1.0, 0.9, 1.1, 0.5))
+    page = write_adaptation(Curve("hours", (0.0, 24.0), (point, point), 40), tmp_path / "a.html", "a_run", feed)
+    assert page.read_text().count("Research, not for care.") == said

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,13 @@ def test_the_page_says_how_well_how_surely_and_by_which_protocol(tmp_path: Path)
         assert told in page, told
     assert page.count("<tr>") == 1 + 2  # a line for each seed under the head
     assert "http" not in page.replace("http://www.w3.org", "")
+
+
+def test_the_page_of_a_virtual_patient_says_that_it_is_research(tmp_path: Path) -> None:
+    verdict = judge(LadderFeed(), Chance(LadderFeed.spec.action_space, 1), Terms("test", episodes=2, seeds=(0, 1)))
+    for feed, said in (("glucose", True), ("classic", False)):
+        page = write_report(verdict, replace(RUN, feed=feed), tmp_path / "report.html").read_text()
+        assert ("Research, not for care." in page) == said
 
 
 def test_a_quick_verdict_has_no_page(tmp_path: Path) -> None:
