@@ -91,6 +91,19 @@ def test_a_feature_that_tells_the_outcome_is_told(tmp_path: Path) -> None:
     assert "outcome   FAILED: ward (values) tells who dies, AUROC 1.0000" in text
 
 
+def test_what_could_not_be_looked_for_is_never_said_to_be_clean(tmp_path: Path) -> None:
+    """A leak that few deaths hide, and the same one among survivors: accepted, but not as looked at."""
+    roles = ROLES | {"state": {**ROLES["state"], "ward": {}}}
+    few = table(40).with_columns(ward=pl.col("death") * 3.0)
+    for frame in (few, few.with_columns(death=1 - pl.col("death"), traj_end_reason=pl.lit(None, pl.String))):
+        text, accepted = report(frame, tmp_path, roles=roles)
+        assert accepted
+        assert "outcome   not looked for: fewer than 11 deaths or survivors in training" in text
+        assert text.endswith("nothing leaks that was looked for; not looked for: features that tell who dies")
+    text, _ = report(FRAME, tmp_path)
+    assert "not looked for" not in text
+
+
 def test_states_that_look_ahead_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(leak.passed for leak in future(feed()))
     honest = StateCoder.encode
