@@ -19,6 +19,8 @@ end_reason              a word that is no end reason                            
 contradictory_end       two end reasons in one stay, or one against the outcome         the stay
 static                  a static value or the site changes within a stay                the stay
 empty_stay              no state value in any row                                       the stay
+
+A whole table in another unit is refused whatever the policy: nothing would be left of it.
 """
 
 from dataclasses import dataclass
@@ -26,9 +28,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from feeds.clinical.config import ClinicalConfig
+from feeds.clinical.disclosure import LEAST
 from feeds.clinical.findings import Findings
 from feeds.clinical.records import DEATH, DISCHARGE, REASONS, Coded
 from feeds.clinical.schema import Column, Schema
+from feeds.clinical.vocabulary import usual_median
+from feeds.errors import FeedError
 
 _PURE = ("", "1", "z", "points")  # units of pure numbers
 
@@ -86,6 +91,8 @@ def check_order(row: np.ndarray, patient: np.ndarray, stay: np.ndarray, hours: n
 
 def check(draft: Draft, config: ClinicalConfig, findings: Findings) -> None:
     """All rules but those of keys and order, in the order of the table above."""
+    if config.unit_factor is not None:
+        _whole_units(draft, findings.source)
     same = np.diff(draft.stay, prepend=-1) == 0
     duplicate = same & (np.diff(draft.hours, prepend=np.nan) == 0)
     draft.tell(findings, "duplicate", duplicate, "another row has this stay and time", stay=False)
@@ -172,6 +179,27 @@ def _actions(draft: Draft, config: ClinicalConfig, findings: Findings) -> None:
         values = draft.values[draft.schema.propensity]
         broken = taken & ~((values > 0) & (values <= 1))
         draft.tell(findings, "propensity", broken, "the propensity lies outside (0, 1] or is missing", stay=True)
+
+
+def _whole_units(draft: Draft, source: str) -> None:
+    """FeedError where the median of a column is none that patients have in its unit.
+
+    Stays that are all wrong alike are not off each other. Of few patients nothing is said: they may be unusual.
+    """
+    for name, column in {**draft.schema.state, **draft.schema.action}.items():
+        values, usual = draft.values.get(name), usual_median(name, column.unit)
+        if values is None or usual is None or column.kind != "numeric":
+            continue
+        given = values > 0
+        if len(np.unique(draft.patient[given])) < LEAST:
+            continue
+        found = float(np.median(values[given]))
+        if not usual[0] <= found <= usual[1]:
+            raise FeedError(
+                f"{source}: the median of {name} above 0 is {found:.2g}, where {usual[0]:g} to {usual[1]:g} "
+                f"{column.unit} was expected: is the whole column in another unit? Convert it; "
+                "feed.unit_factor=null leaves units unchecked"
+            )
 
 
 def _units(draft: Draft, factor: float | None, findings: Findings) -> None:

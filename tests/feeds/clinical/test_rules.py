@@ -173,8 +173,47 @@ def test_milligrams_among_micrograms_are_caught() -> None:
         with pytest.raises(FeedError, match="norepinephrine is over 200 times off other stays"):
             read_records(config("error", roles=roles), whole_stay("norepinephrine", dose))
     state = ROLES["state"] | {"creatinine": {}}
+    one = pl.when(pl.col("stay_id") == STAY).then(88.0).otherwise(1.0)
     with pytest.raises(FeedError, match="creatinine lies outside its plausible range, 0 … 30 mg/dL"):
-        read_records(config("error", roles=ROLES | {"state": state}), SOUND.with_columns(creatinine=pl.lit(88.0)))
+        read_records(config("error", roles=ROLES | {"state": state}), SOUND.with_columns(creatinine=one))
+
+
+def refusal(settings: ClinicalConfig, frame: pl.DataFrame) -> str:
+    """Why a table is refused, nothing where it is not."""
+    try:
+        read_records(settings, frame)
+    except FeedError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("name", "factor", "said"),
+    [
+        ("norepinephrine", 1e-3, r"norepinephrine above 0 is 0.0002\d, where 0.005 to 2 ug/kg/min was expected"),
+        ("norepinephrine", 1e3, r"norepinephrine above 0 is 2.\de\+02, where 0.005 to 2 ug/kg/min was expected"),
+        ("creatinine", 0.1, "creatinine above 0 is 0.11, where 0.25 to 8 mg/dL was expected"),
+        ("creatinine", 88.4, r"creatinine above 0 is 97, where 0.25 to 8 mg/dL was expected"),
+        ("mbp", 0.1333, r"mbp above 0 is 8.\d, where 40 to 130 mmHg was expected"),
+    ],
+)
+@pytest.mark.parametrize("policy", ["error", "quarantine"])
+def test_a_whole_table_in_another_unit_is_refused(policy: str, name: str, factor: float, said: str) -> None:
+    """No stay is off the others; left out, none would be left, or the column would count as not measured."""
+    roles = ROLES | {"state": ROLES["state"] | {"creatinine": {}}}
+    sound = SOUND.with_columns(creatinine=pl.lit(1.1))
+    read_records(config(policy, roles=roles), sound)
+    other = sound.with_columns(pl.col(name) * factor)
+    with pytest.raises(FeedError, match=said):
+        read_records(config(policy, roles=roles), other)
+    few = other.filter(pl.col("subject_id").is_in(other["subject_id"].unique(maintain_order=True)[:10]))
+    for settings, frame in (({"unit_factor": None}, other), ({}, few)):  # not asked for; too few to say
+        assert "was expected" not in refusal(config(policy, roles=roles, **settings), frame)
+
+
+def test_a_column_whose_roles_name_another_unit_is_taken_at_its_word() -> None:
+    roles = ROLES | {"action": {"norepinephrine": {"unit": "mg/kg/min", "low": 0.0, "high": 0.0005}}}
+    read_records(config("error", roles=roles), SOUND.with_columns(pl.col("norepinephrine") / 1000))
 
 
 def test_a_value_out_of_range_counts_as_not_measured() -> None:
