@@ -59,9 +59,23 @@ def test_a_dose_that_stands_in_the_next_row_is_paid_for_by_its_own_decision() ->
     np.testing.assert_allclose(rewards, [0, -0.06, 0, -0.02, -0.02, -0.02, -10.02], atol=1e-12)
 
 
+def among_survivors(kind: str) -> list[list[float]]:
+    """What the same actions earned each of ten who died, where ten others lived: survival is paid to somebody."""
+    lived = story(False).with_columns(pl.format("L{}", "subject_id").alias("subject_id"), pl.col("stay_id") + 10)
+    made = feed(pl.concat([story(True), lived]), reward={"kind": kind})
+    rows = {split: (made.episodes(split), made.part(split)) for split in SPLITS}
+    return [
+        [round(value, 12) for value in part.reward[start + 1 : start + 8].tolist()]
+        for part, records in rows.values()
+        for start in part.starts[records.died]
+    ]
+
+
 @pytest.mark.parametrize("kind", BY_HAND)
 def test_of_a_death_by_hand(kind: str) -> None:
-    assert paid(True, kind=kind) == BY_HAND[kind] if kind != "survival" else True
+    assert among_survivors(kind) == [BY_HAND[kind]] * 10
+    if kind != "survival":  # which is refused where nobody lives
+        assert paid(True, kind=kind) == BY_HAND[kind]
 
 
 def test_of_a_survivor_by_hand() -> None:
