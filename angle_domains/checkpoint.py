@@ -25,6 +25,7 @@ from angle_domains.errors import CheckpointError
 SCHEMA = 2
 _UNSEALED = 1  # the schema before: its manifests have no seal, and are taken at their word
 _FILES = ("tensors.safetensors", "state.json")
+_PICKLED = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".joblib")  # endings of files that could run code when loaded
 _PREFIX = ".writing-"  # of folders that are not whole yet
 
 
@@ -60,6 +61,11 @@ def load(folder: Path, keys: Sequence[str] = ()) -> tuple[dict[str, Any], dict[s
     manifest = _read_manifest(folder)
     if lacking := [key for key in keys if key not in manifest["meta"]]:
         raise CheckpointError(f"{folder / 'manifest.json'} is damaged: its meta data lack {', '.join(lacking)}")
+    if planted := sorted(file.name for file in folder.iterdir() if file.suffix.lower() in _PICKLED):
+        raise CheckpointError(
+            f"the checkpoint {folder} holds {', '.join(planted)}, which none of ours does: it may be a pickle, and no "
+            "pickle is loaded; take it away if you know where it came from"
+        )
     for name, digest in manifest["sha256"].items():
         if not (folder / name).is_file():
             raise CheckpointError(f"the checkpoint {folder} has no {name}")

@@ -1,15 +1,18 @@
 """Checkpoints: what goes in comes out to the bit, damage is named, a crash leaves the old one whole."""
 
+import hashlib
 import json
 import math
 import os
 import pickle
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -183,6 +186,50 @@ def test_no_pickle_is_read_or_written(tmp_path: Path, monkeypatch: pytest.Monkey
             monkeypatch.setattr(module, name, refuse)
     checkpoint.save(tmp_path / "one", STATE, {})
     checkpoint.load(tmp_path / "one")
+
+
+class Bomb:
+    """Unpickled, it would make a folder."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.place),)
+
+
+@pytest.mark.parametrize("name", ["tensors.safetensors", "state.json", "manifest.json"])
+@pytest.mark.parametrize("form", ["pickle", "torch"])
+def test_a_pickle_in_place_of_a_file_is_refused_and_never_loaded(tmp_path: Path, name: str, form: str) -> None:
+    """However well it was planted: the manifest vouches for it."""
+    folder, bomb, planted = checkpoint.save(tmp_path / "one", STATE, META), Bomb(tmp_path / "gone"), tmp_path / "it"
+    if form == "pickle":
+        planted.write_bytes(pickle.dumps(bomb))
+    else:
+        torch.save(bomb, planted)
+    shutil.copyfile(planted, folder / name)
+    with pytest.raises(CheckpointError, match=name):  # no digest knows it
+        checkpoint.load(folder)
+    if name != "manifest.json":
+        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest["sha256"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        told = {key: manifest[key] for key in ("schema", "sha256", "meta")}
+        seal = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+        (folder / "manifest.json").write_text(json.dumps(told | {"seal": seal}))
+        with pytest.raises(CheckpointError, match=name):
+            checkpoint.load(folder)
+    assert not bomb.place.exists()
+    torch.load(planted, weights_only=False) if form == "torch" else pickle.loads(planted.read_bytes())
+    assert bomb.place.exists()  # it was a live one
+
+
+@pytest.mark.parametrize("name", ["weights.pt", "optimizer.pkl"])
+def test_a_pickle_beside_the_files_is_refused(tmp_path: Path, name: str) -> None:
+    folder = checkpoint.save(tmp_path / "one", STATE, META)
+    (folder / name).write_bytes(pickle.dumps(Bomb(tmp_path / "exploded")))
+    with pytest.raises(CheckpointError, match=f"holds {name}, which none of ours does"):
+        checkpoint.load(folder)
+    assert not (tmp_path / "exploded").exists()
 
 
 WRITER = """
