@@ -18,6 +18,7 @@ LICENCES = {
     "LICENSE": "Apache License",
     "feeds/data/icu_sepsis/LICENSE": "MIT License",
     "feeds/data/mimic4demo_vaso/LICENSE": "Open Database License",
+    "feeds/data/synth_vaso/LICENSE": "Apache License",
 }
 
 
@@ -114,7 +115,7 @@ def test_the_data_that_come_along_are_read_from_the_wheel(installed: Installed, 
     )
     assert heights.split() == ["50795", "3761", "True", "0.78184"]
     names = set(zipfile.ZipFile(wheel).namelist())
-    for folder in ("icu_sepsis", "mimic4demo_vaso"):
+    for folder in ("icu_sepsis", "mimic4demo_vaso", "synth_vaso"):
         assert {
             f"feeds/data/{folder}/{name}" for name in ("LICENSE", "CITATION", "DATASHEET.md", "schema.yaml")
         } <= names

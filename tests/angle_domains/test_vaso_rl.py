@@ -1,12 +1,14 @@
 """The preset of the public vasopressor pipeline: what it reproduces, and that its mistakes are its own."""
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
 from angle_domains.agents.cql import CQLConfig, TwinCQL, build
-from angle_domains.config import load_config
+from angle_domains.agents.rcql import RCQLConfig
+from angle_domains.config import find_config, load_config
 from angle_domains.evaluation.patients.subgroups import subgroups
 from angle_domains.ope.settings import JudgingConfig
 from angle_domains.replay import recorded
@@ -138,6 +140,25 @@ def test_the_learner_is_the_published_one() -> None:
     replay = recorded(made().episodes("train"), agent, seed=0, device="cpu")
     metrics = agent.learn(replay.get_batch(128, agent.length)).metrics
     assert all(np.isfinite(float(value)) for value in metrics.values())
+
+
+def test_the_recurrent_learner_differs_in_what_the_preset_says() -> None:
+    """What the file calls alike are the published settings; what it does not is told with the value that is ours."""
+    told = RCQLConfig().model_dump()
+    published = {"sequence": 20, "burn_in": 8, "stride": 10, "gamma": 0.95, "learning_rate": 1e-3, "max_grad_norm": 1.0}
+    assert {name: told[name] for name in published} == published
+    assert (told["network"]["hidden"], told["network"]["recurrent"]) == ((64,), 64)
+    assert {name: told["replay"][name] for name in ("batch", "prioritised", "alpha", "beta")} == {
+        "batch": 32,
+        "prioritised": True,
+        "alpha": 0.6,
+        "beta": 0.4,
+    }
+    text = find_config("clinical/vaso_rl").read_text()
+    differing = text.split("What differs:")[1].split("# Rewards that are learned")[0]
+    assert re.findall(r"^#   (\w+) ", differing, re.MULTILINE) == ["memory", "priorities", "tau", "target", "critics"]
+    assert f"tau         {told['tau']:g};" in differing
+    assert not {"critics", "layers", "dropout"} & {*told, *told["network"]}  # which it says cannot be set
 
 
 def test_its_mistakes_are_not_our_defaults() -> None:
