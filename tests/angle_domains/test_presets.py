@@ -45,6 +45,15 @@ def test_a_file_that_came_along_makes_an_agent_that_decides(name: str) -> None:
     assert all(feed.spec.action_space.contains(action) for action in decision.action.numpy())
 
 
+@pytest.mark.parametrize("agent", [name for name, spec in AGENTS.items() if spec.offline])
+def test_an_agent_that_learns_from_a_log_has_one_for_patients(agent: str) -> None:
+    """Else it would learn from as many steps as a game takes, and discount survival."""
+    config = load_config(feed="clinical", agent=agent)
+    assert config.training.steps <= 20_000
+    assert config.training.evaluate_every == config.training.steps
+    assert getattr(config.agent, "gamma", 1.0) == 1.0
+
+
 @pytest.mark.parametrize("agent", PLAYERS)
 @pytest.mark.parametrize("feed", GAMES)
 def test_an_agent_of_choices_is_made_for_every_feed_of_games(feed: str, agent: str) -> None:
