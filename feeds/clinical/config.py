@@ -129,9 +129,7 @@ class ClinicalConfig(Settings):
     confounded: bool = False  # clinicians of synth-vaso see a frailty that no column shows; propensities are hidden
     roles: Schema | Literal["clif"] | None = None  # or the path of a YAML file; None: schema.yaml beside the data
     policy: Literal["error", "quarantine"] = "error"  # what becomes of rows and stays that break a rule
-    unit_factor: PositiveFloat | None = (
-        200.0  # a stay this many times off others has another unit; None: no check of units
-    )
+    unit_factor: PositiveFloat | None = 200.0  # a stay so many times off others has another unit; None: no check
     splits: Splits = Splits()
     states: States = States()
     actions: Actions = Actions()
