@@ -46,7 +46,7 @@ def test_advised_agents_go_on_to_the_bit(tmp_path: Path, agent: str) -> None:
         assert "shield/would_forbid" in whole.tracker.history  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("control", ["none", "shuffled"])
+@pytest.mark.parametrize("control", ["none", pytest.param("shuffled", marks=pytest.mark.gate)])
 def test_records_bear_advice_that_is_renewed(tmp_path: Path, control: str) -> None:
     small = {"training.steps": 768, "training.evaluate_every": 768, "device": "cpu", "feed.patients": 300}
     small |= {"training.judging.checkpoint": "last", "training.checkpoint_every": 256}
