@@ -69,7 +69,7 @@ def _train(wish: "Wish", seeds: list[int] | None, sweep: list[str], resume: str 
             _side_by_side(config, results[-1])
         return code
     except KeyboardInterrupt:  # a second Ctrl-C, or one outside of training; the first is a wish the trainer grants
-        typer.echo("interrupted: --resume RUN goes on from the last checkpoint", err=True)
+        typer.echo("interrupted: where a checkpoint was written, --resume RUN goes on from it", err=True)
         raise
 
 

@@ -88,9 +88,7 @@ def _open_again(folder: RunFolder, config: AgentConfig, feed: Any, links: dict[s
         return judged
     finally:
         if openings(folder) > before:
-            own = (
-                judged if judged is not None and judged.usual is None else None
-            )  # a run's numbers are of its own terms
+            own = None if judged is None or judged.usual else judged  # a run's numbers are those under its own terms
             tracker.log(told_of("test", own, folder), folder.last_step())
             tracker.tag(own.tags if own else {})
             for path in judged.files if judged else ():

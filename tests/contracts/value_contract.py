@@ -9,6 +9,7 @@ from gymnasium import spaces
 
 from angle_domains.errors import ConfigError
 from angle_domains.networks.q import QNetwork
+from angle_domains.transitions import Transitions
 from angle_domains.types import Percept, Window
 from feeds.base import FeedSpec
 from tests.contracts import worlds
@@ -24,6 +25,20 @@ def answer(network: QNetwork, numbers: list[list[float]]) -> None:
         network.advantage.layers[-1].bias.copy_(torch.tensor(numbers).flatten())
         if network.value is not None:  # the mean over actions, which a dueling network takes off
             network.value.layers[-1].bias.copy_(torch.tensor(numbers).mean(0))
+
+
+def with_forbidden() -> Transitions:
+    """Three steps with a reward of 1 and a discount of 1/2: next 0 alone is allowed, then 1 alone, then both."""
+    return Transitions(
+        obs=torch.zeros(3, 1),
+        mask=torch.tensor([[False, True]]).expand(3, -1),  # of where the action was taken: of no account
+        action=torch.ones(3, dtype=torch.int64),
+        reward=torch.ones(3),
+        discount=torch.full((3,), 0.5),
+        next_obs=torch.zeros(3, 1),
+        next_mask=torch.tensor([[True, False], [False, True], [True, True]]),
+        weight=torch.ones(3),
+    )
 
 
 IMAGES = FeedSpec("images", spaces.Box(0, 255, (2, 10, 10), np.uint8), spaces.Discrete(3), stack=2)

@@ -8,7 +8,7 @@ from angle_domains.agents import dqn
 from angle_domains.transitions import Transitions
 from tests.contracts import worlds
 from tests.contracts.trees import assert_same
-from tests.contracts.value_contract import ValueContract, answer
+from tests.contracts.value_contract import ValueContract, answer, with_forbidden
 
 
 class TestDQN(ValueContract):
@@ -55,17 +55,7 @@ class TestDQN(ValueContract):
         agent = self.build(self.spec(), 3, double=double)
         answer(agent.core.online, [[0.0], [2.0]])  # would choose action 1
         answer(agent.core.target, [[4.0], [-8.0]])  # would choose action 0
-        batch = Transitions(
-            obs=torch.zeros(3, 1),
-            mask=torch.tensor([[False, True]]).expand(3, -1),  # of where the action was taken: of no account
-            action=torch.ones(3, dtype=torch.int64),
-            reward=torch.ones(3),
-            discount=torch.full((3,), 0.5),
-            next_obs=torch.zeros(3, 1),
-            next_mask=torch.tensor([[True, False], [False, True], [True, True]]),
-            weight=torch.ones(3),
-        )
-        torch.testing.assert_close(agent.target(batch), 1.0 + 0.5 * torch.tensor(values))
+        torch.testing.assert_close(agent.target(with_forbidden()), 1.0 + 0.5 * torch.tensor(values))
 
     def test_epsilon_is_held_while_the_replay_warms_up_and_then_falls(self) -> None:
         envs = worlds.vector(worlds.Match, 4)

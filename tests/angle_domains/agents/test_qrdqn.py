@@ -5,7 +5,7 @@ import torch
 
 from angle_domains.agents import qrdqn
 from angle_domains.transitions import Transitions
-from tests.contracts.value_contract import ValueContract, answer
+from tests.contracts.value_contract import ValueContract, answer, with_forbidden
 
 
 class TestQRDQN(ValueContract):
@@ -49,17 +49,7 @@ class TestQRDQN(ValueContract):
         agent = self.build(self.spec(), 3, quantiles=2, double=double)
         answer(agent.core.online, [[0.0, 0.0], [1.0, 2.0]])  # would choose action 1
         answer(agent.core.target, [[4.0, 6.0], [9.0, -9.0]])  # means 5 and 0: would choose action 0
-        batch = Transitions(
-            obs=torch.zeros(3, 1),
-            mask=torch.tensor([[False, True]]).expand(3, -1),  # of where the action was taken: of no account
-            action=torch.ones(3, dtype=torch.int64),
-            reward=torch.ones(3),
-            discount=torch.full((3,), 0.5),
-            next_obs=torch.zeros(3, 1),
-            next_mask=torch.tensor([[True, False], [False, True], [True, True]]),
-            weight=torch.ones(3),
-        )
-        torch.testing.assert_close(agent.target(batch), 1.0 + 0.5 * torch.tensor(chosen))
+        torch.testing.assert_close(agent.target(with_forbidden()), 1.0 + 0.5 * torch.tensor(chosen))
 
     def test_a_dueling_network_adds_quantiles_of_value_to_those_of_advantage_less_their_mean(self) -> None:
         assert self.build(self.spec(), 1).core.online.value is None

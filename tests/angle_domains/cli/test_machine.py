@@ -46,3 +46,19 @@ def test_threads_wait_a_little_unless_the_user_says_how():
 def test_memory_of_one_update_serves_the_next():
     assert int(_run(_FAULTS, "given back")) > 1_000
     assert int(_run(_FAULTS, "kept")) < 100
+
+
+def test_ctrl_c_while_libraries_load_is_a_sentence() -> None:
+    stopped = (
+        "import builtins, sys\n"
+        "from angle_domains.cli import main\n"
+        "known = builtins.__import__\n"
+        "def stop(name, *rest):\n"
+        "    if name == 'angle_domains.cli.app':\n"
+        "        raise KeyboardInterrupt\n"
+        "    return known(name, *rest)\n"
+        "builtins.__import__ = stop\n"
+        "sys.exit(main(['train']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", stopped], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr.strip()) == (130, "error: interrupted before anything began")

@@ -1,8 +1,9 @@
 """Models beside an agent: they change nothing of it, go on to the bit with it, and refuse pictures."""
 
 import json
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,9 +14,11 @@ from angle_domains.config import AgentConfig, load_config
 from angle_domains.errors import ConfigError
 from angle_domains.runs import RunFolder
 from angle_domains.tracking import MemoryTracker
-from angle_domains.training import AgentTrainer
+from angle_domains.training import AgentTrainer, beside
 from angle_domains.training.signals import StopSignal
+from metalearn import trainer as meta_trainer
 from metalearn.states import parts_of
+from metalearn.trainer import MetaLearnerTrainer
 from tests.angle_domains.training.test_trainer import StopsAfter, logged
 from tests.angle_domains.training.worlds import Lines
 
@@ -120,3 +123,23 @@ def test_pictures_are_refused(tmp_path: Path) -> None:
     config = load_config(feed="minatar", agent="dqn", options={"meta.on": True, "device": "cpu"})
     with pytest.raises(ConfigError, match="leave --meta out for pictures"):
         AgentTrainer(config, RunFolder(tmp_path), Lines())
+
+
+def test_watching_and_updating_are_paid_for_and_their_share_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By clocks that move a microsecond each time they are read: one for each watch, one for each update."""
+    for module in (beside, meta_trainer):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=count(0.0, 1e-6).__next__))
+    watched, watch = [], MetaLearnerTrainer.watch
+
+    def counted(*given: Any) -> bool:
+        watched.append(given)
+        return watch(*given)
+
+    monkeypatch.setattr(MetaLearnerTrainer, "watch", counted)
+    one = trained(settings("ppo", **{"meta.on": True}), tmp_path / "one")
+    shares = one.tracker.history["meta/share"]  # type: ignore[attr-defined]
+    assert one.beside is not None
+    assert one.beside.trainer.seconds == pytest.approx((len(watched) + len(shares)) * 1e-6)
+    assert all(share > 0.0 for _, share in shares)
