@@ -88,9 +88,8 @@ def _open_again(folder: RunFolder, config: AgentConfig, feed: Any, links: dict[s
         return judged
     finally:
         if openings(folder) > before:
-            own = None if judged is None or judged.usual else judged  # a run's numbers are those under its own terms
-            tracker.log(told_of("test", own, folder), folder.last_step())
-            tracker.tag(own.tags if own else {})
+            tracker.log(told_of("test", judged, folder), folder.last_step())
+            tracker.tag(judged.tags if judged else {})
             for path in judged.files if judged else ():
                 tracker.artifact(path)
         tracker.finish()
